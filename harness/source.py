@@ -1,0 +1,314 @@
+"""Text and YAML files, with the place of every node kept so that messages can point at it.
+
+YAML is composed into nodes (never constructed into Python objects by tag), so loading is safe, duplicate keys are
+seen, and each field still knows its line and column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from harness.errors import InputError, Span, near_miss
+from harness.units import parse_duration_ms
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NULL_TAG = "tag:yaml.org,2002:null"
+_MAX_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A text file that was read, by the name under which the user knows it."""
+
+    name: str
+    text: str
+    lines: tuple[str, ...] = field(repr=False)
+
+    @classmethod
+    def of_text(cls, name: str, text: str) -> SourceFile:
+        return cls(name, text, tuple(text.split("\n")))
+
+    @classmethod
+    def read(cls, path: Path) -> SourceFile:
+        """Read UTF-8 text; raises InputError for anything that is no readable text file."""
+        name = display_path(path)
+        try:
+            if path.is_dir():
+                raise InputError(f"{name} is a folder, expected a file", hint="name a file in it")
+            if path.stat().st_size > _MAX_BYTES:
+                raise InputError(f"{name} is larger than {_MAX_BYTES >> 20} MiB", hint="is this really a YAML file?")
+            data = path.read_bytes()
+        except OSError as err:
+            raise InputError(
+                f"cannot read {name}: {err.strerror or err}", hint="check the path and its permissions"
+            ) from err
+        if b"\0" in data:
+            raise InputError(f"{name} is a binary file, expected YAML text", hint="name a rule or contract file")
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as err:
+            line = data[: err.start].count(b"\n") + 1
+            raise InputError(
+                f"{name}:{line}: not UTF-8 text (byte 0x{data[err.start]:02x})", hint="save the file as UTF-8"
+            ) from err
+        return cls.of_text(name, text)
+
+    def span(self, line: int, column: int, length: int = 1) -> Span:
+        """The span at a 1-based line and column."""
+        text = self.lines[line - 1].rstrip("\r") if 0 < line <= len(self.lines) else ""
+        return Span(self.name, line, column, max(1, length), text)
+
+    def span_of(self, node: yaml.Node) -> Span:
+        """The span of a YAML node, to the end of its first line."""
+        start, end = node.start_mark, node.end_mark
+        length = end.column - start.column if end.line == start.line else 1
+        return self.span(start.line + 1, start.column + 1, length)
+
+
+def display_path(path: Path) -> str:
+    """The path as a user would type it: relative to the current folder where it lies below it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A scalar of a YAML file: its value as text, and where each of its characters stands in the file."""
+
+    value: str
+    span: Span
+    quoted: bool = False
+    _offsets: tuple[tuple[int, int], ...] = field(default=(), repr=False, compare=False)
+    _source: SourceFile | None = field(default=None, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return self.value
+
+    def span_at(self, offset: int, length: int = 1) -> Span:
+        """The span of ``value[offset : offset + length]`` in the file."""
+        if self._source is None or not self._offsets:
+            return self.span
+        line, column = self._offsets[min(max(offset, 0), len(self._offsets) - 1)]
+        return self._source.span(line, column, length)
+
+
+def _offsets_of(node: yaml.ScalarNode, source: SourceFile) -> tuple[tuple[int, int], ...]:
+    """(line, column) of each character of a scalar.
+
+    Block and folded styles only drop or fold white space, so value and raw text are walked side by side.
+    """
+    places: list[tuple[int, int]] = []
+    line, column = node.start_mark.line, node.start_mark.column
+    if node.style in ("|", ">"):
+        line, column = line + 1, 0  # the header line holds the indicator, not the value
+    elif node.style in ('"', "'"):
+        column += 1
+    for char in node.value:
+        if char.isspace():
+            places.append((line + 1, column + 1))
+            if line < len(source.lines) and column < len(source.lines[line]):
+                column += 1
+            continue
+        while line < len(source.lines):
+            found = source.lines[line].find(char, column)
+            skipped = source.lines[line][column : found if found >= 0 else None].strip("\\ \t\r")
+            if found >= 0 and not skipped:
+                column = found
+                break
+            if skipped:  # an escape such as \x41: give up on exactness, stay on this line
+                break
+            line, column = line + 1, 0
+        places.append((line + 1, column + 1))
+        column += 1
+    return tuple(places)
+
+
+class Fields:
+    """A YAML mapping, read field by field; every complaint names file, line and column."""
+
+    def __init__(self, node: yaml.Node, source: SourceFile, what: str) -> None:
+        self.source = source
+        self.what = what
+        self.span = source.span_of(node)
+        if not isinstance(node, yaml.MappingNode):
+            raise InputError(
+                f"{what} must be a mapping (`key: value` lines), found {_kind(node)}",
+                span=self.span,
+                hint="see the example in docs/ for its shape",
+            )
+        self._fields: dict[str, tuple[Text, yaml.Node]] = {}
+        for key_node, value_node in node.value:
+            key = _text_of(key_node, source, f"a key of {what}")
+            if key.value in self._fields:
+                first = self._fields[key.value][0].span.line
+                raise InputError(
+                    f"`{key.value}` stands twice in {what} (first on line {first})",
+                    span=key.span,
+                    hint="keep one; YAML would silently take the last",
+                )
+            self._fields[key.value] = (key, value_node)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._fields and self._fields[name][1].tag != _NULL_TAG
+
+    def names(self) -> list[Text]:
+        return [key for key, _ in self._fields.values()]
+
+    def only(self, *known: str) -> None:
+        """Refuse unknown fields, with the near miss."""
+        for name, (key, _) in self._fields.items():
+            if name not in known:
+                raise InputError(
+                    f"unknown field `{name}` in {self.what}{near_miss(name, known)}",
+                    span=key.span,
+                    hint=f"expected one of: {', '.join(known)}",
+                )
+
+    def _node(self, name: str) -> yaml.Node:
+        if name not in self:
+            raise InputError(f"{self.what} has no `{name}`", span=self.span, hint=f"add a `{name}:` line")
+        return self._fields[name][1]
+
+    def key_span(self, name: str) -> Span:
+        return self._fields[name][0].span if name in self._fields else self.span
+
+    def text(self, name: str) -> Text:
+        return _text_of(self._node(name), self.source, f"`{name}` of {self.what}")
+
+    def optional_text(self, name: str) -> Text | None:
+        return self.text(name) if name in self else None
+
+    def fields(self, name: str, what: str) -> Fields:
+        return Fields(self._node(name), self.source, what)
+
+    def items(self, name: str, what: str) -> list[Item]:
+        """The elements of a sequence."""
+        node = self._node(name)
+        if not isinstance(node, yaml.SequenceNode):
+            raise InputError(
+                f"`{name}` of {self.what} must be a list, found {_kind(node)}",
+                span=self.source.span_of(node),
+                hint=f"write each {what} on a line of its own, behind `- `",
+            )
+        return [Item(child, self.source, what) for child in node.value]
+
+    def item(self, name: str, what: str) -> Item:
+        return Item(self._node(name), self.source, what)
+
+    def texts(self) -> dict[str, Text]:
+        """All fields as scalars, for labels and annotations."""
+        return {n: _text_of(v, self.source, f"`{n}` of {self.what}") for n, (_, v) in self._fields.items()}
+
+    def each(self) -> Iterator[tuple[Text, Item]]:
+        """Every field as (key, value)."""
+        for key, node in self._fields.values():
+            yield key, Item(node, self.source, f"`{key.value}` of {self.what}")
+
+    def duration_ms(self, name: str, default: int | None = None) -> int:
+        """A Prometheus duration in milliseconds."""
+        if name not in self and default is not None:
+            return default
+        return duration_ms(self.text(name), f"`{name}` of {self.what}")
+
+
+def duration_ms(text: Text, what: str) -> int:
+    """Milliseconds of a duration scalar; raises InputError at its place."""
+    try:
+        return parse_duration_ms(text.value)
+    except ValueError as err:
+        raise InputError(f"{what}: {err}", span=text.span, hint="write a number and a unit, without a space") from err
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A YAML node that is still to be read as one thing or another."""
+
+    node: yaml.Node
+    source: SourceFile
+    what: str
+
+    @property
+    def span(self) -> Span:
+        return self.source.span_of(self.node)
+
+    @property
+    def is_mapping(self) -> bool:
+        return isinstance(self.node, yaml.MappingNode)
+
+    @property
+    def is_list(self) -> bool:
+        return isinstance(self.node, yaml.SequenceNode)
+
+    def text(self) -> Text:
+        return _text_of(self.node, self.source, self.what)
+
+    def fields(self) -> Fields:
+        return Fields(self.node, self.source, self.what)
+
+    def items(self) -> list[Item]:
+        """The elements of a list; raises InputError for anything else."""
+        if not isinstance(self.node, yaml.SequenceNode):
+            raise InputError(f"{self.what} must be a list, found {_kind(self.node)}", span=self.span)
+        return [Item(child, self.source, self.what) for child in self.node.value]
+
+
+def _text_of(node: yaml.Node, source: SourceFile, what: str) -> Text:
+    span = source.span_of(node)
+    if not isinstance(node, yaml.ScalarNode):
+        raise InputError(
+            f"{what} must be a single value, found {_kind(node)}",
+            span=span,
+            hint="text that starts with { or [ must be quoted",
+        )
+    return Text(node.value, span, node.style in ('"', "'"), _offsets_of(node, source), source)
+
+
+def _kind(node: yaml.Node) -> str:
+    if isinstance(node, yaml.MappingNode):
+        return "a mapping"
+    if isinstance(node, yaml.SequenceNode):
+        return "a list"
+    return f"`{node.value}`" if node.value else "nothing"
+
+
+def load_yaml(source: SourceFile) -> list[yaml.Node]:
+    """The documents of a YAML file as nodes; empty documents are left out.
+
+    Raises InputError where the text is no YAML. Aliases are legal, but an alias that contains itself is refused, for
+    it would never end.
+    """
+    try:
+        documents = [node for node in yaml.compose_all(source.text, Loader=_Loader) if node is not None]
+    except yaml.MarkedYAMLError as err:
+        mark = err.problem_mark or err.context_mark
+        span = source.span(mark.line + 1, mark.column + 1) if mark else None
+        problem = err.problem or err.context or "not valid YAML"
+        hint = "check the indentation and quotes on and above this line"
+        if span and ("\t" in span.source_line[: span.column + 1] or "cannot start any token" in problem):
+            hint = "YAML forbids tabs for indentation: use spaces"
+        raise InputError(f"not valid YAML: {problem}", span=span, hint=hint) from err
+    except yaml.YAMLError as err:
+        raise InputError(f"{source.name}: not valid YAML: {err}", hint="is this really a YAML file?") from err
+    except RecursionError as err:
+        raise InputError(f"{source.name}: nested too deeply to be a rule file") from err
+    checked: set[int] = set()
+    for document in documents:
+        _refuse_cycles(document, source, frozenset(), checked)
+    return documents
+
+
+def _refuse_cycles(node: yaml.Node, source: SourceFile, above: frozenset[int], checked: set[int]) -> None:
+    if isinstance(node, yaml.ScalarNode) or id(node) in checked:
+        return
+    if id(node) in above:
+        raise InputError("a YAML alias that contains itself", span=source.span_of(node), hint="write the value out")
+    for child in node.value:
+        for part in child if isinstance(child, tuple) else (child,):
+            _refuse_cycles(part, source, above | {id(node)}, checked)
+    checked.add(id(node))
