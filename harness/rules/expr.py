@@ -1,0 +1,158 @@
+"""What a PromQL expression says: how far back it looks, what it compares, which metrics it reads.
+
+Parsing is promql-parser's; nothing here evaluates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import promql_parser as promql
+
+from harness.errors import InputError, UnsupportedError
+from harness.source import Text
+
+LOOKBACK_MS = 300_000
+"""Prometheus' default ``--query.lookback-delta``."""
+DEFAULT_SUBQUERY_STEP_MS = 60_000
+"""A subquery without a step takes ``global.evaluation_interval``, whose default is one minute."""
+
+_COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
+_CLOCKS = frozenset(
+    {"time", "hour", "minute", "day_of_week", "day_of_month", "day_of_year", "days_in_month", "month", "year"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A comparison inside an expression, with both its sides as PromQL text that evaluates to the same."""
+
+    text: str
+    op: str
+    left: str
+    right: str
+    is_bool: bool
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> Any:
+    return promql.parse(text)
+
+
+def parse_expr(expr: Text) -> Any:
+    """The AST of an expression; raises InputError at the expression's place."""
+    try:
+        return _parse(expr.value)
+    except ValueError as err:
+        raise InputError(
+            f"not a valid PromQL expression: {err}", span=expr.span_at(0), hint="try it in Prometheus' own query page"
+        ) from err
+
+
+def _walk(node: Any) -> Iterator[Any]:
+    yield node
+    for child in _children(node):
+        yield from _walk(child)
+
+
+def _children(node: Any) -> list[Any]:
+    if isinstance(node, promql.BinaryExpr):
+        return [node.lhs, node.rhs]
+    if isinstance(node, promql.AggregateExpr):
+        return [node.expr] if node.param is None else [node.param, node.expr]
+    if isinstance(node, promql.Call):
+        return list(node.args)
+    if isinstance(node, promql.ParenExpr | promql.UnaryExpr | promql.SubqueryExpr):
+        return [node.expr]
+    if isinstance(node, promql.MatrixSelector):
+        return [node.vector_selector]
+    return []
+
+
+def _ms(delta: Any) -> int:
+    return round(delta.total_seconds() * 1000) if delta is not None else 0
+
+
+def reach_ms(expr: Text) -> int:
+    """How far back from a tick the expression can see a sample: range + offset + lookback, through subqueries.
+
+    Raises UnsupportedError for negative offsets and fixed ``@`` times, which look outside any slot.
+    """
+    return _reach(parse_expr(expr), expr)
+
+
+def _reach(node: Any, expr: Text) -> int:
+    if isinstance(node, promql.VectorSelector | promql.SubqueryExpr):
+        if node.at is not None:
+            raise UnsupportedError(
+                f"`@` in `{node}` fixes an evaluation time, which synthetic history cannot follow",
+                span=expr.span_at(0),
+                hint="write the rule without `@`",
+            )
+        if _ms(node.offset) < 0:
+            raise UnsupportedError(
+                f"`{node}` looks into the future (negative offset)",
+                span=expr.span_at(0),
+                hint="a rule cannot see samples that are still to come; write a positive offset",
+            )
+    if isinstance(node, promql.VectorSelector):
+        return _ms(node.offset) + LOOKBACK_MS
+    if isinstance(node, promql.MatrixSelector):
+        return _ms(node.range) + _reach(node.vector_selector, expr)
+    below = max((_reach(child, expr) for child in _children(node)), default=0)
+    if isinstance(node, promql.SubqueryExpr):
+        return below + _ms(node.range) + _ms(node.offset) + (_ms(node.step) or DEFAULT_SUBQUERY_STEP_MS)
+    return below
+
+
+def subquery_steps_ms(expr: Text) -> list[int]:
+    """The steps of all subqueries; slots must start on multiples of them."""
+    return [
+        _ms(node.step) or DEFAULT_SUBQUERY_STEP_MS
+        for node in _walk(parse_expr(expr))
+        if isinstance(node, promql.SubqueryExpr)
+    ]
+
+
+def reads_clock(expr: Text) -> bool:
+    """Whether the result depends on the time of day itself (``time()``, ``hour()``, …)."""
+    return any(isinstance(node, promql.Call) and node.func.name in _CLOCKS for node in _walk(parse_expr(expr)))
+
+
+def metric_names(expr: Text) -> set[str | None]:
+    """The metrics that the expression selects; None stands for a selector without a fixed name."""
+    names: set[str | None] = set()
+    for node in _walk(parse_expr(expr)):
+        if isinstance(node, promql.VectorSelector):
+            fixed = [m.value for m in node.matchers.matchers if m.name == "__name__" and str(m.op) == "="]
+            names.add(node.name or (fixed[0] if fixed else None))
+    return names
+
+
+def comparisons(expr: Text) -> list[Comparison]:
+    """Every comparison of the expression, outermost first.
+
+    A node whose printed text does not parse back to the same tree is left out (promql-parser loses some escapes).
+    """
+    found = []
+    for node in _walk(parse_expr(expr)):
+        if not isinstance(node, promql.BinaryExpr) or str(node.op) not in _COMPARISONS:
+            continue
+        texts = [_faithful_text(part) for part in (node, node.lhs, node.rhs)]
+        if all(texts):
+            whole, left, right = (text or "" for text in texts)
+            found.append(
+                Comparison(whole, str(node.op), left, right, bool(node.modifier and node.modifier.return_bool))
+            )
+    return found
+
+
+def _faithful_text(node: Any) -> str | None:
+    text = str(node)
+    try:
+        return text if repr(_parse(text)) == repr(node) else None
+    except ValueError:
+        return None
