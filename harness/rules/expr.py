@@ -127,7 +127,7 @@ def metric_names(expr: Text) -> set[str | None]:
     names: set[str | None] = set()
     for node in _walk(parse_expr(expr)):
         if isinstance(node, promql.VectorSelector):
-            fixed = [m.value for m in node.matchers.matchers if m.name == "__name__" and str(m.op) == "="]
+            fixed = [m.value for m in node.matchers.matchers if m.name == "__name__" and m.op == promql.MatchOp.Equal]
             names.add(node.name or (fixed[0] if fixed else None))
     return names
 

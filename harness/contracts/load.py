@@ -1,0 +1,373 @@
+"""Contracts from YAML; docs/contracts.md describes every field."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import promql_parser as promql
+
+from harness.contracts.formula import Formula, parse_formula, parse_number
+from harness.contracts.model import Contract, Knob, Op, Quantile, SeriesSpec, Shape, Signal, Situation, Stretch
+from harness.errors import InputError, near_miss
+from harness.source import Fields, Item, SourceFile, Text, duration_ms, load_yaml
+
+DEFAULT_SCRAPE_MS = 30_000
+DEFAULT_LASTS_MS = 1_800_000
+_MAX_SERIES = 10_000
+_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+def load_contracts(paths: Sequence[Path]) -> list[Contract]:
+    """Load every contract; raises InputError at the first thing that is wrong, with its place."""
+    contracts: list[Contract] = []
+    seen: dict[tuple[str, str], Text] = {}
+    for path in paths:
+        for contract in _load_file(path):
+            key = (contract.alert.value, contract.severity)
+            if key in seen:
+                raise InputError(
+                    f"a second contract for `{key[0]}` with severity `{key[1]}` (first at {seen[key].span})",
+                    span=contract.alert.span,
+                    hint="keep one, or give them different severities",
+                )
+            seen[key] = contract.alert
+            contracts.append(contract)
+    return contracts
+
+
+def _load_file(path: Path) -> list[Contract]:
+    source = SourceFile.read(path)
+    documents = load_yaml(source)
+    if not documents:
+        raise InputError(f"{source.name} is empty, expected contracts", hint="start it with `contracts:`")
+    top = Fields(documents[0], source, "a contract file")
+    top.only("version", "scrape_interval", "annotations", "contracts")
+    if "version" in top and top.text("version").value != "1":
+        version = top.text("version")
+        raise InputError(f"contract version `{version.value}` is not known", span=version.span, hint="write version: 1")
+    scrape_ms = _positive_ms(top, "scrape_interval", DEFAULT_SCRAPE_MS)
+    annotations = (
+        tuple(item.text().value for item in top.items("annotations", "a name")) if "annotations" in top else ()
+    )
+    return [_contract(item.fields(), scrape_ms, annotations) for item in top.items("contracts", "a contract")]
+
+
+def _contract(fields: Fields, scrape_ms: int, annotations: tuple[str, ...]) -> Contract:
+    alert = fields.text("alert")
+    fields.what = f"the contract of `{alert.value}`"
+    fields.only(
+        "alert", "means", "knob", "op", "threshold", "for", "keep_firing_for", "severity", "identifies", "annotations",
+        "given", "signal", "scrape_interval", "situations",
+    )  # fmt: skip
+    given = _given(fields, {})
+    knob = _knob(fields.fields("knob", f"the knob of `{alert.value}`"), given)
+    op = _op(fields.text("op"))
+    threshold = _threshold(fields.text("threshold"), knob, given)
+    identifies = {n: t.value for n, t in fields.fields("identifies", "`identifies`").texts().items()}
+    scrape_ms = _positive_ms(fields, "scrape_interval", scrape_ms)
+    if "annotations" in fields:
+        annotations = tuple(item.text().value for item in fields.items("annotations", "a name"))
+    signal = Signal(given, _series(fields.items("signal", "a series"), given))
+    situations: list[Situation] = []
+    for item in fields.items("situations", "a situation") if "situations" in fields else []:
+        situation = _situation(item.fields(), fields, given, knob, identifies, scrape_ms)
+        if any(other.name == situation.name for other in situations):
+            raise InputError(f"two situations are named `{situation.name}`", span=situation.span, hint="rename one")
+        situations.append(situation)
+    return Contract(
+        alert=alert,
+        means=fields.text("means").value,
+        knob=knob,
+        op=op,
+        threshold=threshold,
+        hold_ms=fields.duration_ms("for", 0),
+        keep_firing_ms=fields.duration_ms("keep_firing_for", 0),
+        severity=fields.text("severity").value,
+        identifies=identifies,
+        annotations=annotations,
+        signal=signal,
+        scrape_ms=scrape_ms,
+        situations=tuple(situations),
+    )
+
+
+def _positive_ms(fields: Fields, name: str, default: int) -> int:
+    value = fields.duration_ms(name, default)
+    if value < 1000:
+        raise InputError(f"`{name}` must be at least 1s", span=fields.text(name).span)
+    return value
+
+
+def _op(text: Text) -> Op:
+    try:
+        return Op(text.value)
+    except ValueError:
+        raise InputError(
+            f"`{text.value}` is no comparison of a contract",
+            span=text.span,
+            hint=f"expected one of: {', '.join(op.value for op in Op)} (quoted)",
+        ) from None
+
+
+def _given(fields: Fields, inherited: Mapping[str, Fraction]) -> dict[str, Fraction]:
+    given = dict(inherited)
+    if "given" in fields:
+        for name, item in fields.fields("given", "`given`").each():
+            if not re.fullmatch(r"[A-Za-z_]\w*", name.value) or name.value in ("x", "t"):
+                raise InputError(
+                    f"`{name.value}` cannot be a name in `given`", span=name.span, hint="x and t are taken"
+                )
+            given[name.value] = parse_formula(item.text(), given)(given)
+    return given
+
+
+def _knob(fields: Fields, given: Mapping[str, Fraction]) -> Knob:
+    fields.only("name", "unit", "range", "step", "counts")
+    bounds = [parse_formula(item.text(), given)(given) for item in fields.items("range", "a bound")]
+    if len(bounds) != 2 or bounds[0] >= bounds[1]:
+        raise InputError(
+            f"`range` of {fields.what} must be two numbers, the smaller first",
+            span=fields.key_span("range"),
+            hint="write range: [0, 100]",
+        )
+    step = parse_formula(fields.text("step"), given)(given) if "step" in fields else None
+    if step is not None and (step <= 0 or (bounds[1] - bounds[0]) % step):
+        raise InputError(
+            f"`step` of {fields.what} must be positive and divide its range",
+            span=fields.text("step").span,
+            hint="the knob stands at low, low + step, … up to high",
+        )
+    if "counts" in fields and step is None:
+        raise InputError(f"{fields.what} counts things but has no `step`", span=fields.key_span("counts"))
+    return Knob(
+        name=fields.text("name").value,
+        unit=fields.text("unit").value if "unit" in fields else "",
+        low=bounds[0],
+        high=bounds[1],
+        step=step,
+        counts=fields.text("counts").value if "counts" in fields else "",
+    )
+
+
+def _on_knob(text: Text, knob: Knob, given: Mapping[str, Fraction], what: str) -> Fraction:
+    value = parse_formula(text, given)(given)
+    if not knob.low <= value <= knob.high:
+        raise InputError(
+            f"{what} {text.value} lies outside the knob's range, "
+            f"{float(knob.low):g} to {float(knob.high):g} {knob.unit}",
+            span=text.span,
+            hint="widen `range`, or correct the value",
+        )
+    if knob.step is not None and (value - knob.low) % knob.step:
+        raise InputError(
+            f"{what} {text.value} is no position of the knob, whose step is {knob.step} {knob.unit}",
+            span=text.span,
+            hint="choose a step that meets it exactly",
+        )
+    return value
+
+
+def _threshold(text: Text, knob: Knob, given: Mapping[str, Fraction]) -> Fraction:
+    return _on_knob(text, knob, given, "the threshold")
+
+
+def _series(items: Sequence[Item], given: Mapping[str, Fraction]) -> tuple[SeriesSpec, ...]:
+    specs = tuple(_spec(item.fields(), given) for item in items)
+    total = sum(len(spec.each) * max(1, len(spec.buckets)) for spec in specs)
+    if total > _MAX_SERIES:
+        raise InputError(f"the signal has {total} series, more than {_MAX_SERIES}", span=items[0].span)
+    return specs
+
+
+def _spec(fields: Fields, given: Mapping[str, Fraction]) -> SeriesSpec:
+    kinds = [shape for shape in Shape if shape.value in fields]
+    if len(kinds) != 1:
+        raise InputError(
+            "a series of a signal is exactly one of gauge, counter, histogram",
+            span=fields.span,
+            hint='write `gauge: metric{label="value"}` and `value:`, or `counter:` and `rate:`',
+        )
+    shape = kinds[0]
+    amount = "value" if shape is Shape.GAUGE else "rate"
+    extra = ("buckets", "quantile") if shape is Shape.HISTOGRAM else ()
+    fields.what = f"a {shape.value}"
+    fields.only("each", shape.value, amount, "present", *extra)
+    each = _each(fields.item("each", "`each`"), given) if "each" in fields else ({},)
+    names = {"x", "t", *given, *(n for n, v in each[0].items() if _is_number(v))} if each else {"x", "t", *given}
+    selector = fields.text(shape.value)
+    metric, labels = _selector(selector, set(each[0]) if each else set())
+    buckets: tuple[Fraction, ...] = ()
+    quantile = None
+    if shape is Shape.HISTOGRAM:
+        bounds = fields.items("buckets", "a bound")
+        buckets = tuple(parse_number(item.text()) for item in bounds)
+        if not buckets or list(buckets) != sorted(set(buckets)) or buckets[0] <= 0:
+            raise InputError("`buckets` must rise from a positive bound, without +Inf", span=fields.key_span("buckets"))
+        inner = fields.fields("quantile", "`quantile`")
+        inner.only("q", "at")
+        q = parse_number(inner.text("q"))
+        if not 0 < q < 1:
+            raise InputError("`q` must lie between 0 and 1", span=inner.text("q").span)
+        quantile = Quantile(q, parse_formula(inner.text("at"), names))
+    return SeriesSpec(
+        shape=shape,
+        metric=metric,
+        labels=labels,
+        each=each,
+        formula=parse_formula(fields.text(amount), names),
+        present=_present(fields, names),
+        buckets=buckets,
+        quantile=quantile,
+    )
+
+
+def _present(fields: Fields, names: set[str]) -> Formula | None:
+    return parse_formula(fields.text("present"), names) if "present" in fields else None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        Fraction(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _each(item: Item, given: Mapping[str, Fraction]) -> tuple[Mapping[str, str], ...]:
+    if item.is_list:
+        rows = [{n: t.value for n, t in row.fields().texts().items()} for row in item.items()]
+        for row, place in zip(rows, item.items(), strict=True):
+            if set(row) != set(rows[0]):
+                raise InputError("all rows of `each` must have the same names", span=place.span)
+        return tuple(rows)
+    choices: list[list[tuple[str, str]]] = []
+    for name, values in item.fields().each():
+        if values.is_list:
+            choices.append([(name.value, value.text().value) for value in values.items()])
+            continue
+        count = parse_formula(values.text(), given)(given)
+        if count.denominator != 1 or not 0 <= count <= _MAX_SERIES:
+            raise InputError(
+                f"`{name.value}: {values.text().value}` must be a list or a whole number, found {count}",
+                span=values.span,
+                hint="`each: {cpu: 8}` makes cpu 0 to 7",
+            )
+        choices.append([(name.value, str(i)) for i in range(int(count))])
+    return tuple(dict(row) for row in itertools.product(*choices))
+
+
+def _selector(text: Text, names: set[str]) -> tuple[str, tuple[tuple[str, str], ...]]:
+    try:
+        node = promql.parse(text.value)
+    except ValueError as err:
+        raise InputError(
+            f"not a series: {err}", span=text.span_at(0), hint='write metric{label="value", …}; quote it in YAML'
+        ) from err
+    if not isinstance(node, promql.VectorSelector) or not node.name or node.offset or node.at:
+        raise InputError(f"`{text.value}` is not a series", span=text.span_at(0), hint='write metric{label="value", …}')
+    labels = []
+    for matcher in node.matchers.matchers:
+        if matcher.op != promql.MatchOp.Equal:
+            raise InputError(
+                f"label `{matcher.name}` of a series needs `=`", span=text.span_at(0), hint="a series has fixed labels"
+            )
+        for match in _REFERENCE.finditer(matcher.value):
+            name = match[1] or match[2]
+            if name not in names:
+                raise InputError(
+                    f"`${name}` is not defined by `each`{near_miss(name, names)}",
+                    span=text.span_at(max(0, text.value.find(f"${name}")), len(name) + 1),
+                    hint=f"names here: {', '.join(sorted(names)) or 'none'}",
+                )
+        labels.append((matcher.name, matcher.value))
+    return node.name, tuple(labels)
+
+
+def expand(value: str, row: Mapping[str, str]) -> str:
+    """A label value with its ``$name`` references replaced."""
+    return _REFERENCE.sub(lambda m: row[m[1] or m[2]], value) if "$" in value else value
+
+
+def _situation(
+    fields: Fields,
+    contract: Fields,
+    inherited: Mapping[str, Fraction],
+    knob: Knob,
+    identifies: Mapping[str, str],
+    scrape_ms: int,
+) -> Situation:
+    name = fields.text("name")
+    fields.what = f"situation `{name.value}`"
+    fields.only(
+        "name", "expect", "alerts", "given", "knob", "signal", "also", "lasts", "scrape_interval", "failed_scrapes",
+        "gap", "restarts",
+    )  # fmt: skip
+    given = _given(fields, inherited)
+    items = (fields if "signal" in fields else contract).items("signal", "a series")
+    if "also" in fields:
+        items = items + fields.items("also", "a series")
+    expect = fields.text("expect")
+    if expect.value not in ("quiet", "fires"):
+        raise InputError(f"`expect` must be quiet or fires, found `{expect.value}`", span=expect.span)
+    alerts: tuple[Mapping[str, str], ...] = ()
+    if expect.value == "fires":
+        alerts = (identifies,)
+        if "alerts" in fields:
+            alerts = tuple(
+                {n: t.value for n, t in item.fields().texts().items()} for item in fields.items("alerts", "an alert")
+            )
+            if not alerts:
+                raise InputError("`alerts` is empty", span=fields.key_span("alerts"), hint="or write expect: quiet")
+    elif "alerts" in fields:
+        raise InputError("`alerts` goes with expect: fires", span=fields.key_span("alerts"))
+    return Situation(
+        name=name.value,
+        span=name.span,
+        alerts=alerts,
+        signal=Signal(given, _series(items, given)),
+        knob=_knob_timeline(fields, knob, given),
+        lasts_ms=_positive_ms(fields, "lasts", DEFAULT_LASTS_MS),
+        scrape_ms=_positive_ms(fields, "scrape_interval", scrape_ms),
+        failed_scrapes=_stretch(fields, "failed_scrapes"),
+        gap=_stretch(fields, "gap"),
+        restarts_ms=tuple(
+            duration_ms(item.text(), "`restarts`") for item in fields.items("restarts", "a time")
+        ) if "restarts" in fields else (),
+    )  # fmt: skip
+
+
+def _knob_timeline(fields: Fields, knob: Knob, given: Mapping[str, Fraction]) -> tuple[tuple[int, Fraction], ...]:
+    if "knob" not in fields:
+        return ((0, knob.low),)
+    item = fields.item("knob", "`knob`")
+    if not item.is_mapping:
+        return ((0, _in_range(item.text(), knob, given)),)
+    steps = [
+        (duration_ms(at, "a time of `knob`"), _in_range(value.text(), knob, given))
+        for at, value in item.fields().each()
+    ]
+    if not steps or steps[0][0] != 0 or [at for at, _ in steps] != sorted({at for at, _ in steps}):
+        raise InputError("the times of `knob` must begin at 0s and rise", span=item.span)
+    return tuple(steps)
+
+
+def _in_range(text: Text, knob: Knob, given: Mapping[str, Fraction]) -> Fraction:
+    value = parse_formula(text, given)(given)
+    if not knob.low <= value <= knob.high:
+        return _on_knob(text, knob, given, "the knob's position")
+    return value
+
+
+def _stretch(fields: Fields, name: str) -> Stretch | None:
+    if name not in fields:
+        return None
+    inner = fields.fields(name, f"`{name}`")
+    inner.only("from", "to")
+    start, end = inner.duration_ms("from"), inner.duration_ms("to")
+    if start >= end:
+        raise InputError(f"`{name}` must end after it begins", span=inner.span)
+    return Stretch(start, end)

@@ -1,0 +1,217 @@
+"""A signal at x becomes exact series: rational arithmetic all the way, one rounding to a double at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate
+
+from harness.contracts.load import expand
+from harness.contracts.model import SeriesSpec, Shape, Signal, Stretch
+from harness.series import STALE, Labels, labels_of
+
+KnobSteps = Sequence[tuple[int, Fraction]]
+"""Where the knob stands from which millisecond on; begins at 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scrapes:
+    """When a world is sampled: every `every_ms`, first at `phase_ms`, up to `lasts_ms` after the case began.
+
+    The phase is half an interval by default. So no sample lies on the edge of a window, and 2.x (closed windows) and
+    3.x (left-open) count the same samples; and over 30 s scrapes a 5m window spans 270 s, a length at which rate()
+    reproduces whole numbers exactly.
+    """
+
+    every_ms: int
+    lasts_ms: int
+    phase_ms: int
+    failed: Stretch | None = None
+    gap: Stretch | None = None
+    restarts_ms: tuple[int, ...] = ()
+
+    @classmethod
+    def regular(cls, every_ms: int, lasts_ms: int) -> Scrapes:
+        return cls(every_ms, lasts_ms, every_ms // 2)
+
+    def times_ms(self) -> list[int]:
+        """All scrape times, also those that fail or fall into the gap (an exporter counts on meanwhile)."""
+        return list(range(self.phase_ms, self.lasts_ms + 1, self.every_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One series of a case, in milliseconds since the case began."""
+
+    labels: Labels
+    times_ms: Sequence[int]
+    values: Sequence[float]
+
+
+def traces(signal: Signal, knob: KnobSteps, scrapes: Scrapes) -> list[Trace]:
+    """Every series of the signal while the knob moves as given. Series without any sample are left out."""
+    times = scrapes.times_ms()
+    positions = _positions(knob, times)
+    made: list[Trace] = []
+    kept = [i for i, at in enumerate(times) if scrapes.gap is None or at not in scrapes.gap]
+    for spec in signal.series:
+        for row in spec.each:
+            base = dict(signal.given)
+            base.update({name: Fraction(value) for name, value in row.items() if name in _names(spec)})
+            labels = {name: expand(value, row) for name, value in spec.labels}
+            for metric, extra, values in _families(spec, base, positions, times, scrapes):
+                series_labels = labels_of(metric, {**labels, **extra})
+                if len(kept) == len(times) and scrapes.failed is None and spec.present is None:
+                    made.append(Trace(series_labels, times, values))
+                    continue
+                there = _with_absences(spec, base, positions, times, kept, values, scrapes.failed)
+                made.append(Trace(series_labels, *there))
+    return [trace for trace in made if trace.times_ms]
+
+
+def _names(spec: SeriesSpec) -> set[str]:
+    names = set(spec.formula.names)
+    if spec.present is not None:
+        names |= spec.present.names
+    if spec.quantile is not None:
+        names |= spec.quantile.at.names
+    return names
+
+
+def _positions(knob: KnobSteps, times: Sequence[int]) -> list[Fraction]:
+    """The knob's position at each scrape."""
+    if len(knob) == 1:
+        return [knob[0][1]] * len(times)
+    positions, i = [], 0
+    for at in times:
+        while i + 1 < len(knob) and knob[i + 1][0] <= at:
+            i += 1
+        positions.append(knob[i][1])
+    return positions
+
+
+def _families(
+    spec: SeriesSpec,
+    base: Mapping[str, Fraction],
+    positions: Sequence[Fraction],
+    times: Sequence[int],
+    scrapes: Scrapes,
+) -> list[tuple[str, dict[str, str], list[float]]]:
+    """(metric, extra labels, values) of each series that one row of a spec stands for."""
+    over_time = _evaluate(spec.formula, base, positions, times)
+    if spec.shape is Shape.GAUGE:
+        return [(spec.metric, {}, [float(value) for value in over_time])]
+    if spec.shape is Shape.COUNTER:
+        return [(spec.metric, {}, _count(over_time, times, scrapes))]
+    quantile = spec.quantile
+    if quantile is None:
+        raise AssertionError("a histogram has a quantile")
+    marks = _evaluate(quantile.at, base, positions, times)
+    shares = {x: bucket_shares(spec.buckets, quantile.q, x) for x in set(marks)}
+    made: list[tuple[str, dict[str, str], list[float]]] = []
+    for i, bound in enumerate((*spec.buckets, None)):
+        rates = [rate * shares[x][i] for rate, x in zip(over_time, marks, strict=True)]
+        le = "+Inf" if bound is None else repr(float(bound))
+        made.append((f"{spec.metric}_bucket", {"le": le}, _count(rates, times, scrapes)))
+    made.append((f"{spec.metric}_count", {}, made[-1][2]))
+    means = {x: _mean(spec.buckets, share) for x, share in shares.items()}
+    sums = [rate * means[x] for rate, x in zip(over_time, marks, strict=True)]
+    made.append((f"{spec.metric}_sum", {}, _count(sums, times, scrapes)))
+    return made
+
+
+def _evaluate(
+    formula: Callable[[Mapping[str, Fraction]], Fraction],
+    base: Mapping[str, Fraction],
+    positions: Sequence[Fraction],
+    times: Sequence[int],
+) -> list[Fraction]:
+    names: frozenset[str] = getattr(formula, "names", frozenset())
+    if "t" in names:
+        return [formula({**base, "x": x, "t": Fraction(at, 1000)}) for x, at in zip(positions, times, strict=True)]
+    known: dict[int, Fraction] = {}  # by identity: positions repeat the same few objects, hashing a Fraction is slow
+    values = []
+    for x in positions:
+        if id(x) not in known:
+            known[id(x)] = formula({**base, "x": x})
+        values.append(known[id(x)])
+    return values
+
+
+def _count(rates: Sequence[Fraction], times: Sequence[int], scrapes: Scrapes) -> list[float]:
+    """A counter that grew at `rates` (per second) up to each scrape, zero at the latest restart before it."""
+    every_s = Fraction(scrapes.every_ms, 1000)
+    first = rates[0]
+    if not scrapes.restarts_ms and all(rate is first or rate == first for rate in rates):
+        # The steady case, which is nearly all of them: int / int is one correctly rounded division.
+        step = first * every_s
+        top, bottom = step.numerator, step.denominator
+        return [(k * top) / bottom for k in range(1, len(times) + 1)]
+    if not scrapes.restarts_ms:
+        return [float(total) for total in accumulate(rate * every_s for rate in rates)]
+    values, total = [], Fraction(0)
+    for rate, at in zip(rates, times, strict=True):
+        since = [at - restart for restart in scrapes.restarts_ms if at - scrapes.every_ms < restart <= at]
+        total = rate * Fraction(min(since), 1000) if since else total + rate * every_s
+        values.append(float(total))
+    return values
+
+
+def _with_absences(
+    spec: SeriesSpec,
+    base: Mapping[str, Fraction],
+    positions: Sequence[Fraction],
+    times: Sequence[int],
+    kept: Sequence[int],
+    values: Sequence[float],
+    failed: Stretch | None,
+) -> tuple[list[int], list[float]]:
+    """Samples where the series exists; a stale marker where it was there at the scrape before and is gone now."""
+    there = [True] * len(times)
+    if spec.present is not None:
+        there = [bool(present) for present in _evaluate(spec.present, base, positions, times)]
+    out_times: list[int] = []
+    out_values: list[float] = []
+    alive = False
+    for i in kept:
+        exists = there[i] and (failed is None or times[i] not in failed)
+        if exists or alive:
+            out_times.append(times[i])
+            out_values.append(values[i] if exists else STALE)
+        alive = exists
+    return out_times, out_values
+
+
+def bucket_shares(bounds: Sequence[Fraction], q: Fraction, x: Fraction) -> list[Fraction]:
+    """Cumulative shares per bucket (+Inf last) such that histogram_quantile(q) is exactly `x`.
+
+    A share d = min(q, 1 - q) lies in x's own bucket, evenly spread (as histogram_quantile assumes), so the quantile is
+    continuous and rising in x across all buckets. In the first bucket it cannot be below q times its bound, and above
+    the highest bound it stays there: that is what the function can express, and what the tests say too.
+    """
+    d = min(q, 1 - q)
+    place = next((i for i, bound in enumerate(bounds) if x <= bound), None)
+    if place is None:
+        return [*(q * bound / x for bound in bounds), Fraction(1)]
+    high = bounds[place]
+    if place == 0:
+        inside = min(Fraction(1), q * high / x) if x > 0 else Fraction(1)
+        return [inside, *(Fraction(1) for _ in bounds[1:]), Fraction(1)]
+    low = bounds[place - 1]
+    at_low = q - d * (x - low) / (high - low)
+    shares = [at_low * bound / low for bound in bounds[:place]]
+    shares.append(at_low + d)
+    if place + 1 < len(bounds):
+        shares.append(q + d)
+    shares += [Fraction(1)] * (len(bounds) + 1 - len(shares))
+    return shares
+
+
+def _mean(bounds: Sequence[Fraction], shares: Sequence[Fraction]) -> Fraction:
+    """The mean observation, each bucket's mass in its middle (the top one's at the highest bound)."""
+    total, below, previous = Fraction(0), Fraction(0), Fraction(0)
+    for bound, share in zip(bounds, shares, strict=False):
+        total += (share - previous) * (below + bound) / 2
+        below, previous = bound, share
+    return total + (1 - previous) * below

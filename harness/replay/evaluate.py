@@ -1,0 +1,216 @@
+"""Replay: rules over recorded cases, one query_range per rule instead of one instant query per tick.
+
+Recording rules that an alert depends on run first, in Prometheus' order, and their results are written back. Where a
+rule reads what itself or a later rule records (or `ALERTS`), one query per rule cannot know the previous tick; such a
+plan is refused by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.engines.base import Engine, Samples, Series
+from harness.errors import InputError, UnsupportedError
+from harness.replay.slots import Reel, common_multiple_ms
+from harness.replay.timeline import AlertTimeline, alert_states
+from harness.rules import AlertRule, Group, RecordingRule, RuleFile
+from harness.rules.expr import metric_names, reach_ms, subquery_steps_ms
+from harness.series import STALE, Labels, format_labels
+from harness.source import Text
+
+_PLAIN_LABEL = re.compile(r"\{\{-?\s*\$labels\.(\w+)\s*-?\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What it takes to evaluate one alert: the recording rules before it, and how far back all of them see."""
+
+    rule: AlertRule
+    group: Group
+    recordings: tuple[tuple[Group, RecordingRule], ...]
+    reach_ms: int
+    align_ms: int
+
+    @property
+    def interval_ms(self) -> int:
+        return self.group.interval_ms
+
+    @property
+    def hold_ticks(self) -> int:
+        """Ticks from pending to firing: ceil(for / interval)."""
+        return -(-self.rule.hold_ms // self.interval_ms)
+
+
+class Replay:
+    """Evaluates the rules of `files` on an engine. Recording rules may stand in any of the files."""
+
+    def __init__(self, engine: Engine, files: Sequence[RuleFile]) -> None:
+        self.engine = engine
+        self._order = [(group, rule) for file in files for group in file.groups for rule in group.rules]
+        self._recorded: set[tuple[int, str, int]] = set()
+
+    def plan(self, group: Group, rule: AlertRule) -> Plan:
+        """The recording rules that `rule` needs, in order, and its reach.
+
+        Raises UnsupportedError for rules that read their own or later results.
+        """
+        needed = self._needed(rule)
+        chain = [(g, r) for g, r in needed if isinstance(r, RecordingRule)]
+        own = reach_ms(rule.expr) + group.query_offset_ms
+        below = sum(reach_ms(r.expr) + g.query_offset_ms + g.interval_ms for g, r in chain)
+        steps = [step for r in (rule, *(r for _, r in chain)) for step in subquery_steps_ms(r.expr)]
+        align = common_multiple_ms(group.interval_ms, *(g.interval_ms for g, _ in chain), *steps)
+        return Plan(rule, group, tuple(chain), own + below, align)
+
+    def _needed(self, rule: AlertRule) -> list[tuple[Group, RecordingRule]]:
+        wanted: set[int] = set()
+        todo: list[tuple[int, AlertRule | RecordingRule]] = [(self._position(rule), rule)]
+        while todo:
+            at, reader = todo.pop()
+            names = metric_names(reader.expr)
+            if names & {"ALERTS", "ALERTS_FOR_STATE"}:
+                raise UnsupportedError(
+                    f"`{_name(reader)}` reads ALERTS, the state of other alerts",
+                    span=reader.expr.span_at(0),
+                    hint="replay cannot follow alerts on alerts; test this rule with promtool",
+                )
+            for i, (_, other) in enumerate(self._order):
+                if not isinstance(other, RecordingRule) or other.record not in names or i in wanted:
+                    continue
+                if i >= at:
+                    raise UnsupportedError(
+                        f"`{_name(reader)}` reads `{other.record}`, which is recorded later (at {other.span})",
+                        span=reader.expr.span_at(0),
+                        hint="move the recording rule before its reader; as it is, the reader sees the previous tick",
+                    )
+                wanted.add(i)
+                todo.append((i, other))
+        return [(g, r) for i, (g, r) in enumerate(self._order) if i in wanted and isinstance(r, RecordingRule)]
+
+    def _position(self, rule: AlertRule) -> int:
+        return next((i for i, (_, r) in enumerate(self._order) if r is rule), len(self._order))
+
+    def instants(self, plan: Plan, expr: str, reel: Reel, offset_ms: int) -> list[dict[Labels, float]]:
+        """What `expr` returns in each case, `offset_ms` after its beginning: label set → value.
+
+        `expr` is the plan's own expression or a part of it.
+        """
+        self._record(plan, reel)
+        at = reel.start_ms + offset_ms - plan.group.query_offset_ms
+        found: list[dict[Labels, float]] = [{} for _ in range(reel.count)]
+        for series in self.engine.query_range(expr, at, at + (reel.count - 1) * reel.slot_ms, reel.slot_ms):
+            labels = tuple(sorted(series.labels))
+            for when, value in zip(series.timestamps_ms, series.values, strict=True):
+                found[(when - at) // reel.slot_ms][labels] = value
+        return found
+
+    def timelines(self, plan: Plan, reel: Reel) -> list[list[AlertTimeline]]:
+        """The alerts of each case, tick by tick from the case's beginning to its length."""
+        self._record(plan, reel)
+        rule, interval = plan.rule, plan.interval_ms
+        ticks = reel.length_ms // interval + 1
+        elements: list[list[dict[Labels, float]]] = [[{} for _ in range(ticks)] for _ in range(reel.count)]
+        for series in self._over_reel(rule.expr, plan.group, reel):
+            labels = _alert_labels(rule, plan.group, dict(series.labels))
+            for when, value in zip(series.timestamps_ms, series.values, strict=True):
+                case, at = divmod(when + plan.group.query_offset_ms - reel.start_ms, reel.slot_ms)
+                if at > reel.length_ms:
+                    continue
+                here = elements[case][at // interval]
+                identity = _with_value(rule, labels, value)
+                if identity in here:
+                    raise InputError(
+                        f"two elements of `{rule.alert}` have the same labels {format_labels(labels)} once the rule's "
+                        "own labels are set; Prometheus fails this evaluation",
+                        span=rule.expr.span_at(0),
+                        hint="keep a distinguishing label, or aggregate",
+                    )
+                here[identity] = value
+        return [self._case_timelines(plan, case) for case in elements]
+
+    def _case_timelines(self, plan: Plan, ticks: list[dict[Labels, float]]) -> list[AlertTimeline]:
+        states = alert_states(
+            [frozenset(here) for here in ticks],
+            interval_ms=plan.interval_ms,
+            hold_ms=plan.rule.hold_ms,
+            keep_firing_ms=plan.rule.keep_firing_ms,
+            limit=plan.group.limit,
+        )
+        made = []
+        for identity, history in sorted(states.items()):
+            values = {i: here[identity] for i, here in enumerate(ticks) if identity in here}
+            labels = tuple(pair for pair in identity if pair[0] != _VALUE_KEY)
+            made.append(AlertTimeline(labels, tuple(history), frozenset(values), values))
+        return made
+
+    def _over_reel(self, expr: Text, group: Group, reel: Reel) -> list[Series]:
+        start = reel.start_ms - group.query_offset_ms
+        end = reel.begin_ms(reel.count - 1) + reel.length_ms - group.query_offset_ms
+        return self.engine.query_range(expr.value, start, end, group.interval_ms)
+
+    def _record(self, plan: Plan, reel: Reel) -> None:
+        """Evaluate the plan's recording rules over the reel and write their results back, stale markers included."""
+        for group, rule in plan.recordings:
+            key = (reel.start_ms, rule.record, id(rule))
+            if key in self._recorded:
+                continue
+            self._recorded.add(key)
+            # Rules of one name (a common idiom: one ratio per source) write series of different labels.
+            merged: dict[Labels, dict[int, float]] = {}
+            for series in self._over_reel(rule.expr, group, reel):
+                labels = _recorded_labels(rule, group, dict(series.labels))
+                points = merged.setdefault(labels, {})
+                for when, value in zip(series.timestamps_ms, series.values, strict=True):
+                    if (when + group.query_offset_ms - reel.start_ms) % reel.slot_ms > reel.length_ms:
+                        continue
+                    if when in points:
+                        raise InputError(
+                            f"two elements of `{rule.record}` have the same labels {format_labels(labels)}",
+                            span=rule.expr.span_at(0),
+                            hint="keep a distinguishing label, or aggregate",
+                        )
+                    points[when] = value
+            self.engine.write(_with_stale_ends(merged, group.interval_ms))
+
+
+def _with_stale_ends(series: Mapping[Labels, Mapping[int, float]], interval_ms: int) -> list[Samples]:
+    """The samples of a recording rule, with a stale marker on the first tick that no longer returns a series."""
+    made = []
+    for labels, points in series.items():
+        ends = {when + interval_ms: STALE for when in points if when + interval_ms not in points}
+        times = sorted({**points, **ends})
+        made.append(Samples(labels, times, [points.get(when, STALE) for when in times]))
+    return made
+
+
+def _name(rule: AlertRule | RecordingRule) -> str:
+    return rule.alert if isinstance(rule, AlertRule) else rule.record
+
+
+_VALUE_KEY = "\0value"
+
+
+def _alert_labels(rule: AlertRule, group: Group, element: dict[str, str]) -> Labels:
+    """The alert's labels: the element's without its name, with group and rule labels over them, and its own name."""
+    labels = {name: value for name, value in element.items() if name != "__name__"}
+    for name, text in {**group.labels, **rule.labels}.items():
+        expanded = _PLAIN_LABEL.sub(lambda m: element.get(m[1], ""), text.value)
+        labels[name] = "" if "{{" in expanded else expanded
+    labels["alertname"] = rule.alert
+    return tuple(sorted((name, value) for name, value in labels.items() if value))
+
+
+def _with_value(rule: AlertRule, labels: Labels, value: float) -> Labels:
+    """A templated label that holds `$value` makes another alert of every value, so `for` starts again."""
+    if any("$value" in text.value or ".Value" in text.value for text in rule.labels.values()):
+        return (*labels, (_VALUE_KEY, repr(value)))
+    return labels
+
+
+def _recorded_labels(rule: RecordingRule, group: Group, element: dict[str, str]) -> Labels:
+    labels = {**element, "__name__": rule.record}
+    for name, text in {**group.labels, **rule.labels}.items():
+        labels[name] = text.value
+    return tuple(sorted((name, value) for name, value in labels.items() if value))

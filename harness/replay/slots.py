@@ -1,0 +1,103 @@
+"""Time-multiplexing: many cases on one Prometheus, each in a stretch of time of its own.
+
+One query_range whose step is the slot length then evaluates an unmodified expression for every case at once; no label
+tells the cases apart, so `sum()`, `absent()` and `scalar()` keep their meaning.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.contracts.world import Trace
+from harness.engines.base import Engine, Samples
+from harness.errors import UnsupportedError
+from harness.series import Labels
+
+_DAY_MS = 86_400_000
+FIRST_SLOT_MS = 11_574 * _DAY_MS
+"""2001-09-09, a midnight: every interval and subquery step up to a day divides it, and decades of slots follow
+before today, after which Prometheus refuses samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Cases of equal length that are to be evaluated by the same rule."""
+
+    cases: Sequence[Sequence[Trace]]
+    length_ms: int
+    """How much of a case is evaluated."""
+    reach_ms: int
+    """How far back the rule sees; so much empty time separates the cases."""
+    align_ms: int
+    """Slots begin at multiples of this (the group's interval, subquery steps)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reel:
+    """Where the cases of a batch stand: case i begins at start_ms + i × slot_ms."""
+
+    start_ms: int
+    slot_ms: int
+    count: int
+    length_ms: int
+
+    def begin_ms(self, case: int) -> int:
+        return self.start_ms + case * self.slot_ms
+
+    @property
+    def end_ms(self) -> int:
+        return self.begin_ms(self.count)
+
+
+class Tape:
+    """The time line of an engine, on which cases are recorded one after the other, always forward."""
+
+    def __init__(self, engine: Engine, start_ms: int = FIRST_SLOT_MS) -> None:
+        self.engine = engine
+        self._next_ms = start_ms
+
+    def record(self, batches: Iterable[Batch]) -> list[Reel]:
+        """Write the cases of all batches in one go and tell where they stand."""
+        series: dict[Labels, list[tuple[int, Trace]]] = {}
+        reels = []
+        for batch in batches:
+            # Twice the reach: a recording rule read through a window sees samples that themselves look back.
+            slot_ms = _round_up(batch.length_ms + 2 * batch.reach_ms, batch.align_ms)
+            start_ms = _round_up(self._next_ms + batch.reach_ms, batch.align_ms)
+            reel = Reel(start_ms, slot_ms, len(batch.cases), batch.length_ms)
+            for i, case in enumerate(batch.cases):
+                for trace in case:
+                    series.setdefault(trace.labels, []).append((reel.begin_ms(i), trace))
+            self._next_ms = reel.end_ms
+            reels.append(reel)
+        self.engine.write(_merged(series))
+        return reels
+
+
+def _merged(series: dict[Labels, list[tuple[int, Trace]]]) -> Iterable[Samples]:
+    """One Samples per label set. Series that were sampled alike share one list of time stamps, which the writer then
+    encodes only once."""
+    stamps: dict[tuple[tuple[int, int], ...], list[int]] = {}
+    for labels, pieces in series.items():
+        pattern = tuple((begin, id(trace.times_ms)) for begin, trace in pieces)
+        times = stamps.get(pattern)
+        if times is None:
+            times = stamps[pattern] = [begin + at for begin, trace in pieces for at in trace.times_ms]
+        yield Samples(labels, times, [value for _, trace in pieces for value in trace.values])
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
+
+
+def common_multiple_ms(*values: int) -> int:
+    """The least common multiple; raises UnsupportedError past a day, where slots could no longer be aligned."""
+    result = math.lcm(*values)
+    if result > _DAY_MS:
+        raise UnsupportedError(
+            f"the intervals {', '.join(f'{v} ms' for v in values)} meet only every {result} ms",
+            hint="use intervals and subquery steps that divide a day together",
+        )
+    return result

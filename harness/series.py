@@ -1,0 +1,35 @@
+"""Series and samples as Prometheus knows them: what is written to an engine and what it answers."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+Labels = tuple[tuple[str, str], ...]
+"""Sorted (name, value) pairs, the metric's name among them as ``__name__``."""
+
+STALE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
+"""The stale marker: the NaN with which Prometheus ends a series (model/value/value.go, StaleNaN)."""
+
+
+def is_stale(value: float) -> bool:
+    """Whether a double is the stale marker; any other NaN is an ordinary value."""
+    return value != value and struct.pack("<d", value) == struct.pack("<d", STALE)
+
+
+def labels_of(metric: str, labels: Mapping[str, str]) -> Labels:
+    """The sorted label set; empty values are dropped, as Prometheus does."""
+    named = {"__name__": metric, **labels}
+    return tuple(sorted((name, value) for name, value in named.items() if value))
+
+
+def format_labels(labels: Labels | Mapping[str, str]) -> str:
+    """``up{instance="a:1", job="node"}``, as Prometheus prints a series."""
+    pairs = dict(labels)
+    name = pairs.pop("__name__", "")
+    inner = ", ".join(f'{key}="{_escape(value)}"' for key, value in sorted(pairs.items()))
+    return f"{name}{{{inner}}}" if inner or not name else name
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
