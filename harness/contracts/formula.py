@@ -61,17 +61,18 @@ class Formula:
 
 def parse_formula(text: Text, known: Iterable[str]) -> Formula:
     """Parse a formula whose names must be among `known`; errors carry the exact column."""
+    if not text.value.strip():
+        raise InputError(
+            "the formula is empty", span=text.span, hint="write a number or a formula such as (100 - x) / 100"
+        )
     parser = _Parser(text, frozenset(known))
-    return Formula(text, frozenset(parser.used), parser.whole()) if text.value.strip() else _empty(text)
+    evaluate = parser.whole()
+    return Formula(text, frozenset(parser.used), evaluate)
 
 
 def parse_number(text: Text) -> Fraction:
     """A formula without names, at once evaluated: ``80``, ``100 / 1000``, ``-5``."""
     return parse_formula(text, ())({})
-
-
-def _empty(text: Text) -> Formula:
-    raise InputError("the formula is empty", span=text.span, hint="write a number or a formula such as (100 - x) / 100")
 
 
 class _Parser:
