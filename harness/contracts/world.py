@@ -186,11 +186,12 @@ def _with_absences(
 def bucket_shares(bounds: Sequence[Fraction], q: Fraction, x: Fraction) -> list[Fraction]:
     """Cumulative shares per bucket (+Inf last) such that histogram_quantile(q) is exactly `x`.
 
-    A share d = min(q, 1 - q) lies in x's own bucket, evenly spread (as histogram_quantile assumes), so the quantile is
-    continuous and rising in x across all buckets. In the first bucket it cannot be below q times its bound, and above
-    the highest bound it stays there: that is what the function can express, and what the tests say too.
+    A share d lies in x's own bucket, evenly spread (as histogram_quantile assumes), so the quantile rises with x across
+    all buckets. d is a little less than min(q, 1 - q), for Prometheus takes neighbouring buckets that differ by less
+    than 1e-12 as equal (promql/quantile.go, smallDeltaTolerance), which would blur the boundary at a bucket's bound.
+    In the first bucket the quantile cannot be below q times its bound, and above the highest bound it stays there.
     """
-    d = min(q, 1 - q)
+    d = min(q, 1 - q) * Fraction(4, 5)
     place = next((i for i, bound in enumerate(bounds) if x <= bound), None)
     if place is None:
         return [*(q * bound / x for bound in bounds), Fraction(1)]
@@ -202,8 +203,6 @@ def bucket_shares(bounds: Sequence[Fraction], q: Fraction, x: Fraction) -> list[
     at_low = q - d * (x - low) / (high - low)
     shares = [at_low * bound / low for bound in bounds[:place]]
     shares.append(at_low + d)
-    if place + 1 < len(bounds):
-        shares.append(q + d)
     shares += [Fraction(1)] * (len(bounds) + 1 - len(shares))
     return shares
 

@@ -60,7 +60,7 @@ class Replay:
         chain = [(g, r) for g, r in needed if isinstance(r, RecordingRule)]
         own = reach_ms(rule.expr) + group.query_offset_ms
         below = sum(reach_ms(r.expr) + g.query_offset_ms + g.interval_ms for g, r in chain)
-        steps = [step for r in (rule, *(r for _, r in chain)) for step in subquery_steps_ms(r.expr)]
+        steps = [step for e in (rule.expr, *(r.expr for _, r in chain)) for step in subquery_steps_ms(e)]
         align = common_multiple_ms(group.interval_ms, *(g.interval_ms for g, _ in chain), *steps)
         return Plan(rule, group, tuple(chain), own + below, align)
 

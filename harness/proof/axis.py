@@ -1,0 +1,100 @@
+"""A knob's positions as whole numbers, so that "adjacent" means a difference of one on every knob."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+
+from harness.contracts import Knob
+
+
+def double_ordinal(value: float) -> int:
+    """The rank of a double among all doubles: neighbours differ by 1, -0.0 and 0.0 are both 0."""
+    (bits,) = struct.unpack("<q", struct.pack("<d", value))
+    return int(bits) if bits >= 0 else -(bits & 0x7FFF_FFFF_FFFF_FFFF)
+
+
+def ordinal_double(rank: int) -> float:
+    """The double of a rank; inverse of :func:`double_ordinal`."""
+    (value,) = struct.unpack("<d", struct.pack("<q", abs(rank)))
+    return -value if rank < 0 else float(value)
+
+
+def ulps_between(a: float, b: float) -> int:
+    """How many doubles lie between two finite ones, 0 if they are equal."""
+    return abs(double_ordinal(a) - double_ordinal(b))
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Positions of a knob: its steps if it counts things, else every double in its range.
+
+    The threshold's own position stands for the threshold exactly (1/10, not the double next to it).
+    """
+
+    knob: Knob
+    threshold: Fraction
+
+    def position(self, x: Fraction) -> int:
+        """The position nearest to x."""
+        if self.knob.step is not None:
+            return round((x - self.knob.low) / self.knob.step)
+        return double_ordinal(float(x))
+
+    def value(self, position: int) -> Fraction:
+        if position == self.at_threshold:
+            return self.threshold
+        if self.knob.step is not None:
+            return self.knob.low + position * self.knob.step
+        return Fraction(ordinal_double(position))
+
+    @property
+    def at_threshold(self) -> int:
+        return self.position(self.threshold)
+
+    @property
+    def lowest(self) -> int:
+        return self.position(self.knob.low)
+
+    @property
+    def highest(self) -> int:
+        return self.position(self.knob.high)
+
+    def survey(self) -> list[int]:
+        """Positions that find every way in which a threshold is usually missed.
+
+        The range's ends, evenly spread values, a ladder of doubling distances around the threshold (so a boundary that
+        is off by 1, 2, 4, … positions is bracketed at once), and neighbours by 1 %, 1 and 10 units.
+        """
+        low, high, here = self.lowest, self.highest, self.at_threshold
+        found = {low, high, here}
+        for k in range(max(1, (high - low).bit_length())):
+            found |= {here - (1 << k), here + (1 << k)}
+        found |= {here - 3, here + 3, low + 1, high - 1}
+        span = self.knob.high - self.knob.low
+        found |= {self.position(self.knob.low + span * i / 24) for i in range(25)}
+        for off in (Fraction(1, 10), Fraction(1), Fraction(10), abs(self.threshold) / 100):
+            for x in (self.threshold - off, self.threshold + off):
+                if self.knob.low <= x <= self.knob.high:
+                    found.add(self.position(x))
+        return sorted(p for p in found if low <= p <= high)
+
+    def near(self) -> list[int]:
+        """The threshold's position and its close neighbours."""
+        here = self.at_threshold
+        wanted = range(here - 6, here + 7)
+        return [p for p in wanted if self.lowest <= p <= self.highest]
+
+    def between(self, quiet: int, other: int, share: Fraction) -> int:
+        """A position between two others, by value."""
+        a, b = self.value(quiet), self.value(other)
+        p = self.position(a + (b - a) * share)
+        return min(max(p, min(quiet, other)), max(quiet, other))
+
+
+def spread(low: int, high: int, most: int) -> list[int]:
+    """Up to `most` positions strictly between two, evenly spaced in rank."""
+    gap = high - low
+    count = min(most, gap - 1)
+    return sorted({low + gap * i // (count + 1) for i in range(1, count + 1)} - {low, high})

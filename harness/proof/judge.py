@@ -1,0 +1,205 @@
+"""Contract + measurement → findings, in the user's terms. No finding means exact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.contracts import Contract, Op
+from harness.proof.measure import Measurement
+from harness.proof.model import Boundary, Fact, Located, Sides, Verdict
+from harness.proof.notary import Testimony
+from harness.replay import State
+from harness.series import format_labels
+from harness.units import format_duration, format_number, format_with_unit
+
+MAX_ULPS = 4
+"""On a continuous knob a boundary this near to the threshold is rounding, not a fault of the rule."""
+
+_BROKEN_TEMPLATE = ("<error expanding template", "error executing template", "<no value>", "%!")
+"""What Go's templates leave in an annotation instead of failing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One way in which an alert is not as meant, and why we say so."""
+
+    verdict: Verdict
+    reason: str
+
+
+def judge(contract: Contract, located: Located, found: Measurement) -> tuple[list[Finding], list[str]]:
+    """Findings about threshold, comparison, hold and situations, and notes that change no verdict."""
+    findings, notes = _threshold(contract, found)
+    if found.measured.boundary is not None:
+        findings += _hold(contract, located, found)
+        findings += _one_alert(found.measured.facts)
+    for s in found.situations:
+        if s.reason:
+            findings.append(Finding(Verdict.WRONG_SITUATION, f"situation `{s.name}`: {s.reason}"))
+    return findings, notes
+
+
+# -- threshold ---------------------------------------------------------------------------------------------------
+
+
+def _threshold(contract: Contract, found: Measurement) -> tuple[list[Finding], list[str]]:
+    knob = contract.knob
+    boundary = found.measured.boundary
+    says = f"the contract says {contract.op.value} {format_with_unit(contract.threshold, knob.unit)}"
+    if boundary is None:
+        return [_one_state(contract, found)], []
+    where = _where(contract, boundary) + _there(found)
+    at_threshold = format_with_unit(contract.threshold, knob.unit)
+
+    if not found.in_direction:
+        side = "below" if contract.op.fires_above else "above"
+        return [Finding(Verdict.WRONG_COMPARISON, f"fires {side} the threshold, {says}; {where}")], []
+    # At the very threshold both sides of the comparison were the same number, and it went the other way.
+    contrary = next((m for m in found.met if m.fires is not contract.op.fires_at_threshold), None)
+    tolerated = MAX_ULPS if knob.step is None else 1
+    if contrary and abs(boundary.steps) <= tolerated and (knob.step is None or boundary.steps):
+        verb = "fires" if contrary.fires else "stays quiet"
+        return [Finding(Verdict.WRONG_COMPARISON, f"{verb} at exactly {at_threshold}, {says}; {where}")], []
+    rounds = found.rounding_ulps is not None and 0 < found.rounding_ulps <= MAX_ULPS
+    if abs(boundary.steps) > tolerated or (knob.step is not None and boundary.steps and not rounds):
+        early = "early" if boundary.steps < 0 else "late"
+        off = format_with_unit(abs(float(boundary.fires_at - contract.threshold)), knob.unit)
+        return [Finding(Verdict.OFF_THRESHOLD, f"fires {off} too {early}, {says}; {where}")], []
+    if again := _other_side(contract, found):
+        return [Finding(Verdict.WRONG_COMPARISON, f"{again}, {says}; {where}")], []
+    notes = []
+    if boundary.steps:
+        notes.append(
+            f"at {at_threshold} the rule's own arithmetic rounds, by {found.rounding_ulps or boundary.ulps} ULP"
+        )
+    if knob.step is None and not found.met:
+        notes.append(f"the rule's sides never meet exactly at {at_threshold}: its comparison is proved only to 4 ULP")
+    return [], notes
+
+
+def _one_state(contract: Contract, found: Measurement) -> Finding:
+    knob = contract.knob
+    span = f"{knob.name} from {format_number(knob.low)} to {format_with_unit(knob.high, knob.unit)}"
+    if found.search.fires_somewhere():
+        return Finding(Verdict.ALWAYS_FIRES, f"fires at every {span}{_there(found)}")
+    return Finding(Verdict.NEVER_FIRES, f"stays quiet at every {span}{_there(found)}")
+
+
+def _other_side(contract: Contract, found: Measurement) -> str:
+    """Whether the rule also fires where it should not, or not where it should, beyond its boundary."""
+    axis, truth = found.axis, found.search.truth
+    boundary = found.measured.boundary
+    if boundary is None:
+        return ""
+    fires = axis.position(boundary.fires_at)
+    for position, fired in sorted(truth.items(), key=lambda item: abs(item[0] - axis.at_threshold)):
+        if contract.op is Op.EQ:
+            meant = position == fires
+        else:
+            meant = position >= fires if contract.op.fires_above else position <= fires
+        if fired is not meant:
+            x = format_with_unit(axis.value(position), contract.knob.unit)
+            return f"also {'fires' if fired else 'is quiet'} at {x}"
+    return ""
+
+
+def _where(contract: Contract, boundary: Boundary) -> str:
+    quiet, fires = format_number(boundary.quiet_at), format_with_unit(boundary.fires_at, contract.knob.unit)
+    return f"measured: quiet at {quiet}, fires at {fires}"
+
+
+def _there(found: Measurement) -> str:
+    """What the rule computed at the firing value (or, if it never fires, at the far end), and for which series."""
+    text = ""
+    sides = next((s for s in found.measured.at_fires if s.left or s.right), None)
+    if sides is not None:
+        text += f"; there `{sides.text}` compares {_values(sides)}"
+    elif found.measured.at_fires:
+        text += f"; there `{found.measured.at_fires[0].text}` has nothing to compare"
+    matched = found.measured.matched
+    if matched:
+        shown = ", ".join(f"{labels} = {format_number(value)}" for labels, value in matched[:3])
+        more = f" and {len(matched) - 3} more" if len(matched) > 3 else ""
+        text += f"; matched: {shown}{more}"
+    return text
+
+
+def _values(sides: Sides) -> str:
+    left = ", ".join(format_number(v) for v in list(sides.left.values())[:2]) or "nothing"
+    right = ", ".join(format_number(v) for v in list(sides.right.values())[:2]) or "nothing"
+    return f"{left} {sides.op} {right}"
+
+
+# -- time --------------------------------------------------------------------------------------------------------
+
+
+def _hold(contract: Contract, located: Located, found: Measurement) -> list[Finding]:
+    measured, interval = found.measured, located.group.interval_ms
+    wanted = -(-contract.hold_ms // interval) * interval
+    says = f"the contract says {format_duration(contract.hold_ms)}"
+    ticks = f"({wanted // interval} ticks of {format_duration(interval)})"
+    if measured.fires_after_ms is None:
+        reason = f"becomes pending but never fires while the knob stands past the threshold, {says} {ticks}"
+        return [Finding(Verdict.WRONG_HOLD, reason)]
+    findings = []
+    if measured.fires_after_ms != wanted:
+        got = format_duration(measured.fires_after_ms)
+        findings.append(Finding(Verdict.WRONG_HOLD, f"fires {got} after it becomes pending, {says} {ticks}"))
+    kept = -(-contract.keep_firing_ms // interval) * interval
+    if measured.resolves_after_ms != kept:
+        if measured.resolves_after_ms is None:
+            got = "does not resolve after the knob went back"
+        else:
+            got = f"resolves {format_duration(measured.resolves_after_ms)} after the condition ended"
+        findings.append(Finding(Verdict.WRONG_HOLD, f"{got}, the contract says {format_duration(kept)}"))
+    return findings
+
+
+# -- labels and annotations --------------------------------------------------------------------------------------
+
+
+def _one_alert(facts: Sequence[Fact]) -> list[Finding]:
+    """In the main signal there is one culprit, so there should be one alert."""
+    for fact in facts[:1]:
+        for tick in range(fact.ticks):
+            firing = [t for t in fact.timelines if t.states[tick] is State.FIRING]
+            if len(firing) > 1:
+                shown = ", ".join(format_labels(t.labels) for t in firing[:3])
+                reason = f"{len(firing)} alerts fire at once where the contract's signal has one culprit: {shown}"
+                return [Finding(Verdict.WRONG_LABELS, reason)]
+    return []
+
+
+def judge_rendered(contract: Contract, testimony: Testimony) -> list[Finding]:
+    """Labels and annotations as promtool rendered them for the main signal just past the threshold."""
+    if testimony.refused:
+        return [Finding(Verdict.ERROR, f"promtool cannot load the rule: {testimony.refused}")]
+    findings = [Finding(Verdict.ERROR, text) for text in testimony.disagreements[:3]]
+    alert = testimony.first_alert()
+    if alert is None:
+        return findings
+    labels, annotations = alert
+    for name, value in {"severity": contract.severity, **contract.identifies}.items():
+        if labels.get(name) != value:
+            got = f'`{name}="{labels[name]}"`' if name in labels else f"no `{name}` label"
+            shown = format_labels({k: v for k, v in labels.items() if k != "alertname"})
+            reason = f'the alert carries {got}, the contract says `{name}="{value}"`; its labels: {shown}'
+            findings.append(Finding(Verdict.WRONG_LABELS, reason))
+    for name in contract.annotations:
+        if not annotations.get(name, "").strip():
+            what = "renders to nothing" if name in annotations else "is missing"
+            findings.append(Finding(Verdict.ERROR, f"annotation `{name}` {what}; the contract asks for it"))
+    for name, text in annotations.items():
+        if any(mark in text for mark in _BROKEN_TEMPLATE):
+            findings.append(Finding(Verdict.ERROR, f"annotation `{name}` does not render: {text}"))
+    for name, text in labels.items():
+        if any(mark in text for mark in _BROKEN_TEMPLATE):
+            findings.append(Finding(Verdict.ERROR, f"label `{name}` does not render: {text}"))
+    return findings
+
+
+def worst(findings: Sequence[Finding]) -> Verdict:
+    """The verdict of an alert: the first of its findings in the order of :class:`Verdict`."""
+    order = list(Verdict)
+    return min((f.verdict for f in findings), key=order.index, default=Verdict.EXACT)

@@ -1,0 +1,478 @@
+"""Measure one alert against its contract on a real Prometheus: where it fires, when, and in which situations."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from harness.contracts import Contract, Op, Situation
+from harness.contracts.model import Shape
+from harness.contracts.world import KnobSteps, Scrapes, Trace, traces
+from harness.engines.base import QueryError
+from harness.proof.axis import Axis, spread, ulps_between
+from harness.proof.model import Boundary, Fact, Located, Measured, Sides, SituationResult
+from harness.replay import AlertTimeline, Batch, Plan, Reel, Replay, State, Tape
+from harness.rules.expr import LOOKBACK_MS, Comparison, comparisons
+from harness.series import Labels, format_labels
+
+_ROUND = 64
+"""Positions per round of a search: each round is one write and one query."""
+_MAX_FLIPS = 4
+"""Flips that are refined; a rule with more of them is no threshold, and its verdict says so after the first."""
+_MAX_PHASES = 6
+_PULSES = 8
+"""How far around the expected length pulses are tried when one of an exact number of ticks is wanted."""
+
+MAIN = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A world in which, at the threshold, both sides of the rule's comparison are the same double."""
+
+    world: str
+    fires: bool
+    value: float
+
+
+@dataclass(slots=True)
+class Search:
+    """What the knob's survey found: truth per position and the refined flips between neighbours."""
+
+    truth: dict[int, bool]
+    flips: list[tuple[int, int]]
+
+    def fires_somewhere(self) -> bool:
+        return any(self.truth.values())
+
+    def quiet_somewhere(self) -> bool:
+        return not all(self.truth.values())
+
+
+@dataclass(slots=True)
+class Measurement:
+    """All that was learnt about one alert with a contract."""
+
+    axis: Axis
+    measured: Measured
+    search: Search
+    met: list[Met]
+    rounding_ulps: int | None
+    """At the threshold in the main world: how far apart the comparison's sides are (None: no comparison flipped)."""
+    in_direction: bool
+    """Whether the boundary runs the way the contract says (fires above for `>`)."""
+    situations: list[SituationResult]
+
+
+class Measurer:
+    """Measures alerts on one engine; `advance` is told after each step, for progress."""
+
+    def __init__(self, tape: Tape, replay: Replay, advance: Callable[[], None] = lambda: None) -> None:
+        self.tape = tape
+        self.replay = replay
+        self.advance = advance
+
+    def measure(self, contract: Contract, located: Located) -> Measurement:
+        """Measure boundary, timings and situations; raises QueryError where Prometheus cannot evaluate the rule."""
+        plan = self.replay.plan(located.group, located.rule)
+        axis = Axis(contract.knob, contract.threshold)
+        search = self._search(contract, plan, axis)
+        self.advance()
+        measured = Measured()
+        result = Measurement(axis, measured, search, [], None, True, [])
+        if search.fires_somewhere() and search.quiet_somewhere():
+            quiet, fires, result.in_direction = _pair(search, axis, contract.op)
+            measured.boundary = _boundary(axis, contract.op, quiet, fires)
+            self._attribute(contract, plan, axis, quiet, fires, result)
+            self.advance()
+            self._timings(contract, plan, axis, quiet, fires, search, measured)
+        else:
+            self._at_the_end(contract, plan, axis, measured)
+            self.advance()
+        self.advance()
+        result.situations, measured.situation_facts = self._situations(contract, plan)
+        self.advance()
+        return result
+
+    # -- boundary ------------------------------------------------------------------------------------------------
+
+    def _search(self, contract: Contract, plan: Plan, axis: Axis) -> Search:
+        truth = self._truth(contract, plan, axis, axis.survey())
+        while True:
+            places = sorted(truth)
+            flips = [(a, b) for a, b in itertools.pairwise(places) if truth[a] != truth[b]]
+            flips.sort(key=lambda flip: min(abs(p - axis.at_threshold) for p in flip))
+            open_flips = [flip for flip in flips[:_MAX_FLIPS] if flip[1] - flip[0] > 1]
+            if not open_flips:
+                return Search(truth, flips)
+            most = _ROUND // len(open_flips)
+            wanted = sorted({p for low, high in open_flips for p in spread(low, high, most)})
+            truth.update(self._truth(contract, plan, axis, wanted))
+
+    def _truth(self, contract: Contract, plan: Plan, axis: Axis, positions: Sequence[int]) -> dict[int, bool]:
+        steady = self._steady(contract, plan, [axis.value(p) for p in positions], contract.scrape_ms)
+        return dict(zip(positions, self._holds(plan, steady, plan.rule.expr.value), strict=True))
+
+    def _steady(self, contract: Contract, plan: Plan, xs: Sequence[Fraction], scrape_ms: int) -> _Steady:
+        """Record the main signal with the knob standing still, long enough for every window to see nothing else."""
+        interval = plan.interval_ms
+        phases = min(_MAX_PHASES, math.lcm(scrape_ms, interval) // interval)
+        needed = max(plan.reach_ms - LOOKBACK_MS, 0) + 2 * scrape_ms + (phases - 1) * interval
+        length = -(-needed // interval) * interval
+        scrapes = Scrapes.regular(scrape_ms, length)
+        cases = [traces(contract.signal, ((0, x),), scrapes) for x in xs]
+        (reel,) = self.tape.record([Batch(cases, length, plan.reach_ms, plan.align_ms)])
+        return _Steady(reel, [length - i * interval for i in range(phases)])
+
+    def _holds(self, plan: Plan, steady: _Steady, expr: str) -> list[bool]:
+        """Per case whether `expr` returns something on every tick, in whatever phase it meets the scrapes."""
+        truth = [True] * steady.reel.count
+        for offset in steady.offsets_ms:
+            for i, found in enumerate(self.replay.instants(plan, expr, steady.reel, offset)):
+                truth[i] = truth[i] and bool(found)
+        return truth
+
+    # -- what flipped, and what it compares ----------------------------------------------------------------------
+
+    def _attribute(
+        self, contract: Contract, plan: Plan, axis: Axis, quiet: int, fires: int, result: Measurement
+    ) -> None:
+        """Name the comparison that flips at the boundary, and find worlds in which it meets the threshold exactly."""
+        xs = [axis.value(quiet), axis.value(fires), axis.threshold]
+        steady = self._steady(contract, plan, xs, contract.scrape_ms)
+        at = steady.offsets_ms[0]
+        matched = self.replay.instants(plan, plan.rule.expr.value, steady.reel, at)[1]
+        result.measured.matched = [(format_labels(labels), value) for labels, value in matched.items()]
+        flipped = []
+        for comparison in comparisons(plan.rule.expr):
+            found = self.replay.instants(plan, comparison.text, steady.reel, at)
+            if not comparison.is_bool and bool(found[0]) == bool(found[1]):
+                continue
+            if comparison.is_bool and found[0] == found[1]:
+                continue
+            flipped.append(comparison)
+            sides = self._sides(plan, comparison, steady.reel, at)
+            result.measured.at_quiet.append(sides[0])
+            result.measured.at_fires.append(sides[1])
+            result.rounding_ulps = _closest(sides[2], result.rounding_ulps)
+        if not flipped:
+            return
+        for name, scrape_ms in self._worlds(contract):
+            world = steady
+            if name != MAIN:
+                world = self._steady(contract, plan, [axis.threshold], scrape_ms)
+            case = world.reel.count - 1
+            truth = self._holds(plan, world, plan.rule.expr.value)[case]
+            for comparison in flipped:
+                sides_now = self._sides(plan, comparison, world.reel, world.offsets_ms[0])[case]
+                shared = set(sides_now.left.values()) & set(sides_now.right.values())
+                if shared:
+                    result.met.append(Met(name, truth, min(shared)))
+
+    def _at_the_end(self, contract: Contract, plan: Plan, axis: Axis, measured: Measured) -> None:
+        """For a rule without boundary: what it computes at the end of the knob at which it should fire most surely."""
+        ends = [axis.lowest, axis.highest] if contract.op.fires_above else [axis.highest, axis.lowest]
+        x = contract.threshold if contract.op is Op.EQ else axis.value(ends[1])
+        steady = self._steady(contract, plan, [x], contract.scrape_ms)
+        at = steady.offsets_ms[0]
+        matched = self.replay.instants(plan, plan.rule.expr.value, steady.reel, at)[0]
+        measured.matched = [(format_labels(labels), value) for labels, value in matched.items()]
+        measured.at_fires = [self._sides(plan, c, steady.reel, at)[0] for c in comparisons(plan.rule.expr)]
+
+    def _worlds(self, contract: Contract) -> list[tuple[str, int]]:
+        """The main world, and for counters the same scraped at other intervals: rounding differs, meaning does not."""
+        worlds = [(MAIN, contract.scrape_ms)]
+        if any(spec.shape is not Shape.GAUGE for spec in contract.signal.series):
+            for factor in (Fraction(1, 2), Fraction(2)):
+                scrape = contract.scrape_ms * factor
+                if scrape >= 2000 and scrape.denominator == 1:
+                    worlds.append((f"scraped every {float(scrape / 1000):g}s", int(scrape)))
+        return worlds
+
+    def _sides(self, plan: Plan, comparison: Comparison, reel: Reel, at: int) -> list[Sides]:
+        left = self.replay.instants(plan, comparison.left, reel, at)
+        right = self.replay.instants(plan, comparison.right, reel, at)
+        return [
+            Sides(comparison.text, comparison.op, _shown(lhs), _shown(rhs))
+            for lhs, rhs in zip(left, right, strict=True)
+        ]
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def _timings(
+        self,
+        contract: Contract,
+        plan: Plan,
+        axis: Axis,
+        quiet: int,
+        fires: int,
+        search: Search,
+        measured: Measured,
+    ) -> None:
+        """Hold, one tick too short, a gap, recovery: all with the knob standing clearly on either side."""
+        interval, hold = plan.interval_ms, plan.hold_ticks
+        on, off = _clear(search, axis, fires, firing=True), _clear(search, axis, quiet, firing=False)
+        window = max(plan.reach_ms - LOOKBACK_MS, 0) // interval + contract.scrape_ms // interval + 2
+        keep = -(-plan.rule.keep_firing_ms // interval)
+        lead = window + 1
+        ends = lead + window + hold + 6
+        ticks = ends + window + keep + 4
+
+        def knob(*steps: tuple[int, Fraction]) -> KnobSteps:
+            return [(tick * interval, x) for tick, x in steps]
+
+        steady = {
+            "just past the threshold: fires": knob((0, axis.value(fires))),
+            "at the last quiet value: stays quiet": knob((0, axis.value(quiet))),
+        }
+        measured.facts.extend(self._facts(contract, plan, steady, window + hold + 2))
+        course = {"fires, then recovers": knob((0, off), (lead, on), (ends, off))}
+        (pulse,) = self._facts(contract, plan, course, ticks)
+        measured.facts.append(pulse)
+        alert = _busiest(pulse.timelines)
+        if alert is None or not alert.true_at:
+            return
+        first_firing = alert.first(State.FIRING)
+        if first_firing is None:
+            return
+        # Backwards, for the first minutes of a series may return it too: rate() underestimates until its window fills.
+        first_true = first_firing
+        while first_true - 1 in alert.true_at:
+            first_true -= 1
+        measured.fires_after_ms = (first_firing - first_true) * interval
+        false_again = min((t for t in range(first_firing, pulse.ticks) if t not in alert.true_at), default=None)
+        if false_again is None:
+            return
+        resolved = next((t for t in range(false_again, pulse.ticks) if alert.states[t] is not State.FIRING), None)
+        if resolved is not None:
+            measured.resolves_after_ms = (resolved - false_again) * interval
+        if measured.fires_after_ms == 0:
+            return
+        waits = measured.fires_after_ms // interval  # ticks from pending to firing, as measured
+        rise, fall = first_true - lead, false_again - ends
+        guess = max(1, waits + rise - fall)
+        lengths = [n for n in range(guess - _PULSES, guess + _PULSES + 1) if n > 0]
+        shorts = self._facts(
+            contract,
+            plan,
+            {f"{n} ticks": knob((0, off), (lead, on), (lead + n, off)) for n in lengths},
+            lead + max(lengths) + window + keep + 4,
+        )
+        quiet_lengths = [0]
+        for short in shorts:
+            if short.timelines and not any(t.fires for t in short.timelines):
+                quiet_lengths.append(_run_length(short, lead))
+        longest = max(quiet_lengths)
+        if longest:
+            measured.too_short_ms = (longest - 1) * interval
+            n, exact = next((n, s) for n, s in zip(lengths, shorts, strict=True) if _run_length(s, lead) == longest)
+            measured.facts.append(_renamed(exact, "one tick too short: never fires"))
+            self._gap(contract, plan, (on, off), lead, lead + n, waits, measured)
+
+    def _gap(
+        self,
+        contract: Contract,
+        plan: Plan,
+        sides: tuple[Fraction, Fraction],
+        lead: int,
+        dip: int,
+        waits: int,
+        measured: Measured,
+    ) -> None:
+        """The pulse that is one tick too short, and after the shortest dip that shows, the knob is back for good."""
+        on, off = sides
+        interval = plan.interval_ms
+        window = max(plan.reach_ms - LOOKBACK_MS, 0) // interval + contract.scrape_ms // interval + 2
+        lengths = range(1, min(window, 40) + 1)
+        ticks = dip + lengths[-1] + 2 * waits + window + 4
+        tried = self._facts(
+            contract,
+            plan,
+            {
+                f"{n}": [(0, off), (lead * interval, on), (dip * interval, off), ((dip + n) * interval, on)]
+                for n in lengths
+            },
+            ticks,
+        )
+        for fact in tried:
+            alert = _busiest(fact.timelines)
+            if alert is None or not alert.fires:
+                continue
+            true_at = [t for t in sorted(alert.true_at) if t >= lead]
+            missing = [t for t in range(true_at[0], true_at[-1]) if t not in alert.true_at]
+            if missing and (alert.first(State.FIRING) or 0) - missing[-1] > waits:
+                measured.facts.append(_renamed(fact, "one gap starts the wait again"))
+                return
+
+    def _facts(self, contract: Contract, plan: Plan, courses: dict[str, KnobSteps], ticks: int) -> list[Fact]:
+        """Record the main signal under each course of the knob and replay the rule over it."""
+        length = ticks * plan.interval_ms
+        scrapes = Scrapes.regular(contract.scrape_ms, length)
+        cases = [traces(contract.signal, course, scrapes) for course in courses.values()]
+        (reel,) = self.tape.record([Batch(cases, length, plan.reach_ms, plan.align_ms)])
+        return [
+            Fact(name, case, contract.scrape_ms, scrapes.phase_ms, ticks + 1, tuple(timelines))
+            for name, case, timelines in zip(courses, cases, self.replay.timelines(plan, reel), strict=True)
+        ]
+
+    # -- situations ----------------------------------------------------------------------------------------------
+
+    def _situations(self, contract: Contract, plan: Plan) -> tuple[list[SituationResult], list[Fact]]:
+        if not contract.situations:
+            return [], []
+        interval = plan.interval_ms
+        worlds: list[tuple[Situation, list[Trace], Scrapes]] = []
+        for situation in contract.situations:
+            scrapes = Scrapes(
+                situation.scrape_ms,
+                situation.lasts_ms,
+                situation.scrape_ms // 2,
+                situation.failed_scrapes,
+                situation.gap,
+                situation.restarts_ms,
+            )
+            worlds.append((situation, traces(situation.signal, situation.knob, scrapes), scrapes))
+        longest = -(-max(s.lasts_ms for s in contract.situations) // interval) * interval
+        results: list[SituationResult] = []
+        facts: list[Fact] = []
+        cases = [case for _, case, _ in worlds]
+        (reel,) = self.tape.record([Batch(cases, longest, plan.reach_ms, plan.align_ms)])
+        try:
+            outcomes: list[list[AlertTimeline] | QueryError] = list(self.replay.timelines(plan, reel))
+        except QueryError:
+            outcomes = [self._alone(plan, case, longest) for case in cases]
+        for (situation, case, scrapes), outcome in zip(worlds, outcomes, strict=True):
+            if isinstance(outcome, QueryError):
+                reason = f"Prometheus cannot evaluate the rule in this situation: {outcome.message}"
+                results.append(SituationResult(situation.name, situation.expected, "error", reason))
+                continue
+            ticks = situation.lasts_ms // interval + 1
+            cut = [_first_ticks(timeline, ticks) for timeline in outcome]
+            results.append(judge_situation(situation, cut, interval))
+            facts.append(Fact(situation.name, case, situation.scrape_ms, scrapes.phase_ms, ticks, tuple(cut)))
+        return results, facts
+
+    def _alone(self, plan: Plan, case: Sequence[Trace], length: int) -> list[AlertTimeline] | QueryError:
+        """One bad case fails the query for all, so each gets a reel of its own."""
+        (reel,) = self.tape.record([Batch([case], length, plan.reach_ms, plan.align_ms)])
+        try:
+            return self.replay.timelines(plan, reel)[0]
+        except QueryError as err:
+            return err
+
+
+@dataclass(frozen=True, slots=True)
+class _Steady:
+    reel: Reel
+    offsets_ms: list[int]
+
+
+def _pair(search: Search, axis: Axis, op: Op) -> tuple[int, int, bool]:
+    """(quiet, fires, whether in the contract's direction): the flip that is to be reported."""
+
+    def oriented(flip: tuple[int, int]) -> tuple[int, int]:
+        low, high = flip
+        return (low, high) if search.truth[high] else (high, low)
+
+    pairs = [oriented(flip) for flip in search.flips[:_MAX_FLIPS]]
+    if op is Op.EQ:
+        return (*pairs[0], True)
+    for quiet, fires in pairs:
+        if (fires > quiet) == op.fires_above:
+            return quiet, fires, True
+    return (*pairs[0], False)
+
+
+def _boundary(axis: Axis, op: Op, quiet: int, fires: int) -> Boundary:
+    here = axis.at_threshold
+    expected = here if op.fires_at_threshold else here + (1 if op.fires_above else -1)
+    steps = fires - expected if op.fires_above else expected - fires
+    ulps = ulps_between(float(axis.value(fires)), float(axis.value(expected)))
+    return Boundary(axis.value(quiet), axis.value(fires), ulps, steps)
+
+
+def _clear(search: Search, axis: Axis, edge: int, *, firing: bool) -> Fraction:
+    """A knob position well inside the firing (or quiet) side: midway to the far end of the unbroken run."""
+    places = sorted(search.truth)
+    at = places.index(edge)
+    step = 1 if at + 1 < len(places) and search.truth[places[at + 1]] is firing else -1
+    end = at
+    while 0 <= end + step < len(places) and search.truth[places[end + step]] is firing:
+        end += step
+    target = axis.between(edge, places[end], Fraction(1, 2))
+    nearest = min(places[min(at, end) : max(at, end) + 1], key=lambda p: abs(axis.value(p) - axis.value(target)))
+    return axis.value(nearest)
+
+
+def _closest(sides: Sides, known: int | None) -> int | None:
+    gaps = [
+        ulps_between(a, b)
+        for a in sides.left.values()
+        for b in sides.right.values()
+        if math.isfinite(a) and math.isfinite(b)
+    ]
+    if known is not None:
+        gaps.append(known)
+    return min(gaps, default=None)
+
+
+def _shown(values: dict[Labels, float]) -> dict[str, float]:
+    return {format_labels(labels): value for labels, value in values.items()}
+
+
+def _busiest(timelines: Sequence[AlertTimeline]) -> AlertTimeline | None:
+    """The alert that the expression returned most often; in a main signal there should be one only."""
+    return max(timelines, key=lambda t: len(t.true_at), default=None)
+
+
+def _run_length(fact: Fact, after: int) -> int:
+    """The longest unbroken run of ticks from `after` on at which the expression returned the alert."""
+    best = 0
+    for timeline in fact.timelines:
+        run = 0
+        for tick in range(after, fact.ticks):
+            run = run + 1 if tick in timeline.true_at else 0
+            best = max(best, run)
+    return best
+
+
+def _renamed(fact: Fact, name: str) -> Fact:
+    return Fact(name, fact.traces, fact.scrape_ms, fact.phase_ms, fact.ticks, fact.timelines)
+
+
+def _first_ticks(timeline: AlertTimeline, ticks: int) -> AlertTimeline:
+    return AlertTimeline(
+        timeline.labels,
+        timeline.states[:ticks],
+        frozenset(t for t in timeline.true_at if t < ticks),
+        {t: v for t, v in timeline.values.items() if t < ticks},
+    )
+
+
+def judge_situation(situation: Situation, timelines: Sequence[AlertTimeline], interval_ms: int) -> SituationResult:
+    """Compare what fired with what the contract expects: each expected alert once, and nothing else."""
+    fired = [t for t in timelines if t.fires]
+    got = "fires" if fired else "quiet"
+    shown = ", ".join(format_labels(t.labels) for t in fired[:3]) + (" …" if len(fired) > 3 else "")
+    if not situation.alerts:
+        if not fired:
+            return SituationResult(situation.name, "quiet", got)
+        when = min(t.first(State.FIRING) or 0 for t in fired) * interval_ms // 1000
+        reason = f"must stay quiet, but fires after {when} s: {shown}"
+        return SituationResult(situation.name, "quiet", got, reason)
+    open_alerts = list(fired)
+    for wanted in situation.alerts:
+        match = next((t for t in open_alerts if wanted.items() <= dict(t.labels).items()), None)
+        if match is None:
+            missing = ", ".join(f'{k}="{v}"' for k, v in wanted.items())
+            what = f"fires only for {shown}" if fired else "nothing fires"
+            return SituationResult(situation.name, "fires", got, f"must fire with {missing}, but {what}")
+        open_alerts.remove(match)
+    if open_alerts:
+        extra = ", ".join(format_labels(t.labels) for t in open_alerts[:3])
+        reason = f"{len(fired)} alerts fire where {len(situation.alerts)} are meant; not meant: {extra}"
+        return SituationResult(situation.name, "fires", got, reason)
+    return SituationResult(situation.name, "fires", got)

@@ -1,0 +1,142 @@
+"""What a proof finds: boundary, timings, situations, and the verdict over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+
+from harness.contracts import Contract
+from harness.contracts.world import Trace
+from harness.replay import AlertTimeline
+from harness.rules import AlertRule, Group, RuleFile
+
+
+class Verdict(Enum):
+    """Contract against measurement. One alert has one verdict: the first that applies in this order."""
+
+    MISSING = "missing"
+    """The contract's alert is in no rule file."""
+    UNEXPECTED = "unexpected"
+    """An alert that no contract speaks of."""
+    ERROR = "error"
+    """Prometheus cannot evaluate or render the rule, or it is defined twice."""
+    NEVER_FIRES = "never_fires"
+    """Quiet at every position of the knob."""
+    ALWAYS_FIRES = "always_fires"
+    """Fires at every position of the knob."""
+    WRONG_COMPARISON = "wrong_comparison"
+    """The threshold is right but the comparison is not: `>=` for `>`, the other direction, `!=`."""
+    OFF_THRESHOLD = "off_threshold"
+    """Fires from another value on."""
+    WRONG_HOLD = "wrong_hold"
+    """Waits longer or shorter than the contract's `for` (or keeps firing longer)."""
+    WRONG_LABELS = "wrong_labels"
+    """Severity or identifying labels are not as meant, or several alerts fire where one is meant."""
+    WRONG_SITUATION = "wrong_situation"
+    """A named situation ends otherwise than the contract says."""
+    EXACT = "exact"
+    """As meant, to the adjacent value and the tick."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """Two adjacent positions of the knob, one quiet and one firing."""
+
+    quiet_at: Fraction
+    fires_at: Fraction
+    ulps: int
+    """How many doubles lie between the measured firing value and the contract's."""
+    steps: int
+    """The same in the knob's own positions; negative where the rule fires too early."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """One comparison of the rule at one position: its left and right values per series."""
+
+    text: str
+    op: str
+    left: Mapping[str, float]
+    right: Mapping[str, float]
+
+    @property
+    def meets(self) -> bool:
+        """Whether some left value equals a right one exactly."""
+        return bool(set(self.left.values()) & set(self.right.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One world with one course of the knob, and what replay saw in it; promtool must see the same."""
+
+    name: str
+    traces: Sequence[Trace]
+    scrape_ms: int
+    phase_ms: int
+    ticks: int
+    timelines: tuple[AlertTimeline, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SituationResult:
+    """A named situation, what the contract expects and what happened."""
+
+    name: str
+    expected: str
+    got: str
+    reason: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.reason
+
+
+@dataclass(slots=True)
+class Measured:
+    """Everything that was measured about one alert; None is "not reached"."""
+
+    boundary: Boundary | None = None
+    fires_after_ms: int | None = None
+    too_short_ms: int | None = None
+    resolves_after_ms: int | None = None
+    at_quiet: list[Sides] = field(default_factory=list)
+    at_fires: list[Sides] = field(default_factory=list)
+    matched: list[tuple[str, float]] = field(default_factory=list)
+    """The series that the rule returned at the firing value."""
+    facts: list[Fact] = field(default_factory=list)
+    """The main signal's courses: at the boundary, hold, gap, recovery."""
+    situation_facts: list[Fact] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """An alerting rule and where it stands."""
+
+    file: RuleFile
+    group: Group
+    rule: AlertRule
+
+
+@dataclass(slots=True)
+class AlertResult:
+    """The outcome for one contract (or for one alert without a contract)."""
+
+    alert: str
+    contract: Contract | None
+    located: Located | None
+    measured: Measured
+    situations: list[SituationResult]
+    verdict: Verdict
+    reasons: list[str]
+    notes: list[str] = field(default_factory=list)
+    """What a reader should know although it does not change the verdict."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    confirmed: bool = False
+    """Whether promtool saw the same on the unmodified rule file."""
+
+    @property
+    def exact(self) -> bool:
+        return self.verdict is Verdict.EXACT

@@ -1,0 +1,286 @@
+"""promtool as the notary: what replay measured, said again as promtool unit tests on the unmodified rule files.
+
+First the tests expect nothing; promtool's own account of what it got then holds every alert with its labels and
+annotations as rendered. It is compared with the replay, and becomes the expectation of the files that are written.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.engines.promtool import Alert, Promtool
+from harness.errors import EngineError, InputError
+from harness.proof.model import Fact, Located
+from harness.replay import AlertTimeline, State
+from harness.series import format_labels, is_stale
+from harness.units import format_duration, format_number
+
+_MOST_TICKS = 14
+"""Assertions per fact: the ticks around every change of state, so few suffice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """The facts of one alert, to be confirmed against its rule files."""
+
+    located: Located
+    rule_files: tuple[Path, ...]
+    facts: tuple[Fact, ...]
+
+
+@dataclass(slots=True)
+class Testimony:
+    """What promtool saw for one alert."""
+
+    disagreements: list[str] = field(default_factory=list)
+    rendered: dict[tuple[int, int], tuple[Alert, ...]] = field(default_factory=dict)
+    """(fact number, tick) → the alerts that fired, labels and annotations as rendered."""
+    refused: str = ""
+    """Why promtool could not run the tests at all (the rule file does not load)."""
+
+    def first_alert(self) -> Alert | None:
+        """A rendered alert of the main signal just past the threshold, if it fires there."""
+        for key in sorted(self.rendered):
+            if self.rendered[key]:
+                return self.rendered[key][0]
+        return None
+
+
+def notarize(promtool: Promtool, deeds: Sequence[Deed]) -> list[Testimony]:
+    """Have promtool run every fact: as many processes as there are cores, each with its share of the deeds."""
+    testimonies = [Testimony() for _ in deeds]
+    if not deeds:
+        return testimonies
+    with tempfile.TemporaryDirectory(prefix="alert-harness-notary-") as folder:
+        base = Path(folder)
+        cases = []
+        for i, deed in enumerate(deeds):
+            file = base / f"{i}.test.yml"
+            file.write_text(_test_file(deed, base, prefix=f"{i}:"), encoding="utf-8")
+            cases.append(_Case(i, deed, file, testimonies[i]))
+        # The longest first, each to the process that has least to do.
+        shares: list[list[_Case]] = [[] for _ in range(min(len(cases), os.cpu_count() or 1))]
+        for case in sorted(cases, key=lambda c: c.file.stat().st_size, reverse=True):
+            min(shares, key=lambda share: sum(c.file.stat().st_size for c in share)).append(case)
+        with ThreadPoolExecutor(len(shares)) as pool:
+            list(pool.map(lambda share: _hear(promtool, share), shares))
+    return testimonies
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    number: int
+    deed: Deed
+    file: Path
+    testimony: Testimony
+
+
+def _hear(promtool: Promtool, cases: Sequence[_Case]) -> None:
+    """Run the files of some deeds in one process and enter what promtool got into their testimonies."""
+    failures = promtool.failures(promtool.test_rules([case.file for case in cases]))
+    refusals = [text for text in failures.other if not text.lstrip().startswith(("name:", "expr:"))]
+    if refusals and len(cases) > 1:
+        for case in cases:  # one file that does not load must not silence the others
+            _hear(promtool, [case])
+        return
+    if refusals:
+        cases[0].testimony.refused = refusals[0].strip()
+        return
+    by_number = {case.number: case for case in cases}
+    got: dict[tuple[int, int, int], tuple[Alert, ...]] = {}
+    for failure in failures.alerts:
+        number, fact_number, _ = failure.group.split(":", 2)
+        interval = by_number[int(number)].deed.located.group.interval_ms
+        got[int(number), int(fact_number), failure.time_ms // interval] = failure.got
+    for case in cases:
+        interval = case.deed.located.group.interval_ms
+        for f, fact in enumerate(case.deed.facts):
+            for tick in _telling_ticks(fact):
+                alerts = got.get((case.number, f, tick), ())
+                case.testimony.rendered[f, tick] = alerts
+                if complaint := _compare(fact, tick, alerts, interval):
+                    case.testimony.disagreements.append(complaint)
+    for text in failures.other:
+        number = text.partition("name:")[2].strip().partition(":")[0]
+        owner = by_number[int(number)] if number.isdecimal() else cases[0]
+        owner.testimony.disagreements.append(f"pending alerts differ in promtool: {' '.join(text.split())}")
+
+
+def _compare(fact: Fact, tick: int, alerts: Sequence[Alert], interval_ms: int) -> str:
+    """A sentence if promtool's firing alerts are not replay's."""
+    ours = [dict(t.labels) for t in fact.timelines if t.states[tick] is State.FIRING]
+    theirs = [labels for labels, _ in alerts]
+    if len(ours) == len(theirs) and all(any(mine.items() <= other.items() for other in theirs) for mine in ours):
+        return ""
+    when = format_duration(tick * interval_ms)
+    return (
+        f"replay and promtool differ in `{fact.name}` at {when}: replay has {_list(ours)} firing, "
+        f"promtool {_list(theirs)}"
+    )
+
+
+def _list(alerts: Sequence[Mapping[str, str]]) -> str:
+    return ", ".join(format_labels(a) for a in alerts[:3]) or "nothing"
+
+
+def _telling_ticks(fact: Fact) -> list[int]:
+    """The ticks on both sides of every change of state, and the last one."""
+    ticks: set[int] = {fact.ticks - 1}
+    for timeline in fact.timelines:
+        for tick in range(1, fact.ticks):
+            if timeline.states[tick] is not timeline.states[tick - 1]:
+                ticks |= {tick - 1, tick}
+    chosen = sorted(ticks)
+    if len(chosen) > _MOST_TICKS:
+        chosen = [*chosen[: _MOST_TICKS - 1], chosen[-1]]
+    return chosen
+
+
+def emit(promtool: Promtool, folder: Path, deeds: Sequence[Deed], testimonies: Sequence[Testimony]) -> list[Path]:
+    """Write one promtool test file per alert, with labels and annotations as rendered, and have promtool pass them.
+
+    Alerts whose rule files do not load are left out. Raises EngineError if promtool does not confirm what is written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = []
+        for deed, testimony in zip(deeds, testimonies, strict=True):
+            if testimony.refused or not deed.facts:
+                continue
+            file = folder / f"{_file_name(deed.located)}.test.yml"
+            _write_atomically(file, _test_file(deed, folder, rendered=testimony.rendered))
+            written.append(file)
+    except OSError as err:
+        raise InputError(
+            f"cannot write to {folder}: {err.strerror or err}", hint="choose another --emit folder"
+        ) from err
+    if written:
+        run = promtool.test_rules(written)
+        if run.returncode != 0:
+            raise EngineError(
+                f"promtool does not confirm the tests in {folder}:\n{run.stderr.strip()[:4000]}",
+                hint="this is a fault of alert-harness: please report it with the rule and the contract",
+            )
+    return written
+
+
+def _file_name(located: Located) -> str:
+    severity = located.rule.labels.get("severity")
+    twins = [r for g in located.file.groups for r in g.alerts() if r.alert == located.rule.alert]
+    name = located.rule.alert if len(twins) == 1 or severity is None else f"{located.rule.alert}-{severity.value}"
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+
+
+def _write_atomically(file: Path, text: str) -> None:
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, file)
+
+
+def _test_file(
+    deed: Deed,
+    folder: Path,
+    *,
+    prefix: str = "",
+    rendered: Mapping[tuple[int, int], tuple[Alert, ...]] | None = None,
+) -> str:
+    """A promtool unit-test file. With `prefix` the groups are numbered for reading the answer back; with `rendered`
+    they expect those alerts."""
+    interval = deed.located.group.interval_ms
+    lines = []
+    if rendered is not None:
+        lines += [
+            f"# {deed.located.rule.alert} as measured by `alert-harness prove --emit`; run: promtool test rules FILE",
+            "# Samples are written out, not as a+bxN: exactness hangs on every digit.",
+        ]
+    lines.append("rule_files:")
+    for path in deed.rule_files:
+        lines.append(f"  - {_quote(os.path.relpath(path.resolve(), folder.resolve()))}")
+    lines += [f"evaluation_interval: {format_duration(interval)}", "tests:"]
+    for f, fact in enumerate(deed.facts):
+        lines += _test_group(deed, fact, f"{prefix}{f}: {fact.name}" if prefix else fact.name)
+        lines.append("    alert_rule_test:")
+        for tick in _telling_ticks(fact):
+            lines += _alert_assertion(deed, tick, rendered.get((f, tick), ()) if rendered is not None else ())
+        lines += _pending_assertions(deed, fact)
+    return "\n".join(lines) + "\n"
+
+
+def _test_group(deed: Deed, fact: Fact, name: str) -> Iterable[str]:
+    step = math.gcd(fact.scrape_ms, fact.phase_ms)
+    yield f"  - name: {_quote(name)}"
+    yield f"    interval: {format_duration(step)}"
+    yield "    input_series:"
+    if not fact.traces:
+        # promtool wants at least the key; a world without any series is an empty list.
+        yield "      []"
+    for trace in fact.traces:
+        yield f"      - series: {_quote(format_labels(trace.labels))}"
+        yield f"        values: {_quote(_values(trace.times_ms, trace.values, step))}"
+
+
+def _values(times_ms: Sequence[int], values: Sequence[float], step: int) -> str:
+    """promtool's series notation: `_` where nothing was scraped, `_xN` for a longer run of that."""
+    tokens: list[str] = []
+    at = 0
+    for when, value in zip(times_ms, values, strict=True):
+        blank = when // step - at
+        if blank:
+            tokens.append("_" if blank == 1 else f"_x{blank}")
+        tokens.append("stale" if is_stale(value) else format_number(value) if math.isfinite(value) else _odd(value))
+        at = when // step + 1
+    return " ".join(tokens)
+
+
+def _odd(value: float) -> str:
+    return "NaN" if math.isnan(value) else "Inf" if value > 0 else "-Inf"
+
+
+def _alert_assertion(deed: Deed, tick: int, alerts: Sequence[Alert]) -> Iterable[str]:
+    yield f"      - eval_time: {format_duration(tick * deed.located.group.interval_ms)}"
+    yield f"        alertname: {_quote(deed.located.rule.alert)}"
+    if not alerts:
+        yield "        exp_alerts: []"
+        return
+    yield "        exp_alerts:"
+    for labels, notes in alerts:
+        shown = {name: value for name, value in labels.items() if name != "alertname"}
+        yield f"          - exp_labels: {_flow(shown)}"
+        if notes:
+            yield "            exp_annotations:"
+            for name, value in notes.items():
+                yield f"              {_quote(name)}: {_quote(value)}"
+
+
+def _pending_assertions(deed: Deed, fact: Fact) -> list[str]:
+    """The tick on which an alert becomes pending can only be asserted through ALERTS."""
+    name = deed.located.rule.alert
+    lines: list[str] = []
+    for tick in _pending_ticks(fact.timelines):
+        pending = sum(t.states[tick] is State.PENDING for t in fact.timelines)
+        expr = f'count(ALERTS{{alertname={json.dumps(name)}, alertstate="pending"}})'
+        lines.append(f"      - expr: {_quote(expr)}")
+        lines.append(f"        eval_time: {format_duration(tick * deed.located.group.interval_ms)}")
+        lines.append(f"        exp_samples: [{{labels: '{{}}', value: {pending}}}]")
+    return ["    promql_expr_test:", *lines] if lines else []
+
+
+def _pending_ticks(timelines: Sequence[AlertTimeline]) -> list[int]:
+    firsts = {t.first(State.PENDING) for t in timelines}
+    return sorted(tick for tick in firsts if tick is not None)[:2]
+
+
+def _flow(pairs: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{_quote(k)}: {_quote(v)}" for k, v in pairs.items()) + "}"
+
+
+def _quote(text: str) -> str:
+    """A double-quoted YAML scalar; JSON's escapes are YAML's too."""
+    return json.dumps(text, ensure_ascii=False)

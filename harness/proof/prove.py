@@ -1,0 +1,215 @@
+"""The use case behind `alert-harness prove` (and verify, and pytest): rules and contracts in, results out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.contracts import Contract
+from harness.engines.base import Engine, QueryError
+from harness.engines.promtool import Promtool
+from harness.errors import HarnessError, InputError, Span
+from harness.proof.judge import Finding, judge, judge_rendered, worst
+from harness.proof.measure import Measurement, Measurer
+from harness.proof.model import AlertResult, Fact, Located, Measured, Verdict
+from harness.proof.notary import Deed, Testimony, emit, notarize
+from harness.replay import Replay, Tape
+from harness.rules import AlertRule, RuleFile
+from harness.rules.expr import parse_expr
+
+STEPS_PER_ALERT = 4
+"""How often :class:`Proof` calls `advance` per alert with a contract."""
+
+_IN_RULE = re.compile(r'group "(?P<group>.*?)", rule (?P<rule>\d+), "(?P<name>.*?)": (?P<what>.*)', re.DOTALL)
+_AT = re.compile(r"could not parse expression: (?:(\d+):(\d+): )?(?:parse error: )?(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """A contract with the rule that it speaks of, or either of them alone."""
+
+    contract: Contract | None
+    located: Located | None
+    twins: tuple[Located, ...] = ()
+    """Further rules of the same name that this contract could mean as well."""
+
+
+def pair(files: Sequence[RuleFile], contracts: Sequence[Contract]) -> list[Pairing]:
+    """Match contracts to rules by name, and by severity where a name is used more than once."""
+    rules = [Located(f, g, r) for f in files for g in f.groups for r in g.alerts()]
+    taken: set[int] = set()
+    pairings = []
+    for contract in contracts:
+        named = [found for found in rules if found.rule.alert == contract.alert.value]
+        same = [found for found in named if _severity(found) == contract.severity]
+        rivals = [c for c in contracts if c.alert.value == contract.alert.value and c is not contract]
+        candidates = same if (len(named) > 1 and same) or rivals else named
+        if not candidates:
+            pairings.append(Pairing(contract, None))
+            continue
+        taken |= {id(found.rule) for found in candidates}
+        pairings.append(Pairing(contract, candidates[0], tuple(candidates[1:])))
+    pairings += [Pairing(None, found) for found in rules if id(found.rule) not in taken]
+    return pairings
+
+
+def _facts(result: AlertResult, *, everything: bool) -> tuple[Fact, ...]:
+    measured = result.measured
+    return (*measured.facts, *measured.situation_facts) if everything else tuple(measured.facts)
+
+
+def _severity(located: Located) -> str:
+    text = located.rule.labels.get("severity") or located.group.labels.get("severity")
+    return text.value if text is not None else ""
+
+
+def check_rule_files(promtool: Promtool, files: Sequence[RuleFile]) -> dict[int, str]:
+    """What `promtool check rules` says against single rules: id of the rule → its complaint.
+
+    Raises InputError, with a caret in the expression, for a file that Prometheus would not load because of an
+    expression or its shape. Broken templates are returned: they belong to one alert's verdict.
+    """
+    complaints: dict[int, str] = {}
+    by_path = {str(file.path): file for file in files}
+    for problem in promtool.check_rules([file.path for file in files], lint=False):
+        file = by_path.get(problem.file) or next(f for f in files if f.name == problem.file or len(files) == 1)
+        match = _IN_RULE.search(problem.message)
+        found = _rule_of(file, match["group"], int(match["rule"])) if match else None
+        if match is None or found is None:
+            span = Span(file.name, problem.line, problem.column or 1) if problem.line else None
+            raise InputError(
+                f"promtool refuses {file.name}: {problem.message}", span=span, hint="promtool check rules shows it too"
+            )
+        at = _AT.match(match["what"])
+        if at:
+            line, column = int(at[1] or 1), int(at[2] or 1)
+            offset = sum(len(text) + 1 for text in found.expr.value.split("\n")[: line - 1]) + column - 1
+            raise InputError(
+                f"`{match['name']}`: not a valid PromQL expression: {at[3].strip()}",
+                span=found.expr.span_at(offset),
+                hint="the caret stands where Prometheus' parser stopped",
+            )
+        if isinstance(found, AlertRule):
+            complaints[id(found)] = match["what"].strip()
+    return complaints
+
+
+def _rule_of(file: RuleFile, group: str, number: int) -> AlertRule | None:
+    for candidate in file.groups:
+        if candidate.name == group and 0 < number <= len(candidate.rules):
+            rule = candidate.rules[number - 1]
+            return rule if isinstance(rule, AlertRule) else AlertRule(
+                rule.record, rule.expr, 0, 0, rule.labels, {}, rule.span
+            )  # fmt: skip
+    return None
+
+
+@dataclass(slots=True)
+class Proof:
+    """One run over rule files and contracts. `advance` is called STEPS_PER_ALERT times per alert with a contract."""
+
+    files: Sequence[RuleFile]
+    contracts: Sequence[Contract]
+    engine: Engine
+    promtool: Promtool
+    advance: Callable[[str], None] = lambda _: None
+
+    def run(self, emit_to: Path | None = None) -> Iterator[AlertResult]:
+        """Yield one result per contract and per alert without contract, in the order of files.
+
+        Measuring comes first for all, then promtool confirms boundary, hold, gap and recovery of each; with `emit_to`
+        also every situation, and the tests are written there.
+        """
+        for file in self.files:
+            for group in file.groups:
+                for rule in group.rules:
+                    parse_expr(rule.expr)
+        complaints = check_rule_files(self.promtool, self.files)
+        replay = Replay(self.engine, self.files)
+        tape = Tape(self.engine)
+        drafts: list[tuple[AlertResult, list[Finding], Measurement | None]] = []
+        for pairing in pair(self.files, self.contracts):
+            drafts.append(self._measure(pairing, replay, tape, complaints))
+        deeds = [
+            Deed(result.located, self._files_of(replay, result.located), _facts(result, everything=emit_to is not None))
+            for result, _, found in drafts
+            if result.located is not None and found is not None
+        ]
+        testimonies = notarize(self.promtool, deeds)
+        if emit_to is not None:
+            emit(self.promtool, emit_to, deeds, testimonies)
+        heard = {id(deed.located.rule): testimony for deed, testimony in zip(deeds, testimonies, strict=True)}
+        for result, findings, found in drafts:
+            if result.located is not None and found is not None and result.contract is not None:
+                findings += self._rendered(result, heard[id(result.located.rule)], complaints)
+            result.verdict = worst(findings) if findings else result.verdict
+            order = list(Verdict)
+            result.reasons = [f.reason for f in sorted(findings, key=lambda f: order.index(f.verdict))]
+            yield result
+
+    def _measure(
+        self, pairing: Pairing, replay: Replay, tape: Tape, complaints: dict[int, str]
+    ) -> tuple[AlertResult, list[Finding], Measurement | None]:
+        contract, located = pairing.contract, pairing.located
+        if contract is None:
+            if located is None:
+                raise AssertionError("a pairing has a contract or a rule")
+            result = AlertResult(located.rule.alert, None, located, Measured(), [], Verdict.UNEXPECTED, [])
+            reason = f"no contract speaks of `{located.rule.alert}`"
+            return result, [Finding(Verdict.UNEXPECTED, f"{reason} ({located.rule.span})")], None
+        name = contract.alert.value
+        result = AlertResult(name, contract, located, Measured(), [], Verdict.EXACT, [])
+        if located is None:
+            self._skip(name)
+            where = ", ".join(file.name for file in self.files)
+            reason = f"the contract at {contract.alert.span} has no rule: no alert `{name}` in {where}"
+            return result, [Finding(Verdict.MISSING, reason)], None
+        findings = [
+            Finding(Verdict.ERROR, f"`{name}` is defined twice: {located.rule.span} and {twin.rule.span}")
+            for twin in pairing.twins
+        ]
+        if id(located.rule) in complaints:
+            findings.append(Finding(Verdict.ERROR, f"Prometheus refuses the rule: {complaints[id(located.rule)]}"))
+        measurer = Measurer(tape, replay, lambda: self.advance(name))
+        try:
+            found = measurer.measure(contract, located)
+        except QueryError as err:
+            reason = f"Prometheus cannot evaluate the rule over the contract's signal: {err.message}"
+            return result, [*findings, Finding(Verdict.ERROR, reason)], None
+        except HarnessError as err:
+            if isinstance(err, InputError) and err.span is not None and err.span.file != located.file.name:
+                raise  # the contract is at fault, not the rule
+            if err.exit_code != InputError.exit_code:
+                raise
+            return result, [*findings, Finding(Verdict.ERROR, str(err))], None
+        result.measured, result.situations = found.measured, found.situations
+        more, result.notes = judge(contract, located, found)
+        return result, findings + more, found
+
+    def _skip(self, name: str) -> None:
+        for _ in range(STEPS_PER_ALERT):
+            self.advance(name)
+
+    def _rendered(self, result: AlertResult, testimony: Testimony, complaints: dict[int, str]) -> list[Finding]:
+        if result.contract is None or result.located is None:
+            return []
+        alert = testimony.first_alert()
+        if alert is not None:
+            result.labels, result.annotations = alert
+        result.confirmed = not testimony.refused and not testimony.disagreements
+        if testimony.refused and complaints:
+            # Another rule of the file keeps Prometheus from loading it; that rule's own verdict says so.
+            result.notes.append(f"not confirmed by promtool, which refuses {result.located.file.name}")
+            return []
+        return judge_rendered(result.contract, testimony)
+
+    def _files_of(self, replay: Replay, located: Located) -> tuple[Path, ...]:
+        """The rule's own file and those of the recording rules that it reads, in the order given."""
+        needed = {id(rule) for _, rule in replay.plan(located.group, located.rule).recordings}
+        return tuple(
+            file.path
+            for file in self.files
+            if file is located.file or any(id(rule) in needed for group in file.groups for rule in group.rules)
+        )
