@@ -69,10 +69,8 @@ def _threshold(contract: Contract, found: Measurement) -> tuple[list[Finding], l
     if again := _other_side(contract, found):
         return [Finding(Verdict.WRONG_COMPARISON, f"{again}, {says}; {where}")], []
     notes = []
-    if boundary.steps:
-        notes.append(
-            f"at {at_threshold} the rule's own arithmetic rounds, by {found.rounding_ulps or boundary.ulps} ULP"
-        )
+    if boundary.steps and found.rounding_ulps:
+        notes.append(f"at {at_threshold} the rule's own arithmetic is {found.rounding_ulps} ULP off its limit")
     if knob.step is None and not found.met:
         notes.append(f"the rule's sides never meet exactly at {at_threshold}: its comparison is proved only to 4 ULP")
     return [], notes

@@ -1,0 +1,209 @@
+"""What the commands do: one use case each, called by the command line and by whoever else opens a door."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from harness.config import Config, rule_files, unit_test_files
+from harness.contracts import Contract, load_contracts
+from harness.engines import open_engine
+from harness.engines.base import Engine
+from harness.engines.promtool import Promtool
+from harness.errors import EXIT_FINDINGS, EXIT_OK, EngineError, InputError, near_miss
+from harness.proof import STEPS_PER_ALERT, AlertResult, Proof
+from harness.report.jsonfile import proof_json
+from harness.report.markdown import proof_markdown
+from harness.report.terminal import console, progress, proof_table
+from harness.report.wording import summary
+from harness.rules import RuleFile, load_rules
+from harness.toolchain import Toolchain, run_doctor
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a command line chose over the configuration; None where it chose nothing."""
+
+    rules: Sequence[str] | None = None
+    contracts: Sequence[str] | None = None
+    engine: str | None = None
+    image: str | None = None
+    url: str | None = None
+    json: str | None = None
+    markdown: str | None = None
+    emit: Path | None = None
+    alerts: Sequence[str] | None = None
+
+    @property
+    def prints_document(self) -> bool:
+        """Whether standard output belongs to JSON or Markdown."""
+        return "-" in (self.json, self.markdown)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project's rules and contracts, loaded."""
+
+    files: list[RuleFile]
+    contracts: list[Contract]
+
+
+def load(config: Config, choices: Choices) -> Project:
+    """Load rules and contracts; with `choices.alerts` only these contracts, and no word on other alerts."""
+    # A path on the command line is relative to where the user stands, one in the configuration to its own folder.
+    here = Path.cwd()
+    rules = rule_files(choices.rules, here) if choices.rules else rule_files(config.rules, config.folder)
+    found = rule_files(choices.contracts, here) if choices.contracts else rule_files(config.contracts, config.folder)
+    files, contracts = load_rules(rules), load_contracts(found)
+    if choices.alerts:
+        known = {contract.alert.value for contract in contracts}
+        for name in choices.alerts:
+            if name not in known:
+                raise InputError(
+                    f"no contract speaks of an alert `{name}`{near_miss(name, known)}",
+                    hint=f"known alerts: {', '.join(sorted(known))}",
+                )
+        contracts = [contract for contract in contracts if contract.alert.value in choices.alerts]
+    return Project(files, contracts)
+
+
+def toolchain(config: Config) -> Toolchain:
+    """The toolchain with the project's settings; fetching is told on standard error."""
+    return Toolchain(
+        config.tools, versions=config.versions, progress=lambda line: print(f"alert-harness: {line}", file=sys.stderr)
+    )
+
+
+def doctor(config: Config, *, as_json: bool, fetch: bool) -> int:
+    """Print what was found; 0 if `verify` has all it needs, else 3."""
+    text, code = run_doctor(toolchain(config), as_json=as_json, fetch=fetch)
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    return code
+
+
+def _open(config: Config, choices: Choices, tools: Toolchain) -> Engine:
+    return open_engine(
+        choices.engine or config.engine,
+        prometheus=lambda: tools.find("prometheus").path,
+        image=choices.image or config.image,
+        url=choices.url or config.url,
+    )
+
+
+def _prove(project: Project, engine: Engine, promtool: Promtool, choices: Choices, what: str) -> list[AlertResult]:
+    steps = STEPS_PER_ALERT * len(project.contracts)
+    with progress(steps, what) as advance:
+        proof = Proof(project.files, project.contracts, engine, promtool, advance)
+        results = list(proof.run(choices.emit))
+    if choices.alerts:
+        results = [result for result in results if result.contract is not None]
+    return results
+
+
+def _write_documents(results: Sequence[AlertResult], engine: Engine, choices: Choices) -> None:
+    for target, render in ((choices.json, proof_json), (choices.markdown, proof_markdown)):
+        if target is None:
+            continue
+        text = render(results, engine.kind, engine.version)
+        if target == "-":
+            sys.stdout.write(text)
+            continue
+        try:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            Path(target).write_text(text, encoding="utf-8")
+        except OSError as err:
+            raise InputError(f"cannot write {target}: {err.strerror or err}", hint="choose another file") from err
+
+
+def prove(config: Config, choices: Choices) -> int:
+    """Prove the alerts and print one row for each; 1 if any is not exact."""
+    project = load(config, choices)
+    tools = toolchain(config)
+    promtool = Promtool(tools.find("promtool").path)
+    with _open(config, choices, tools) as engine:
+        results = _prove(project, engine, promtool, choices, "proving")
+        _write_documents(results, engine, choices)
+        if not choices.prints_document:
+            proof_table(results, engine.kind, engine.version, console())
+    return EXIT_OK if results and all(result.exact for result in results) else EXIT_FINDINGS
+
+
+def verify(config: Config, choices: Choices, *, tests: Sequence[str] | None) -> int:
+    """Everything that is configured, step by step; ends in a clear yes or no.
+
+    A step whose input is wrong ends the run, as in `prove`; findings of one step do not keep the next from running.
+    """
+    out = console(sys.stderr if choices.prints_document else None)
+    project = load(config, choices)
+    alerts = sum(len(group.alerts()) for file in project.files for group in file.groups)
+    _step(out, True, f"loaded {_count(alerts, 'alert')} from {_count(len(project.files), 'rule file')}, "
+          f"{_count(len(project.contracts), 'contract')}")  # fmt: skip
+    tools = toolchain(config)
+    promtool = Promtool(tools.find("promtool").path)
+    problems = promtool.check_rules([file.path for file in project.files], lint=True)
+    _step(out, not problems, f"promtool check rules, with lint (promtool {promtool.version})", map(str, problems))
+    passed = not problems
+    unit_tests = (
+        unit_test_files(tests, Path.cwd()) if tests is not None else unit_test_files(config.tests, config.folder)
+    )
+    run = promtool.test_rules(unit_tests)
+    failed = run.stderr.strip().splitlines() if run.returncode else []
+    _step(out, not failed, f"promtool test rules: {_count(len(unit_tests), 'file')}", failed[:60])
+    passed = passed and not failed
+    with _open(config, choices, tools) as engine:
+        results = _prove(project, engine, promtool, choices, "proving")
+        _write_documents(results, engine, choices)
+        exact = all(result.exact for result in results)
+        _step(out, exact, f"prove: {summary(results, engine.kind, engine.version)}")
+        out.print()
+        proof_table(results, engine.kind, engine.version, out)
+        kind = engine.kind
+    passed = passed and exact
+    if kind == "process" and (choices.engine or config.engine) == "auto":
+        passed = _prove_in_container(config, choices, project, promtool, out) and passed
+    out.print()
+    if passed:
+        out.print(Text(f"YES: {_count(len(results), 'alert')} fire exactly as meant.", style="bold green"))
+    else:
+        out.print(Text("NO: see above for what is not as meant.", style="bold red"))
+    return EXIT_OK if passed else EXIT_FINDINGS
+
+
+def _prove_in_container(config: Config, choices: Choices, project: Project, promtool: Promtool, out: Console) -> bool:
+    """Where a container engine runs and has the image, the same proof in a container; else say why not, and go on."""
+    # Nothing is pulled for this: a first `verify` should not wait for a download that it can do without.
+    image = choices.image or config.image
+    try:
+        engine = open_engine("docker", prometheus=_no_process, image=image)
+    except EngineError as err:
+        _step(out, None, f"prove in a container: skipped, {err.message.splitlines()[0]}")
+        return True
+    with engine:
+        quiet = Choices(alerts=choices.alerts)
+        results = _prove(project, engine, promtool, quiet, "proving in a container")
+        exact = all(result.exact for result in results)
+        _step(out, exact, f"prove: {summary(results, engine.kind, engine.version)}")
+        if not exact:
+            proof_table(results, engine.kind, engine.version, out)
+    return exact
+
+
+def _no_process() -> Path:
+    raise EngineError("a container was asked for")
+
+
+def _step(out: Console, passed: bool | None, what: str, details: Iterable[str] = ()) -> None:
+    """One line per step: ok, FAILED, or skipped (None), with details below."""
+    mark, style = {True: ("ok", "green"), False: ("FAILED", "bold red"), None: ("--", "dim")}[passed]
+    out.print(Text.assemble((f"{mark:>6}", style), f"  {what}"))
+    for line in details:
+        out.print(Text(f"        {line}"))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

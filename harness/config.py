@@ -1,0 +1,142 @@
+"""A project's settings: ``[tool.alert-harness]`` in pyproject.toml, or alert-harness.toml."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import InputError, Span, near_miss
+from harness.source import SourceFile, display_path
+
+FILE_NAMES = ("alert-harness.toml", "pyproject.toml")
+_YAML = ("*.yml", "*.yaml")
+_TESTS = ("*.test.yml", "*.test.yaml", "*_test.yml", "*_test.yaml", "*_tests.yml", "*_tests.yaml", "tests.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings of one project; paths and globs are relative to `folder`."""
+
+    folder: Path
+    rules: tuple[str, ...] = ("rules",)
+    contracts: tuple[str, ...] = ("rules/contracts",)
+    tests: tuple[str, ...] = ("tests/rules",)
+    engine: str = "auto"
+    image: str | None = None
+    url: str | None = None
+    tools: Mapping[str, Path] = field(default_factory=dict)
+    """Explicit paths: `promtool = "/opt/prometheus/promtool"`."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Version prefixes that tools must have: `prometheus = "3.5"`."""
+    file: Path | None = None
+
+
+def load_config(start: Path, explicit: Path | None = None) -> Config:
+    """The nearest configuration at or above `start`; defaults relative to `start` if there is none.
+
+    Raises InputError for unknown keys (with the near miss) and values of the wrong type.
+    """
+    if explicit is not None:
+        return _read(explicit)
+    for folder in (start, *start.resolve().parents):
+        for name in FILE_NAMES:
+            file = folder / name
+            if file.is_file() and (name != "pyproject.toml" or "tool.alert-harness" in _text(file)):
+                return _read(file)
+    return Config(start)
+
+
+def _text(file: Path) -> str:
+    return SourceFile.read(file).text
+
+
+def _read(file: Path) -> Config:
+    source = SourceFile.read(file)
+    try:
+        table: Any = tomllib.loads(source.text)
+    except tomllib.TOMLDecodeError as err:
+        place = re.search(r"at line (\d+), column (\d+)", str(err))
+        span = source.span(int(place[1]), int(place[2])) if place else None
+        raise InputError(f"not valid TOML: {err}", span=span, hint="correct the line; strings need quotes") from err
+    if file.name == "pyproject.toml":
+        table = table.get("tool", {}).get("alert-harness", {})
+    known: dict[str, object] = {
+        "rules": list, "contracts": list, "tests": list, "engine": str, "image": str, "url": str,
+        "tools": dict, "versions": dict,
+    }  # fmt: skip
+    for key, value in table.items():
+        if key not in known:
+            raise InputError(
+                f"unknown setting `{key}`{near_miss(key, known)}",
+                span=_span(source, key),
+                hint=f"expected one of: {', '.join(known)}",
+            )
+        inner = value if isinstance(value, list) else value.values() if isinstance(value, dict) else []
+        if type(value) is not known[key] or not all(isinstance(v, str) for v in inner):
+            kind = (
+                "a list of strings" if known[key] is list else "a string" if known[key] is str else "a table of strings"
+            )
+            raise InputError(f"`{key}` must be {kind}", span=_span(source, key))
+    folder = file.parent
+    default = Config(folder)
+    return Config(
+        folder=folder,
+        rules=tuple(table.get("rules", default.rules)),
+        contracts=tuple(table.get("contracts", default.contracts)),
+        tests=tuple(table.get("tests", default.tests)),
+        engine=table.get("engine", "auto"),
+        image=table.get("image"),
+        url=table.get("url"),
+        tools={name: folder / path for name, path in table.get("tools", {}).items()},
+        versions=table.get("versions", {}),
+        file=file,
+    )
+
+
+def _span(source: SourceFile, key: str) -> Span | None:
+    for number, line in enumerate(source.lines, 1):
+        if re.match(rf"\s*\"?{re.escape(key)}\"?\s*[=.]|\s*\[.*{re.escape(key)}\s*\]", line):
+            return source.span(number, line.index(key) + 1, len(key))
+    return None
+
+
+def rule_files(patterns: Sequence[str], folder: Path) -> list[Path]:
+    """The YAML files that files, folders (not their subfolders) and globs name, each once, in order.
+
+    Raises InputError for a path that does not exist and for a pattern without any file.
+    """
+    return _files(patterns, folder, _YAML, "YAML file", leave_out=_TESTS)
+
+
+def unit_test_files(patterns: Sequence[str], folder: Path) -> list[Path]:
+    """The promtool unit-test files, found by the names that people give them; folders are searched through."""
+    return _files(patterns, folder, tuple(f"**/{name}" for name in _TESTS), "promtool test file (*.test.yml)")
+
+
+def _files(
+    patterns: Sequence[str], folder: Path, in_folders: Sequence[str], what: str, leave_out: Sequence[str] = ()
+) -> list[Path]:
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        path = folder / pattern
+        if any(char in pattern for char in "*?["):
+            matches = sorted(m for m in folder.glob(pattern) if m.is_file())
+        elif path.is_dir():
+            matches = sorted({m for name in in_folders for m in path.glob(name) if m.is_file()})
+            matches = [m for m in matches if not any(m.match(name) for name in leave_out)]
+        elif path.exists():
+            matches = [path]
+        else:
+            raise InputError(
+                f"{display_path(path)} does not exist", hint="check the path, or set it in [tool.alert-harness]"
+            )
+        if not matches:
+            raise InputError(
+                f"no {what} in {display_path(path)}", hint="check the path, or set it in [tool.alert-harness]"
+            )
+        found.update(dict.fromkeys(matches))
+    return list(found)

@@ -1,0 +1,363 @@
+"""What evaluates PromQL: one interface to a throwaway Prometheus, whatever it runs in.
+
+An :class:`Engine` takes synthetic series by remote write and answers PromQL over HTTP. How it came to run (a process, a
+container, somebody's URL) is the business of its subclass; how one speaks to it is the same for all and stands here.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import requests
+
+from harness.errors import EXIT_INPUT, EngineError, HarnessError, UnsupportedError
+
+Labels = tuple[tuple[str, str], ...]
+"""Label pairs sorted by name, ``__name__`` included: the identity of a series."""
+
+STALE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
+"""The NaN by which Prometheus marks the end of a series (model/value/value.go, StaleNaN)."""
+
+MAX_POINTS = 11_000
+"""How many points of a series one query_range returns (prometheus web/api/v1/api.go)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """One series to be written: as many timestamps (Unix milliseconds, ascending) as values; STALE ends a series."""
+
+    labels: Labels
+    timestamps_ms: Sequence[int]
+    values: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of an answer: the points that Prometheus returned, exactly."""
+
+    labels: Labels
+    timestamps_ms: list[int]
+    values: list[float]
+
+    @property
+    def metric(self) -> dict[str, str]:
+        """The labels as a dict."""
+        return dict(self.labels)
+
+
+class QueryError(HarnessError):
+    """Prometheus refused an expression, or could not evaluate it over this data.
+
+    ``message`` is what Prometheus says, ``error_type`` its kind (``bad_data``: does not parse; ``execution``: fails on
+    the data). One bad step of a query_range fails the whole, so callers bisect on it.
+    """
+
+    exit_code: ClassVar[int] = EXIT_INPUT
+
+    def __init__(self, error_type: str, message: str, expr: str) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.expr = expr
+
+
+def make_labels(name: str | None = None, /, **labels: str) -> Labels:
+    """Sorted labels: ``make_labels("up", job="api")``."""
+    named = {"__name__": name, **labels} if name else labels
+    return tuple(sorted(named.items()))
+
+
+def with_log(message: str, log: str, what: str = "the last lines of its log") -> str:
+    """The message with the end of an engine's log under it; the message alone if there is no log."""
+    lines = [line.rstrip() for line in log.strip().splitlines()]
+    if not lines:
+        return message
+    return "\n".join([message, f"  {what}:", *(f"    {line}" for line in lines)])
+
+
+def new_session() -> requests.Session:
+    """A session that asks nobody else's settings: no proxies, no .netrc."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
+class Engine(ABC):
+    """A Prometheus that takes samples and answers queries. Use it from one thread at a time, as a context manager.
+
+    Every method raises EngineError, with the end of the engine's log, if the engine died, broke or did not answer in
+    time, and QueryError if it is the expression that is wrong.
+    """
+
+    kind: ClassVar[str]
+    """``process``, ``docker`` or ``url``."""
+
+    disposable: ClassVar[bool] = True
+    """Whether the data is ours alone and :meth:`reset` can throw it away."""
+
+    def __init__(self, *, timeout_s: float = 120.0) -> None:
+        self.version = "unknown"
+        self.last_warnings: tuple[str, ...] = ()
+        self.last_infos: tuple[str, ...] = ()
+        self._timeout_s = timeout_s
+        self._session = new_session()
+        self._base = ""
+        self._write_url = ""
+        self._verify: bool | str = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- what a subclass does ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the engine and remove what it left; harmless when repeated."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Make the engine empty again, by a fresh start; UnsupportedError where the data is not ours."""
+
+    def log_tail(self) -> str:
+        """The last lines of the engine's log, empty if it has none."""
+        return ""
+
+    def _obituary(self) -> str | None:
+        """How the engine ended, if it did."""
+        return None
+
+    @property
+    @abstractmethod
+    def _name(self) -> str:
+        """The engine in a message."""
+
+    # -- what it is asked ----------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """The base URL of its HTTP API, without credentials."""
+        return self._base
+
+    def write(self, samples: Iterable[Samples]) -> None:
+        """Store samples by remote write.
+
+        A series' samples must come in ascending order, also from one call to the next: Prometheus takes no sample
+        older than the newest of its series, and (since 3.0) none further than ten minutes in the future.
+        """
+        from harness.engines.remote_write import requests_of
+
+        for body in requests_of(samples):
+            self._push(body)
+
+    def query_range(self, expr: str, start_ms: int, end_ms: int, step_ms: int) -> list[Series]:
+        """Evaluate at start, start + step, … up to and including end; returns the series sorted by labels.
+
+        More than 11,000 points are fetched in several requests and joined, so `@ start()` and `@ end()` would mean
+        another time in each of them.
+        """
+        if step_ms <= 0:
+            raise ValueError(f"step must be positive, not {step_ms} ms")
+        joined: dict[Labels, Series] = {}
+        notes = Notes()
+        for first in range(start_ms, end_ms + 1, step_ms * MAX_POINTS):
+            last = min(end_ms, first + step_ms * (MAX_POINTS - 1))
+            form = {
+                "query": expr,
+                "start": _seconds(first),
+                "end": _seconds(last),
+                # As a duration: Prometheus reads a number as float seconds and cuts 1.001 to 1000 ms.
+                "step": f"{step_ms}ms",
+            }
+            for series in _series(self._ask("query_range", form, expr, notes), expr):
+                known = joined.setdefault(series.labels, series)
+                if known is not series:
+                    known.timestamps_ms.extend(series.timestamps_ms)
+                    known.values.extend(series.values)
+        self.last_warnings, self.last_infos = notes.take()
+        return [joined[labels] for labels in sorted(joined)]
+
+    def query(self, expr: str, at_ms: int) -> list[Series]:
+        """Evaluate at one instant: one point per series; a scalar is a series without labels.
+
+        A range selector (``up[5m]``) returns the raw samples of its window.
+        """
+        notes = Notes()
+        data = self._ask("query", {"query": expr, "time": _seconds(at_ms)}, expr, notes)
+        self.last_warnings, self.last_infos = notes.take()
+        return sorted(_series(data, expr), key=lambda series: series.labels)
+
+    def parse(self, expr: str) -> dict[str, Any]:
+        """The expression's syntax tree, as Prometheus' own parser has it; UnsupportedError before Prometheus 3."""
+        response = self._http("POST", "/api/v1/parse_query", data={"query": expr})
+        if response.status_code in (404, 405):
+            raise UnsupportedError(
+                f"{self._name} ({self.version}) cannot return the syntax tree of an expression",
+                hint="use Prometheus 3.0 or later",
+            )
+        tree = self._data(response, expr, Notes())
+        if not isinstance(tree, dict):
+            raise self._not_prometheus(response)
+        return tree
+
+    # -- HTTP ----------------------------------------------------------------------------------------------------
+
+    def _http(self, method: str, path: str, **kwargs: Any) -> requests.Response:
+        """One request; any failure to get an answer becomes an EngineError that says why."""
+        url = path if "://" in path else self._base + path
+        try:
+            return self._session.request(
+                method,
+                url,
+                timeout=(min(10.0, self._timeout_s), self._timeout_s),
+                allow_redirects=False,
+                verify=self._verify,
+                **kwargs,
+            )
+        except requests.exceptions.SSLError as err:
+            raise self._error(f"no TLS connection to {self._name}: {_reason(err)}", "check the CA certificate") from err
+        except requests.exceptions.Timeout as err:
+            raise self._error(
+                f"{self._name} did not answer within {self._timeout_s:g} s",
+                "ask for less at a time, or allow more time",
+            ) from err
+        except requests.exceptions.RequestException as err:
+            raise self._error(self._death() or f"{self._name} cannot be reached: {_reason(err)}") from err
+
+    def _death(self) -> str | None:
+        """How the engine ended, after a lost connection: that is seen a moment before the process is gone."""
+        for _ in range(20 if self.disposable else 0):
+            if ended := self._obituary():
+                return ended
+            time.sleep(0.02)
+        return None
+
+    def _ask(self, path: str, form: dict[str, str], expr: str, notes: Notes) -> Any:
+        # POST, because an expression may be longer than a URL.
+        return self._data(self._http("POST", f"/api/v1/{path}", data=form), expr, notes)
+
+    def _data(self, response: requests.Response, expr: str, notes: Notes) -> Any:
+        """The ``data`` of an API answer; its errors raised as the kind that they are."""
+        try:
+            answer = json.loads(response.content)
+        except ValueError:
+            raise self._not_prometheus(response) from None
+        if not isinstance(answer, dict) or "status" not in answer:
+            raise self._not_prometheus(response)
+        if answer["status"] != "success":
+            error_type, text = str(answer.get("errorType", "")), str(answer.get("error", "no reason given"))
+            if error_type in ("bad_data", "execution"):
+                raise QueryError(error_type, text, expr)
+            raise self._error(f"{self._name} answers HTTP {response.status_code}, {error_type}: {text}")
+        notes.add(answer)
+        return answer.get("data")
+
+    def _push(self, body: bytes) -> None:
+        """One remote-write request (a compressed prompb.WriteRequest)."""
+        response = self._http(
+            "POST",
+            self._write_url or "/api/v1/write",
+            data=body,
+            headers={
+                "Content-Type": "application/x-protobuf",
+                "Content-Encoding": "snappy",
+                "X-Prometheus-Remote-Write-Version": "0.1.0",
+            },
+        )
+        if response.status_code // 100 != 2:
+            raise self._write_refused(response)
+
+    def _write_refused(self, response: requests.Response) -> EngineError:
+        text = short_text(response)
+        hint = None
+        if "no space left" in text:
+            hint = "make room on the disk of the engine's data, or set TMPDIR to another one"
+        elif "out of order" in text or "out of bounds" in text or "duplicate sample" in text:
+            hint = "write each series forward in time, at most ten minutes ahead of now"
+        return self._error(f"{self._name} refuses samples (HTTP {response.status_code}): {text}", hint)
+
+    def _read_version(self) -> None:
+        """Set ``version`` from the build information, without a distribution's suffix (``3.5.3+ds1``)."""
+        response = self._http("GET", "/api/v1/status/buildinfo")
+        data = self._data(response, "", Notes())
+        if not isinstance(data, dict) or not isinstance(data.get("version"), str):
+            raise self._not_prometheus(response)
+        self.version = data["version"].partition("+")[0].removeprefix("v")
+
+    def _not_prometheus(self, response: requests.Response) -> EngineError:
+        return self._error(
+            f"{self._name} does not speak the Prometheus HTTP API (HTTP {response.status_code}: {short_text(response)})"
+        )
+
+    def _error(self, message: str, hint: str | None = None) -> EngineError:
+        return EngineError(with_log(message, self.log_tail()), hint=hint)
+
+
+class Notes:
+    """Warnings and infos of one or several answers, each once, in order."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, dict[str, None]] = {"warnings": {}, "infos": {}}
+
+    def add(self, answer: dict[str, Any]) -> None:
+        for key, seen in self._seen.items():
+            seen.update(dict.fromkeys(answer.get(key) or ()))
+
+    def take(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return tuple(self._seen["warnings"]), tuple(self._seen["infos"])
+
+
+def _seconds(ms: int) -> str:
+    """Exact decimal seconds: 1500 -> ``1.500``."""
+    sign, ms = ("-", -ms) if ms < 0 else ("", ms)
+    return f"{sign}{ms // 1000}.{ms % 1000:03d}"
+
+
+def _series(data: Any, expr: str) -> Iterator[Series]:
+    kind, result = data.get("resultType"), data.get("result") or []
+    if kind == "string":
+        raise UnsupportedError(f"`{expr}` returns a string, expected numbers", hint="alerts need a vector")
+    if kind == "scalar":
+        yield Series((), [_ms(result[0])], [float(result[1])])
+        return
+    for element in result:
+        labels = tuple(sorted(element["metric"].items()))
+        if "histogram" in element or "histograms" in element:
+            raise UnsupportedError(
+                f"`{expr}` returns native histograms, expected numbers",
+                hint="reduce them with histogram_quantile, histogram_count or histogram_sum",
+            )
+        points = [element["value"]] if kind == "vector" else element["values"]
+        yield Series(labels, [_ms(at) for at, _ in points], [float(text) for _, text in points])
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def short_text(response: requests.Response) -> str:
+    text = " ".join(response.text[:2000].split())
+    return text[:300] or response.reason or "no text"
+
+
+def _reason(err: BaseException) -> str:
+    """The innermost cause of an HTTP failure in its own words, without the URL that requests repeats."""
+    cause: BaseException = err
+    while True:
+        inner = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
+        if not isinstance(inner, BaseException):
+            inner = next((arg for arg in cause.args if isinstance(arg, BaseException)), None)
+        if inner is None or inner is cause:
+            break
+        cause = inner
+    return getattr(cause, "strerror", None) or str(cause).rpartition(": ")[2] or type(cause).__name__

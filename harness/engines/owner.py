@@ -1,0 +1,109 @@
+"""Whose an engine is, and whether that run is still alive: how a later run knows what a killed one left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A run of the harness: its machine, that machine's boot, its process-id namespace, process id and start."""
+
+    host: str
+    boot: str
+    pid_namespace: str
+    pid: int
+    start: str
+
+    @classmethod
+    def current(cls) -> Owner:
+        """This process."""
+        pid = os.getpid()
+        return cls(*_machine(), pid, process_start(pid) or "")
+
+    @classmethod
+    def parse(cls, text: str) -> Owner | None:
+        """The owner written by :meth:`text`, None for anything else."""
+        try:
+            fields = json.loads(text)
+            owner = cls(**fields)
+        except (ValueError, TypeError):
+            return None
+        return owner if isinstance(owner.pid, int) else None
+
+    def text(self) -> str:
+        return json.dumps(asdict(self))
+
+    def is_dead(self) -> bool:
+        """True only if this is certain: an owner on another machine or in another container may well be alive."""
+        host, boot, namespace = _machine()
+        if self.host != host:
+            return False
+        if self.boot != boot:
+            return True
+        return self.pid_namespace == namespace and process_start(self.pid) != self.start
+
+
+@cache
+def _machine() -> tuple[str, str, str]:
+    """(host, boot, pid namespace); empty text for what this system does not tell."""
+    host = f"{platform.node()} {_read(Path('/etc/machine-id'))}".strip()
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        namespace = ""
+    return host, _read(_PROC / "sys/kernel/random/boot_id"), namespace
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def process_start(pid: int) -> str | None:
+    """When a process started, as text to compare; None if there is no such process (or only its zombie).
+
+    With the process id it names a process for good: ids are used again, start times are not.
+    """
+    if (_PROC / "self/stat").exists():
+        # `pid (name) state ppid …`: the name may hold spaces and parentheses, so count from the last one.
+        fields = _read(_PROC / str(pid) / "stat").rpartition(")")[2].split()
+        return fields[19] if len(fields) > 19 and fields[0] not in ("Z", "X") else None
+    answer = subprocess.run(
+        ["ps", "-o", "lstart=", "-p", str(pid)],  # noqa: S607 - ps lies elsewhere on every system
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return answer.stdout.strip() or None
+
+
+def processes_with(argument: str) -> list[int]:
+    """The ids of our own processes that were started with a command-line argument that contains this text."""
+    if (_PROC / "self/cmdline").exists():
+        found = []
+        for entry in _PROC.iterdir():
+            if entry.name.isdigit():
+                try:
+                    if entry.stat().st_uid == os.geteuid() and argument.encode() in (entry / "cmdline").read_bytes():
+                        found.append(int(entry.name))
+                except OSError:
+                    continue  # ended while we looked
+        return found
+    answer = subprocess.run(
+        ["ps", "-axww", "-U", str(os.geteuid()), "-o", "pid=,command="],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [int(line.split()[0]) for line in answer.stdout.splitlines() if argument in line]

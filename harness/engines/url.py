@@ -1,0 +1,161 @@
+"""Somebody else's Prometheus-compatible server (Prometheus, VictoriaMetrics, Mimir, …) behind the same interface.
+
+Its data is shared with whatever lives there: the engine can neither empty it nor take back what it wrote. Callers keep
+to themselves by time (slots that nothing else uses) or by a tenant of their own.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from typing import ClassVar
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import cramjam
+import requests
+
+from harness.engines.base import Engine, Notes, short_text
+from harness.errors import EngineError, InputError, UnsupportedError
+
+PREFIX = "ALERT_HARNESS_URL_"
+SETTINGS = {
+    "TOKEN": "bearer token",
+    "USER": "user name of basic authentication",
+    "PASSWORD": "its password",
+    "TENANT": "tenant, sent as X-Scope-OrgID",
+    "HEADERS": "further headers, one `Name: value` per line",
+    "CA": "file with the CA certificates to trust",
+    "CERT": "file with the client certificate",
+    "KEY": "file with its key",
+    "INSECURE": "1: do not verify the server's certificate",
+    "WRITE": "address of remote write, if it is not <url>/api/v1/write",
+}
+"""Environment variables, without their prefix, and what they hold."""
+
+_RECEIVER_HINT = (
+    "start it with --web.enable-remote-write-receiver, or name the address of remote write in ALERT_HARNESS_URL_WRITE"
+)
+
+
+class UrlEngine(Engine):
+    """A server at ``url``; credentials come from the environment (:data:`SETTINGS`) or the URL and are never printed.
+
+    Raises InputError for a malformed URL or setting, EngineError if the server cannot be reached, refuses the
+    credentials, or takes no remote write.
+    """
+
+    kind: ClassVar[str] = "url"
+    disposable: ClassVar[bool] = False
+
+    def __init__(self, url: str, *, environ: Mapping[str, str] | None = None, timeout_s: float = 120.0) -> None:
+        super().__init__(timeout_s=timeout_s)
+        settings = {
+            name: value
+            for name in SETTINGS
+            if (value := (os.environ if environ is None else environ).get(PREFIX + name, "").strip())
+        }
+        self._base, login = _split(url)
+        write = settings.get("WRITE", "")
+        write_login: tuple[str, str] | None = None
+        if write:
+            self._write_url, write_login = _split(write)
+        self._authenticate(settings, login or write_login)
+        # The proxies that requests would take from the environment, without its .netrc: that would replace our token.
+        self._session.proxies.update(requests.utils.get_environ_proxies(self._base))
+        try:
+            self._check()
+        except BaseException:
+            self._session.close()
+            raise
+
+    @property
+    def _name(self) -> str:
+        return self._base
+
+    def close(self) -> None:
+        self._session.close()
+
+    def reset(self) -> None:
+        raise UnsupportedError(
+            f"the data at {self._base} is not ours to throw away", hint="use --engine process or docker"
+        )
+
+    def _authenticate(self, settings: Mapping[str, str], login: tuple[str, str] | None) -> None:
+        if "USER" in settings:
+            login = (settings["USER"], settings.get("PASSWORD", ""))
+        headers = {}
+        if login:
+            # By hand: requests would encode the text as Latin-1.
+            headers["Authorization"] = "Basic " + base64.b64encode(":".join(login).encode()).decode()
+        for line in settings.get("HEADERS", "").splitlines():
+            name, colon, value = line.partition(":")
+            if not colon or not name.strip():
+                raise InputError(f"{PREFIX}HEADERS has a line without a colon", hint="write one `Name: value` per line")
+            headers[name.strip()] = value.strip()
+        if "TENANT" in settings:
+            headers["X-Scope-OrgID"] = settings["TENANT"]
+        if "TOKEN" in settings:
+            if login:
+                raise InputError(
+                    "both a bearer token and a user name are set for the URL engine",
+                    hint=f"keep {PREFIX}TOKEN or {PREFIX}USER (or the user in the URL)",
+                )
+            headers["Authorization"] = f"Bearer {settings['TOKEN']}"
+        for name, value in headers.items():
+            if not value.isprintable() or not value.isascii():
+                raise InputError(f"the header {name} for the URL engine holds characters that HTTP does not allow")
+        self._session.headers.update(headers)
+        for name in ("CA", "CERT", "KEY"):
+            if name in settings and not os.path.isfile(settings[name]):
+                raise InputError(f"{PREFIX}{name} names a file that does not exist: {settings[name]}")
+        if "CERT" in settings:
+            self._session.cert = (settings["CERT"], settings["KEY"]) if "KEY" in settings else settings["CERT"]
+        self._verify = settings.get("CA") or settings.get("INSECURE", "").lower() not in ("1", "true", "yes")
+
+    def _check(self) -> None:
+        response = self._http("POST", "/api/v1/query", data={"query": "1"})
+        if response.status_code in (401, 403):
+            raise EngineError(
+                f"{self._base} refuses our credentials (HTTP {response.status_code})",
+                hint=f"set {PREFIX}TOKEN, or {PREFIX}USER and {PREFIX}PASSWORD",
+            )
+        if response.is_redirect:
+            raise EngineError(
+                f"{self._base} sends us elsewhere (HTTP {response.status_code})", hint="name the final address"
+            )
+        self._data(response, "1", Notes())
+        try:
+            self._read_version()
+        except EngineError:
+            self.version = "unknown"  # not every compatible server has build information
+        self._push(bytes(cramjam.snappy.compress_raw(b"")))  # a request without series changes nothing
+
+    def _write_refused(self, response: requests.Response) -> EngineError:
+        text = short_text(response)
+        if response.status_code in (404, 405) or "remote write receiver" in text:
+            return EngineError(
+                f"{self._base} takes no remote write (HTTP {response.status_code}: {text})", hint=_RECEIVER_HINT
+            )
+        if response.status_code in (401, 403):
+            return EngineError(
+                f"{self._base} lets us read but not write (HTTP {response.status_code})",
+                hint="use credentials that may write",
+            )
+        return super()._write_refused(response)
+
+
+def _split(url: str) -> tuple[str, tuple[str, str] | None]:
+    """The URL without credentials, query and trailing slash, and its (user, password)."""
+    try:
+        parts = urlsplit(url.strip())
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port, parts = None, None, urlsplit("")
+    if parts.scheme not in ("http", "https") or not host:
+        # The text may hold a password: do not repeat it.
+        raise InputError("the engine's URL is malformed", hint="write something like http://prometheus:9090")
+    place = f"[{host}]" if ":" in host else host
+    bare = urlunsplit((parts.scheme, f"{place}:{port}" if port else place, parts.path.rstrip("/"), "", ""))
+    login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+    return bare, login

@@ -1,0 +1,58 @@
+"""The proof as JSON, version 1; docs/prove.md describes every field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from harness.proof.model import AlertResult, Boundary, Verdict
+
+
+def proof_json(results: Sequence[AlertResult], engine: str, version: str) -> str:
+    """The document that `alert-harness prove --json` prints, with a final newline."""
+    document = {
+        "version": 1,
+        "engine": {"kind": engine, "prometheus": version},
+        "alerts": [_alert(result) for result in results],
+        "summary": {"exact": sum(r.verdict is Verdict.EXACT for r in results), "total": len(results)},
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _alert(result: AlertResult) -> dict[str, Any]:
+    contract, located, measured = result.contract, result.located, result.measured
+    boundary: Boundary | None = measured.boundary
+    return {
+        "alert": result.alert,
+        "file": located.file.name if located else None,
+        "line": located.rule.span.line if located else None,
+        "contract": {
+            "op": contract.op.value,
+            "threshold": float(contract.threshold),
+            "unit": contract.knob.unit,
+            "for_s": _seconds(contract.hold_ms),
+            "severity": contract.severity,
+        }
+        if contract
+        else None,
+        "measured": {
+            "quiet_at": float(boundary.quiet_at) if boundary else None,
+            "fires_at": float(boundary.fires_at) if boundary else None,
+            "ulps": boundary.ulps if boundary else None,
+            "fires_after_s": _seconds(measured.fires_after_ms),
+            "too_short_s": _seconds(measured.too_short_ms),
+            "resolves_after_s": _seconds(measured.resolves_after_ms),
+        },
+        "situations": [{"name": s.name, "expected": s.expected, "got": s.got} for s in result.situations],
+        "verdict": result.verdict.value,
+        "reasons": result.reasons,
+        "notes": result.notes,
+        "confirmed_by_promtool": result.confirmed,
+    }
+
+
+def _seconds(ms: int | None) -> float | int | None:
+    if ms is None:
+        return None
+    return ms // 1000 if ms % 1000 == 0 else ms / 1000

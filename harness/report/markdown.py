@@ -1,0 +1,39 @@
+"""The proof as a Markdown table, for CI logs and pull requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from harness.proof.model import AlertResult
+from harness.report.wording import HEADER, place, row, summary
+
+
+def proof_markdown(results: Sequence[AlertResult], engine: str, version: str) -> str:
+    """Table, then the reasons of every alert that is not exact, then one line of summary."""
+    rows = [[_escape(cell) for cell in row(result)] for result in results]
+    parts = [tabulate(rows, headers=HEADER, tablefmt="github", disable_numparse=True)]
+    for result in results:
+        if result.reasons or result.notes:
+            parts.append(f"**{_escape(result.alert)}** ({_escape(place(result))})\n")
+            parts[-1] += "".join(
+                f"\n- {_escape(text)}" for text in [*result.reasons, *(f"note: {n}" for n in result.notes)]
+            )
+    parts.append(summary(results, engine, version))
+    return "\n\n".join(parts) + "\n"
+
+
+def _escape(text: str) -> str:
+    """Neither a label nor a file name may end a cell or open a tag."""
+    for char, safe in (
+        ("\\", "\\\\"),
+        ("|", "\\|"),
+        ("<", "&lt;"),
+        (">", "&gt;"),
+        ("\n", " "),
+        ("*", "\\*"),
+        ("`", "'"),
+    ):
+        text = text.replace(char, safe)
+    return text

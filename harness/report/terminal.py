@@ -1,0 +1,69 @@
+"""The proof on a terminal: progress while it runs, then a table and the reasons; plain text anywhere else."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from harness.proof.model import AlertResult, Verdict
+from harness.report.wording import HEADER, place, row, summary
+
+_COLOURS = {Verdict.EXACT: "green", Verdict.UNEXPECTED: "yellow"}
+_NUMBERS = ("last quiet", "first firing", "off by", "hold", "situations")
+
+
+def console(stream: IO[str] | None = None) -> Console:
+    """A console that is plain where it is no terminal (rich honours NO_COLOR itself)."""
+    target = stream or sys.stdout
+    width = None if target.isatty() else 200
+    return Console(file=target, highlight=False, soft_wrap=False, width=width, legacy_windows=False)
+
+
+@contextmanager
+def progress(total: int, what: str) -> Iterator[Callable[[str], None]]:
+    """Yields a function that is called once per step with the name of what is under way. Silent off a terminal."""
+    err = Console(file=sys.stderr, highlight=False)
+    if not err.is_terminal or os.environ.get("TERM") == "dumb":
+        yield lambda _: None
+        return
+    columns = (TextColumn("{task.fields[what]}"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("", total=total, what=what)
+
+        def advance(name: str) -> None:
+            bar.update(task, advance=1, description=name)
+
+        yield advance
+
+
+def proof_table(results: Sequence[AlertResult], engine: str, version: str, out: Console) -> None:
+    """Print the table, then what is wrong with whom, then the summary."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for name in HEADER:
+        table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
+    for result in results:
+        cells = [Text(cell) for cell in row(result)]
+        cells[-1].stylize(_COLOURS.get(result.verdict, "red"))
+        table.add_row(*cells)
+    out.print(table)
+    for result in results:
+        if result.reasons:
+            out.print()
+            out.print(Text.assemble((result.alert, "bold"), f"  {place(result)}"))
+            for reason in result.reasons:
+                out.print(Text(f"  - {reason}"))
+    notes = [(result.alert, note) for result in results for note in result.notes]
+    if notes:
+        out.print()
+        for alert, note in notes:
+            out.print(Text(f"note: {alert}: {note}", style="dim"))
+    out.print()
+    out.print(Text(summary(results, engine, version), style="bold"))

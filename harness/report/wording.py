@@ -1,0 +1,96 @@
+"""The cells and sentences that every report of a proof shares, so that no two say it differently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from harness.proof.model import AlertResult, Verdict
+from harness.units import format_duration, format_with_unit
+
+HEADER = ("alert", "contract", "last quiet", "first firing", "off by", "hold", "situations", "verdict")
+
+
+def contract_cell(result: AlertResult) -> str:
+    """``> 80 % for 5m``."""
+    contract = result.contract
+    if contract is None:
+        return "none"
+    limit = f"{contract.op.value} {format_with_unit(contract.threshold, contract.knob.unit)}"
+    return f"{limit} for {format_duration(contract.hold_ms)}" if contract.hold_ms else limit
+
+
+def quiet_cell(result: AlertResult) -> str:
+    boundary = result.measured.boundary
+    return position(result, boundary.quiet_at) if boundary else "–"
+
+
+def fires_cell(result: AlertResult) -> str:
+    boundary = result.measured.boundary
+    return position(result, boundary.fires_at) if boundary else "–"
+
+
+def position(result: AlertResult, x: Fraction) -> str:
+    """A knob position with its unit."""
+    return format_with_unit(x, result.contract.knob.unit if result.contract else "")
+
+
+def off_cell(result: AlertResult) -> str:
+    """The distance from the contract's own boundary, in what the knob counts, else in ULP."""
+    boundary, contract = result.measured.boundary, result.contract
+    if boundary is None or contract is None:
+        return "–"
+    if contract.knob.step is not None:
+        return f"{boundary.steps:+,d} {contract.knob.counts}".replace("+0 ", "0 ").rstrip()
+    if boundary.ulps < 1000:
+        return f"{boundary.ulps} ULP"
+    distance = float(boundary.fires_at - contract.threshold)
+    return f"{distance:+.6g} {contract.knob.unit}".rstrip()
+
+
+def hold_cell(result: AlertResult) -> str:
+    """``5m (10 ticks)``, measured."""
+    measured, located = result.measured, result.located
+    if measured.fires_after_ms is None or located is None:
+        return "–"
+    ticks = measured.fires_after_ms // located.group.interval_ms
+    return f"{format_duration(measured.fires_after_ms)} ({ticks} tick{'s' if ticks != 1 else ''})"
+
+
+def situations_cell(result: AlertResult) -> str:
+    if not result.situations:
+        return "–"
+    return f"{sum(s.ok for s in result.situations)}/{len(result.situations)}"
+
+
+def verdict_cell(result: AlertResult) -> str:
+    return result.verdict.value.replace("_", " ")
+
+
+def row(result: AlertResult) -> tuple[str, ...]:
+    """The cells under :data:`HEADER`."""
+    return (
+        result.alert,
+        contract_cell(result),
+        quiet_cell(result),
+        fires_cell(result),
+        off_cell(result),
+        hold_cell(result),
+        situations_cell(result),
+        verdict_cell(result),
+    )
+
+
+def place(result: AlertResult) -> str:
+    """``rules/system.yml:12``, of the rule, else of the contract."""
+    if result.located is not None:
+        return f"{result.located.file.name}:{result.located.rule.span.line}"
+    return f"{result.contract.alert.span.file}:{result.contract.alert.span.line}" if result.contract else ""
+
+
+def summary(results: Sequence[AlertResult], engine: str, version: str) -> str:
+    """``9 of 9 alerts are exact, on Prometheus 3.5.3 (process).``"""
+    exact = sum(result.verdict is Verdict.EXACT for result in results)
+    return (
+        f"{exact} of {len(results)} alerts {'is' if exact == 1 else 'are'} exact, on Prometheus {version} ({engine})."
+    )

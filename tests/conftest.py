@@ -1,0 +1,80 @@
+"""What tests share: the real binaries, a running engine, and what to do where there is no container engine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from harness.engines.base import Engine
+from harness.engines.process import ProcessEngine
+from harness.toolchain import Toolchain, probe_container_engine
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def toolchain() -> Toolchain:
+    return Toolchain()
+
+
+@pytest.fixture(scope="session")
+def prometheus_path(toolchain: Toolchain) -> Path:
+    """The Prometheus under test; ALERT_HARNESS_PROMETHEUS names another."""
+    return toolchain.find("prometheus").path
+
+
+@pytest.fixture(scope="session")
+def promtool_path(toolchain: Toolchain) -> Path:
+    """The promtool under test; ALERT_HARNESS_PROMTOOL names another."""
+    return toolchain.find("promtool").path
+
+
+@pytest.fixture(scope="session")
+def shared_engine(prometheus_path: Path) -> Iterator[Engine]:
+    """One process engine for tests that only need distinct metric names."""
+    with ProcessEngine(prometheus_path) as engine:
+        yield engine
+
+
+@pytest.fixture
+def engine(prometheus_path: Path) -> Iterator[Engine]:
+    """An empty process engine of the test's own."""
+    with ProcessEngine(prometheus_path) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def need_docker() -> None:
+    """Skips, or fails where ALERT_HARNESS_REQUIRE_DOCKER=1, if no container engine answers."""
+    found = probe_container_engine()
+    if not found.found:
+        refuse_docker(f"no container engine: {found.problem}")
+
+
+def refuse_docker(reason: str) -> None:
+    if os.environ.get("ALERT_HARNESS_REQUIRE_DOCKER") == "1":
+        pytest.fail(f"{reason}, but ALERT_HARNESS_REQUIRE_DOCKER=1", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def image_builder() -> ModuleType:
+    """ci/build_image.py as a module."""
+    spec = importlib.util.spec_from_file_location("build_image", ROOT / "ci" / "build_image.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def image(need_docker: None, image_builder: ModuleType, prometheus_path: Path) -> str:
+    """An image that is here without a registry: ALERT_HARNESS_IMAGE, else one built from the binary under test."""
+    named = os.environ.get("ALERT_HARNESS_IMAGE")
+    return named or str(image_builder.build(prometheus_path))
