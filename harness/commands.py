@@ -129,7 +129,10 @@ def prove(config: Config, choices: Choices) -> int:
         results = _prove(project, engine, promtool, choices, "proving")
         _write_documents(results, engine, choices)
         if not choices.prints_document:
-            proof_table(results, engine.kind, engine.version, console())
+            out = console()
+            proof_table(results, out)
+            out.print()
+            out.print(Text(summary(results, engine.kind, engine.version), style="bold"))
     return EXIT_OK if results and all(result.exact for result in results) else EXIT_FINDINGS
 
 
@@ -161,7 +164,8 @@ def verify(config: Config, choices: Choices, *, tests: Sequence[str] | None) -> 
         exact = all(result.exact for result in results)
         _step(out, exact, f"prove: {summary(results, engine.kind, engine.version)}")
         out.print()
-        proof_table(results, engine.kind, engine.version, out)
+        proof_table(results, out)
+        out.print()
         kind = engine.kind
     passed = passed and exact
     if kind == "process" and (choices.engine or config.engine) == "auto":
@@ -176,10 +180,11 @@ def verify(config: Config, choices: Choices, *, tests: Sequence[str] | None) -> 
 
 def _prove_in_container(config: Config, choices: Choices, project: Project, promtool: Promtool, out: Console) -> bool:
     """Where a container engine runs and has the image, the same proof in a container; else say why not, and go on."""
-    # Nothing is pulled for this: a first `verify` should not wait for a download that it can do without.
-    image = choices.image or config.image
+    from harness.engines.container import ContainerEngine
+
     try:
-        engine = open_engine("docker", prometheus=_no_process, image=image)
+        # Nothing is pulled for this: a first `verify` should not wait for a download that it can do without.
+        engine = ContainerEngine(choices.image or config.image, pull=False)
     except EngineError as err:
         _step(out, None, f"prove in a container: skipped, {err.message.splitlines()[0]}")
         return True
@@ -189,12 +194,8 @@ def _prove_in_container(config: Config, choices: Choices, project: Project, prom
         exact = all(result.exact for result in results)
         _step(out, exact, f"prove: {summary(results, engine.kind, engine.version)}")
         if not exact:
-            proof_table(results, engine.kind, engine.version, out)
+            proof_table(results, out)
     return exact
-
-
-def _no_process() -> Path:
-    raise EngineError("a container was asked for")
 
 
 def _step(out: Console, passed: bool | None, what: str, details: Iterable[str] = ()) -> None:

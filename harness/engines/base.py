@@ -7,7 +7,6 @@ container, somebody's URL) is the business of its subclass; how one speaks to it
 from __future__ import annotations
 
 import json
-import struct
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,12 +17,9 @@ from typing import Any, ClassVar, Self
 import requests
 
 from harness.errors import EXIT_INPUT, EngineError, HarnessError, UnsupportedError
-
-Labels = tuple[tuple[str, str], ...]
-"""Label pairs sorted by name, ``__name__`` included: the identity of a series."""
-
-STALE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
-"""The NaN by which Prometheus marks the end of a series (model/value/value.go, StaleNaN)."""
+from harness.series import STALE as STALE
+from harness.series import Labels as Labels
+from harness.series import labels_of
 
 MAX_POINTS = 11_000
 """How many points of a series one query_range returns (prometheus web/api/v1/api.go)."""
@@ -69,8 +65,7 @@ class QueryError(HarnessError):
 
 def make_labels(name: str | None = None, /, **labels: str) -> Labels:
     """Sorted labels: ``make_labels("up", job="api")``."""
-    named = {"__name__": name, **labels} if name else labels
-    return tuple(sorted(named.items()))
+    return labels_of(name or "", labels)
 
 
 def with_log(message: str, log: str, what: str = "the last lines of its log") -> str:
@@ -155,7 +150,7 @@ class Engine(ABC):
         A series' samples must come in ascending order, also from one call to the next: Prometheus takes no sample
         older than the newest of its series, and (since 3.0) none further than ten minutes in the future.
         """
-        from harness.engines.remote_write import requests_of
+        from harness.engines.remote_write import requests_of  # it needs the types of this module
 
         for body in requests_of(samples):
             self._push(body)
@@ -256,8 +251,12 @@ class Engine(ABC):
             raise self._not_prometheus(response)
         if answer["status"] != "success":
             error_type, text = str(answer.get("errorType", "")), str(answer.get("error", "no reason given"))
+            # By status too: VictoriaMetrics gives the number as the type.
+            by_status = {400: "bad_data", 422: "execution"}.get(response.status_code)
             if error_type in ("bad_data", "execution"):
                 raise QueryError(error_type, text, expr)
+            if by_status:
+                raise QueryError(by_status, text, expr)
             raise self._error(f"{self._name} answers HTTP {response.status_code}, {error_type}: {text}")
         notes.add(answer)
         return answer.get("data")

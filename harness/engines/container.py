@@ -44,10 +44,10 @@ _IMAGE_HINT = (
 class ContainerEngine(Engine):
     """Prometheus in a container, by the Docker API (1.41, Docker 20.10, or later).
 
-    ``image`` defaults to ALERT_HARNESS_IMAGE, then :data:`DEFAULT_IMAGE`, pulled if it is not there. ``entrypoint`` is
-    the binary inside the image if the image's own entry point is something else. ``publish`` is the host address on which
-    the port is published (ALERT_HARNESS_DOCKER_PUBLISH; default 127.0.0.1): only an engine on another machine needs
-    another. ``rule_files``, ``extra_config`` and ``flags`` are as for a process.
+    ``image`` defaults to ALERT_HARNESS_IMAGE, then :data:`DEFAULT_IMAGE`, pulled if it is not there (unless ``pull`` is off). ``entrypoint`` is
+    the binary inside the image if the image's own entry point is something else. ``publish`` is the host address on
+    which the port is published (ALERT_HARNESS_DOCKER_PUBLISH; default 127.0.0.1): only an engine on another machine
+    needs another. ``rule_files``, ``extra_config`` and ``flags`` are as for a process.
     Raises EngineError if there is no container engine, no such image, or Prometheus does not become ready.
     """
 
@@ -63,6 +63,7 @@ class ContainerEngine(Engine):
         flags: Sequence[str] = (),
         publish: str | None = None,
         memory: str = "2g",
+        pull: bool = True,
         ready_timeout_s: float = 60.0,
         timeout_s: float = 120.0,
     ) -> None:
@@ -74,6 +75,7 @@ class ContainerEngine(Engine):
         self._flags = list(flags)
         self._publish = publish or os.environ.get("ALERT_HARNESS_DOCKER_PUBLISH") or "127.0.0.1"
         self._memory = memory
+        self._may_pull = pull
         self._ready_timeout_s = ready_timeout_s
         self._container_name: str | None = None
         self._owner_pid = os.getpid()
@@ -190,6 +192,8 @@ class ContainerEngine(Engine):
         )
 
     def _pull(self) -> None:
+        if not self._may_pull:
+            raise EngineError(f"the image {self.image} is not here", hint=f"docker pull {self.image}, or {_IMAGE_HINT}")
         try:
             # By the low-level API: the other would download every tag if the name has none.
             name, tag = _name_and_tag(self.image)

@@ -299,6 +299,14 @@ _spawner_lock = threading.Lock()
 _spawner: ThreadPoolExecutor | None = None
 
 
+def _forget_spawner() -> None:
+    global _spawner
+    _spawner = None  # a forked child has the object, but not its thread
+
+
+os.register_at_fork(after_in_child=_forget_spawner)
+
+
 def _in_lasting_thread(make: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
     """Start a child from a thread that lives as long as the process.
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.proof.model import AlertResult, Verdict
-from harness.report.wording import HEADER, place, row, summary
+from harness.report.wording import HEADER, place, row
 
 _COLOURS = {Verdict.EXACT: "green", Verdict.UNEXPECTED: "yellow"}
 _NUMBERS = ("last quiet", "first firing", "off by", "hold", "situations")
@@ -44,8 +44,8 @@ def progress(total: int, what: str) -> Iterator[Callable[[str], None]]:
         yield advance
 
 
-def proof_table(results: Sequence[AlertResult], engine: str, version: str, out: Console) -> None:
-    """Print the table, then what is wrong with whom, then the summary."""
+def proof_table(results: Sequence[AlertResult], out: Console) -> None:
+    """Print the table, then what is wrong with whom, then notes."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for name in HEADER:
         table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
@@ -65,5 +65,3 @@ def proof_table(results: Sequence[AlertResult], engine: str, version: str, out: 
         out.print()
         for alert, note in notes:
             out.print(Text(f"note: {alert}: {note}", style="dim"))
-    out.print()
-    out.print(Text(summary(results, engine, version), style="bold"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.engines import Samples, make_labels, open_engine, process
+from harness.engines import QueryError, Samples, make_labels, open_engine, process
 from harness.engines.base import Engine
 from harness.engines.process import ProcessEngine
 from harness.engines.url import UrlEngine
@@ -94,6 +94,15 @@ def test_credentials_in_the_url_are_used_and_never_shown(fake: Fake) -> None:
         assert fake.url in str(caught.value)
         assert "cret" not in str(caught.value)
         assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, "bad_data"), (422, "execution")])
+def test_a_server_with_error_types_of_its_own(fake: Fake, status: int, kind: str) -> None:
+    with UrlEngine(fake.url, environ={}) as engine:
+        fake.answers["/api/v1/query"] = (status, b'{"status":"error","errorType":"422","error":"cannot parse"}')
+        with pytest.raises(QueryError) as caught:
+            engine.query("sum(", 0)
+        assert (caught.value.error_type, caught.value.message) == (kind, "cannot parse")
 
 
 def test_another_address_for_writing(fake: Fake) -> None:

@@ -1,0 +1,37 @@
+# Two commands do everything: `make verify` and `make test`. Both set up .venv by themselves.
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+WORKERS ?= 2
+
+.PHONY: help setup verify test test-slow lint bench clean
+
+help:  ## what there is
+	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+$(STAMP): pyproject.toml ci/venv.sh
+	sh ci/venv.sh $(VENV)
+	@touch $@
+
+setup: $(STAMP)  ## make .venv with everything in it
+
+verify: $(STAMP)  ## the main job: check, test and prove the alert rules
+	$(BIN)/alert-harness verify
+
+test: $(STAMP) lint  ## every test that is not slow
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+
+test-slow: $(STAMP)  ## the tests that take minutes: thousands of examples, real downloads
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(STAMP)  ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)  ## the ratios that the docs quote
+	$(BIN)/python tests/benchmarks/bench_engine.py
+	$(BIN)/python tests/benchmarks/bench_prove.py
+
+clean:  ## remove what make made
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
