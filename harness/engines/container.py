@@ -44,10 +44,10 @@ _IMAGE_HINT = (
 class ContainerEngine(Engine):
     """Prometheus in a container, by the Docker API (1.41, Docker 20.10, or later).
 
-    ``image`` defaults to ALERT_HARNESS_IMAGE, then :data:`DEFAULT_IMAGE`, pulled if it is not there (unless ``pull`` is off). ``entrypoint`` is
-    the binary inside the image if the image's own entry point is something else. ``publish`` is the host address on
-    which the port is published (ALERT_HARNESS_DOCKER_PUBLISH; default 127.0.0.1): only an engine on another machine
-    needs another. ``rule_files``, ``extra_config`` and ``flags`` are as for a process.
+    ``image`` defaults to ALERT_HARNESS_IMAGE, then :data:`DEFAULT_IMAGE`, pulled if it is not there and ``pull`` is on.
+    ``entrypoint`` is the binary inside the image if the image's own entry point is something else. ``publish`` is the
+    host address on which the port is published (ALERT_HARNESS_DOCKER_PUBLISH; default 127.0.0.1): only an engine on
+    another machine needs another. ``rule_files``, ``extra_config`` and ``flags`` are as for a process.
     Raises EngineError if there is no container engine, no such image, or Prometheus does not become ready.
     """
 
