@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -108,17 +109,31 @@ def _families(
     if quantile is None:
         raise AssertionError("a histogram has a quantile")
     marks = _evaluate(quantile.at, base, positions, times)
-    shares = {x: bucket_shares(spec.buckets, quantile.q, x) for x in set(marks)}
+    shares = {mark: bucket_shares(spec.buckets, quantile.q, x) for mark, x in _distinct(marks).items()}
+    means = {mark: _mean(spec.buckets, share) for mark, share in shares.items()}
     made: list[tuple[str, dict[str, str], list[float]]] = []
     for i, bound in enumerate((*spec.buckets, None)):
-        rates = [rate * shares[x][i] for rate, x in zip(over_time, marks, strict=True)]
         le = "+Inf" if bound is None else repr(float(bound))
-        made.append((f"{spec.metric}_bucket", {"le": le}, _count(rates, times, scrapes)))
+        part = {mark: share[i] for mark, share in shares.items()}
+        made.append((f"{spec.metric}_bucket", {"le": le}, _count(_products(over_time, marks, part), times, scrapes)))
     made.append((f"{spec.metric}_count", {}, made[-1][2]))
-    means = {x: _mean(spec.buckets, share) for x, share in shares.items()}
-    sums = [rate * means[x] for rate, x in zip(over_time, marks, strict=True)]
-    made.append((f"{spec.metric}_sum", {}, _count(sums, times, scrapes)))
+    made.append((f"{spec.metric}_sum", {}, _count(_products(over_time, marks, means), times, scrapes)))
     return made
+
+
+def _distinct(values: Sequence[Fraction]) -> dict[int, Fraction]:
+    """The objects among values, by identity."""
+    return {id(value): value for value in values}
+
+
+def _products(rates: Sequence[Fraction], marks: Sequence[Fraction], factors: Mapping[int, Fraction]) -> list[Fraction]:
+    """rate × the factor of its mark, at each scrape; equal pairs share one object, as :func:`_count` likes it."""
+    known: dict[tuple[int, int], Fraction] = {}
+    for rate, x in zip(rates, marks, strict=True):
+        key = (id(rate), id(x))
+        if key not in known:
+            known[key] = rate * factors[id(x)]
+    return [known[id(rate), id(x)] for rate, x in zip(rates, marks, strict=True)]
 
 
 def _evaluate(
@@ -140,16 +155,20 @@ def _evaluate(
 
 
 def _count(rates: Sequence[Fraction], times: Sequence[int], scrapes: Scrapes) -> list[float]:
-    """A counter that grew at `rates` (per second) up to each scrape, zero at the latest restart before it."""
+    """A counter that grew at `rates` (per second) up to each scrape, zero at the latest restart before it.
+
+    In whole numbers over one denominator, for int / int is a single correctly rounded division, and quick. Rates
+    mostly are a few objects many times, so they are told apart by identity.
+    """
     every_s = Fraction(scrapes.every_ms, 1000)
-    first = rates[0]
-    if not scrapes.restarts_ms and all(rate is first or rate == first for rate in rates):
-        # The steady case, which is nearly all of them: int / int is one correctly rounded division.
-        step = first * every_s
-        top, bottom = step.numerator, step.denominator
-        return [(k * top) / bottom for k in range(1, len(times) + 1)]
+    steps = {key: rate * every_s for key, rate in _distinct(rates).items()}
+    bottom = math.lcm(*(step.denominator for step in steps.values()))
+    tops = {key: step.numerator * (bottom // step.denominator) for key, step in steps.items()}
     if not scrapes.restarts_ms:
-        return [float(total) for total in accumulate(rate * every_s for rate in rates)]
+        if len(tops) == 1:  # the steady case, which is nearly all of them
+            (top,) = tops.values()
+            return [k * top / bottom for k in range(1, len(times) + 1)]
+        return [total / bottom for total in accumulate(tops[id(rate)] for rate in rates)]
     values, total = [], Fraction(0)
     for rate, at in zip(rates, times, strict=True):
         since = [at - restart for restart in scrapes.restarts_ms if at - scrapes.every_ms < restart <= at]
