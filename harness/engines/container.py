@@ -20,7 +20,8 @@ import requests
 from harness.engines.base import Engine, with_log
 from harness.engines.cleanup import forget, remember, shielded
 from harness.engines.owner import Owner
-from harness.engines.process import PREFIX, config_text, server_flags
+from harness.engines.private import PREFIX
+from harness.engines.process import config_text, server_flags
 from harness.errors import EngineError
 from harness.toolchain import probe_container_engine
 

@@ -6,14 +6,11 @@ import contextlib
 import ctypes
 import errno
 import os
-import secrets
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,12 +23,9 @@ import yaml
 
 from harness.engines.base import Engine, with_log
 from harness.engines.cleanup import forget, remember, shielded
-from harness.engines.owner import Owner, processes_with
+from harness.engines.private import folder_error, folder_name, make_folder, remove_folder, sweep
 from harness.errors import EngineError
 
-PREFIX = "alert-harness-"
-_OWNER = "owner.json"
-_ORPHAN_S = 600.0
 _PORT_TRIES = 5
 _POLL_S = 0.005
 _TAIL_BYTES = 1 << 16
@@ -173,17 +167,13 @@ class ProcessEngine(Engine):
 
     def _make_folder(self) -> None:
         try:
-            base = self._temp or Path(tempfile.gettempdir())
             # Named before it is made, so that an interrupt right after the making still knows what to remove.
-            self._folder = base / f"{PREFIX}{secrets.token_hex(8)}"
-            self._folder.mkdir(mode=0o700)
-            draft = self._folder / f"{_OWNER}.new"
-            draft.write_text(Owner.current().text(), encoding="utf-8")
-            draft.rename(self._folder / _OWNER)
+            self._folder = folder_name(self._temp)
+            make_folder(self._folder)
             text = config_text(self._extra_config, self._rule_files)
             (self._folder / "prometheus.yml").write_text(text, encoding="utf-8")
         except OSError as err:
-            raise _folder_error(err) from err
+            raise folder_error(err) from err
 
     def _spawn(self, port: int) -> None:
         folder = self._folder
@@ -204,7 +194,7 @@ class ProcessEngine(Engine):
             ) from err
         except OSError as err:
             if err.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-                raise _folder_error(err) from err
+                raise folder_error(err) from err
             raise EngineError(
                 f"cannot start {self._binary}: {err.strerror or err}",
                 hint="name an executable Prometheus for this machine",
@@ -260,7 +250,7 @@ class ProcessEngine(Engine):
             if self._process is not None:
                 _end(self._process)
             if self._folder is not None:
-                _remove(self._folder)
+                remove_folder(self._folder)
             self._process = self._folder = None
             forget(self)
 
@@ -330,48 +320,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait(patience_s)
 
 
-def _remove(folder: Path) -> None:
-    """Remove a private folder, after what still runs in it: an interrupt may have hit us between fork and return."""
-    for pid in processes_with(f"--storage.tsdb.path={folder / 'data'}"):
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
-    for _ in range(20):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.05)  # a killed process may write until it is gone
-
-
-def sweep(temp: Path | None = None) -> list[Path]:
-    """End and remove what killed runs left in the folder for temporary files; returns the folders removed."""
-    removed = []
-    try:
-        base = temp or Path(tempfile.gettempdir())
-        entries = [entry for entry in os.scandir(base) if entry.name.startswith(PREFIX)]
-    except OSError:
-        return []  # the start that follows says it better
-    for entry in entries:
-        try:
-            status = entry.stat(follow_symlinks=False)
-            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-                continue
-            folder = Path(entry.path)
-            try:
-                owner = Owner.parse((folder / _OWNER).read_text(encoding="utf-8"))
-                dead = owner is not None and owner.is_dead()
-            except FileNotFoundError:
-                # Killed within the millisecond before its owner was noted. Only if it is old and holds nothing
-                # that is not ours: other tools may use the prefix too.
-                old = time.time() - status.st_mtime > _ORPHAN_S
-                dead = old and all(name.startswith(_OWNER) for name in os.listdir(folder))
-        except (OSError, ValueError):
-            continue
-        if dead:
-            _remove(folder)
-            removed.append(folder)
-    return removed
-
-
 def _tail(path: Path) -> str:
     try:
         with path.open("rb") as log:
@@ -393,14 +341,3 @@ def _status(code: int) -> str:
         return f"by {signal.Signals(-code).name}"
     except ValueError:
         return f"by signal {-code}"
-
-
-def _folder_error(err: OSError) -> EngineError:
-    if err.errno in (errno.ENOSPC, errno.EDQUOT):
-        return EngineError(
-            f"the disk is full: {err.strerror} ({err.filename})", hint="make room, or set TMPDIR to another disk"
-        )
-    return EngineError(
-        f"cannot make a private folder for Prometheus: {err.strerror or err} ({err.filename})",
-        hint="set TMPDIR to a folder that you may write to",
-    )

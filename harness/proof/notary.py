@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
+from harness.engines.private import folder_error, private_folder
 from harness.engines.promtool import Alert, Promtool
 from harness.errors import EngineError, InputError
 from harness.proof.model import Fact, Located
@@ -53,64 +55,55 @@ class Testimony:
         return None
 
 
-def notarize(promtool: Promtool, deeds: Sequence[Deed]) -> list[Testimony]:
-    """Have promtool run every fact: as many processes as there are cores, each with its share of the deeds."""
-    testimonies = [Testimony() for _ in deeds]
-    if not deeds:
-        return testimonies
-    with tempfile.TemporaryDirectory(prefix="alert-harness-notary-") as folder:
-        base = Path(folder)
-        cases = []
-        for i, deed in enumerate(deeds):
-            file = base / f"{i}.test.yml"
-            file.write_text(_test_file(deed, base, prefix=f"{i}:"), encoding="utf-8")
-            cases.append(_Case(i, deed, file, testimonies[i]))
-        # The longest first, each to the process that has least to do.
-        shares: list[list[_Case]] = [[] for _ in range(min(len(cases), os.cpu_count() or 1))]
-        for case in sorted(cases, key=lambda c: c.file.stat().st_size, reverse=True):
-            min(shares, key=lambda share: sum(c.file.stat().st_size for c in share)).append(case)
-        with ThreadPoolExecutor(len(shares)) as pool:
-            list(pool.map(lambda share: _hear(promtool, share), shares))
-    return testimonies
+class Notary:
+    """Hears deeds while others are still being measured: promtool runs beside us, at most one process per core.
+
+    Use it as a context manager; its temporary test files go with it.
+    """
+
+    def __init__(self, promtool: Promtool) -> None:
+        self._promtool = promtool
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
+        self._stack = ExitStack()
+        self._folder = self._stack.enter_context(private_folder())
+        self._heard = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._stack.close()
+
+    def hear(self, deed: Deed) -> Future[Testimony]:
+        """Have promtool run every fact of a deed; its testimony comes later. Raises InputError if the disk is full."""
+        self._heard += 1
+        file = self._folder / f"{self._heard}.test.yml"
+        try:
+            file.write_text(_test_file(deed, self._folder), encoding="utf-8")
+        except OSError as err:
+            raise folder_error(err) from err
+        return self._pool.submit(_hear, self._promtool, deed, file)
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
-    number: int
-    deed: Deed
-    file: Path
-    testimony: Testimony
-
-
-def _hear(promtool: Promtool, cases: Sequence[_Case]) -> None:
-    """Run the files of some deeds in one process and enter what promtool got into their testimonies."""
-    failures = promtool.failures(promtool.test_rules([case.file for case in cases]))
-    refusals = [text for text in failures.other if not text.lstrip().startswith(("name:", "expr:"))]
-    if refusals and len(cases) > 1:
-        for case in cases:  # one file that does not load must not silence the others
-            _hear(promtool, [case])
-        return
-    if refusals:
-        cases[0].testimony.refused = refusals[0].strip()
-        return
-    by_number = {case.number: case for case in cases}
-    got: dict[tuple[int, int, int], tuple[Alert, ...]] = {}
-    for failure in failures.alerts:
-        number, fact_number, _ = failure.group.split(":", 2)
-        interval = by_number[int(number)].deed.located.group.interval_ms
-        got[int(number), int(fact_number), failure.time_ms // interval] = failure.got
-    for case in cases:
-        interval = case.deed.located.group.interval_ms
-        for f, fact in enumerate(case.deed.facts):
-            for tick in _telling_ticks(fact):
-                alerts = got.get((case.number, f, tick), ())
-                case.testimony.rendered[f, tick] = alerts
-                if complaint := _compare(fact, tick, alerts, interval):
-                    case.testimony.disagreements.append(complaint)
-    for text in failures.other:
-        number = text.partition("name:")[2].strip().partition(":")[0]
-        owner = by_number[int(number)] if number.isdecimal() else cases[0]
-        owner.testimony.disagreements.append(f"pending alerts differ in promtool: {' '.join(text.split())}")
+def _hear(promtool: Promtool, deed: Deed, file: Path) -> Testimony:
+    """Run one deed's file, in which nothing is expected, and enter what promtool got instead."""
+    failures = promtool.failures(promtool.test_rules([file]))
+    testimony = Testimony()
+    pending = [text for text in failures.other if text.lstrip().startswith(("name:", "expr:"))]
+    if len(pending) < len(failures.other):
+        testimony.refused = next(text for text in failures.other if text not in pending).strip()
+        return testimony
+    interval = deed.located.group.interval_ms
+    got = {(int(f.group.partition(":")[0]), f.time_ms // interval): f.got for f in failures.alerts}
+    for number, fact in enumerate(deed.facts):
+        for tick in _telling_ticks(fact):
+            alerts = got.get((number, tick), ())
+            testimony.rendered[number, tick] = alerts
+            if complaint := _compare(fact, tick, alerts, interval):
+                testimony.disagreements.append(complaint)
+    testimony.disagreements += [f"pending alerts differ in promtool: {' '.join(text.split())}" for text in pending]
+    return testimony
 
 
 def _compare(fact: Fact, tick: int, alerts: Sequence[Alert], interval_ms: int) -> str:
@@ -155,7 +148,7 @@ def emit(promtool: Promtool, folder: Path, deeds: Sequence[Deed], testimonies: S
             if testimony.refused or not deed.facts:
                 continue
             file = folder / f"{_file_name(deed.located)}.test.yml"
-            _write_atomically(file, _test_file(deed, folder, rendered=testimony.rendered))
+            _write_atomically(file, _test_file(deed, folder, testimony.rendered))
             written.append(file)
     except OSError as err:
         raise InputError(
@@ -187,12 +180,10 @@ def _write_atomically(file: Path, text: str) -> None:
 def _test_file(
     deed: Deed,
     folder: Path,
-    *,
-    prefix: str = "",
     rendered: Mapping[tuple[int, int], tuple[Alert, ...]] | None = None,
 ) -> str:
-    """A promtool unit-test file. With `prefix` the groups are numbered for reading the answer back; with `rendered`
-    they expect those alerts."""
+    """A promtool unit-test file that expects the `rendered` alerts. Without them it expects nothing, and its groups are
+    numbered, for reading back what promtool got."""
     interval = deed.located.group.interval_ms
     lines = []
     if rendered is not None:
@@ -205,7 +196,7 @@ def _test_file(
         lines.append(f"  - {_quote(os.path.relpath(path.resolve(), folder.resolve()))}")
     lines += [f"evaluation_interval: {format_duration(interval)}", "tests:"]
     for f, fact in enumerate(deed.facts):
-        lines += _test_group(deed, fact, f"{prefix}{f}: {fact.name}" if prefix else fact.name)
+        lines += _test_group(deed, fact, f"{f}: {fact.name}" if rendered is None else fact.name)
         lines.append("    alert_rule_test:")
         for tick in _telling_ticks(fact):
             lines += _alert_assertion(deed, tick, rendered.get((f, tick), ()) if rendered is not None else ())

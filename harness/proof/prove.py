@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from harness.errors import HarnessError, InputError, Span
 from harness.proof.judge import Finding, judge, judge_rendered, worst
 from harness.proof.measure import Measurement, Measurer
 from harness.proof.model import AlertResult, Fact, Located, Measured, Verdict
-from harness.proof.notary import Deed, Testimony, emit, notarize
+from harness.proof.notary import Deed, Notary, Testimony, emit
 from harness.replay import Replay, Tape
 from harness.rules import AlertRule, RuleFile
 from harness.rules.expr import parse_expr
@@ -107,6 +108,17 @@ def _rule_of(file: RuleFile, group: str, number: int) -> AlertRule | None:
 
 
 @dataclass(slots=True)
+class _Draft:
+    """A result in the making, with what is needed to finish it."""
+
+    result: AlertResult
+    findings: list[Finding]
+    found: Measurement | None = None
+    deed: Deed | None = None
+    testimony: Future[Testimony] | None = None
+
+
+@dataclass(slots=True)
 class Proof:
     """One run over rule files and contracts. `advance` is called STEPS_PER_ALERT times per alert with a contract."""
 
@@ -119,8 +131,8 @@ class Proof:
     def run(self, emit_to: Path | None = None) -> Iterator[AlertResult]:
         """Yield one result per contract and per alert without contract, in the order of files.
 
-        Measuring comes first for all, then promtool confirms boundary, hold, gap and recovery of each; with `emit_to`
-        also every situation, and the tests are written there.
+        promtool confirms boundary, hold, gap and recovery of each while the next is measured; with `emit_to` also every
+        situation, and the tests are written there.
         """
         for file in self.files:
             for group in file.groups:
@@ -129,43 +141,43 @@ class Proof:
         complaints = check_rule_files(self.promtool, self.files)
         replay = Replay(self.engine, self.files)
         tape = Tape(self.engine)
-        drafts: list[tuple[AlertResult, list[Finding], Measurement | None]] = []
-        for pairing in pair(self.files, self.contracts):
-            drafts.append(self._measure(pairing, replay, tape, complaints))
-        deeds = [
-            Deed(result.located, self._files_of(replay, result.located), _facts(result, everything=emit_to is not None))
-            for result, _, found in drafts
-            if result.located is not None and found is not None
-        ]
-        testimonies = notarize(self.promtool, deeds)
+        drafts: list[_Draft] = []
+        with Notary(self.promtool) as notary:
+            for pairing in pair(self.files, self.contracts):
+                draft = self._measure(pairing, replay, tape, complaints)
+                result = draft.result
+                if draft.found is not None and result.located is not None:
+                    facts = _facts(result, everything=emit_to is not None)
+                    draft.deed = Deed(result.located, self._files_of(replay, result.located), facts)
+                    draft.testimony = notary.hear(draft.deed)
+                drafts.append(draft)
+            heard = [(d.deed, d.testimony.result()) for d in drafts if d.deed is not None and d.testimony is not None]
         if emit_to is not None:
-            emit(self.promtool, emit_to, deeds, testimonies)
-        heard = {id(deed.located.rule): testimony for deed, testimony in zip(deeds, testimonies, strict=True)}
-        for result, findings, found in drafts:
-            if result.located is not None and found is not None and result.contract is not None:
-                findings += self._rendered(result, heard[id(result.located.rule)], complaints)
-            result.verdict = worst(findings) if findings else result.verdict
-            order = list(Verdict)
+            emit(self.promtool, emit_to, [deed for deed, _ in heard], [testimony for _, testimony in heard])
+        order = list(Verdict)
+        for draft in drafts:
+            result, findings = draft.result, draft.findings
+            if draft.testimony is not None:
+                findings += self._rendered(result, draft.testimony.result(), complaints)
+            result.verdict = worst(findings)
             result.reasons = [f.reason for f in sorted(findings, key=lambda f: order.index(f.verdict))]
             yield result
 
-    def _measure(
-        self, pairing: Pairing, replay: Replay, tape: Tape, complaints: dict[int, str]
-    ) -> tuple[AlertResult, list[Finding], Measurement | None]:
+    def _measure(self, pairing: Pairing, replay: Replay, tape: Tape, complaints: dict[int, str]) -> _Draft:
         contract, located = pairing.contract, pairing.located
         if contract is None:
             if located is None:
                 raise AssertionError("a pairing has a contract or a rule")
             result = AlertResult(located.rule.alert, None, located, Measured(), [], Verdict.UNEXPECTED, [])
             reason = f"no contract speaks of `{located.rule.alert}`"
-            return result, [Finding(Verdict.UNEXPECTED, f"{reason} ({located.rule.span})")], None
+            return _Draft(result, [Finding(Verdict.UNEXPECTED, f"{reason} ({located.rule.span})")])
         name = contract.alert.value
         result = AlertResult(name, contract, located, Measured(), [], Verdict.EXACT, [])
         if located is None:
             self._skip(name)
             where = ", ".join(file.name for file in self.files)
             reason = f"the contract at {contract.alert.span} has no rule: no alert `{name}` in {where}"
-            return result, [Finding(Verdict.MISSING, reason)], None
+            return _Draft(result, [Finding(Verdict.MISSING, reason)])
         findings = [
             Finding(Verdict.ERROR, f"`{name}` is defined twice: {located.rule.span} and {twin.rule.span}")
             for twin in pairing.twins
@@ -177,16 +189,16 @@ class Proof:
             found = measurer.measure(contract, located)
         except QueryError as err:
             reason = f"Prometheus cannot evaluate the rule over the contract's signal: {err.message}"
-            return result, [*findings, Finding(Verdict.ERROR, reason)], None
+            return _Draft(result, [*findings, Finding(Verdict.ERROR, reason)])
         except HarnessError as err:
             if isinstance(err, InputError) and err.span is not None and err.span.file != located.file.name:
                 raise  # the contract is at fault, not the rule
             if err.exit_code != InputError.exit_code:
                 raise
-            return result, [*findings, Finding(Verdict.ERROR, str(err))], None
+            return _Draft(result, [*findings, Finding(Verdict.ERROR, str(err))])
         result.measured, result.situations = found.measured, found.situations
         more, result.notes = judge(contract, located, found)
-        return result, findings + more, found
+        return _Draft(result, findings + more, found)
 
     def _skip(self, name: str) -> None:
         for _ in range(STEPS_PER_ALERT):

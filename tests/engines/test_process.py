@@ -20,7 +20,8 @@ import pytest
 
 from harness.engines import Samples, make_labels, open_engine, process
 from harness.engines.owner import Owner, process_start
-from harness.engines.process import PREFIX, ProcessEngine, free_port, sweep
+from harness.engines.private import PREFIX, sweep
+from harness.engines.process import ProcessEngine, free_port
 from harness.errors import EXIT_ENGINE, EngineError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -219,7 +220,7 @@ def test_a_temp_folder_that_cannot_be_written(prometheus_path: Path, tmp_path: P
     folder.mkdir(mode=0o500)
     if os.geteuid() == 0:  # root may write anywhere but there
         folder = Path("/proc")
-    with pytest.raises(EngineError, match="cannot make a private folder for Prometheus") as caught:
+    with pytest.raises(EngineError, match="cannot make a private folder") as caught:
         ProcessEngine(prometheus_path, temp=folder)
     assert caught.value.hint == "set TMPDIR to a folder that you may write to"
     with pytest.raises(EngineError, match="cannot make a private folder"):

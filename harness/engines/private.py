@@ -1,0 +1,102 @@
+"""Private folders for temporary files: ours alone, marked with their owner, swept by the next run if it was killed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import signal
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.engines.owner import Owner, processes_with
+from harness.errors import EngineError
+
+PREFIX = "alert-harness-"
+_OWNER = "owner.json"
+_ORPHAN_S = 600.0
+
+
+def folder_name(temp: Path | None = None) -> Path:
+    """A name that is not taken, in `temp` or the system's folder for temporary files."""
+    return (temp or Path(tempfile.gettempdir())) / f"{PREFIX}{secrets.token_hex(8)}"
+
+
+def make_folder(folder: Path) -> None:
+    """Make it, for us alone, and note who owns it. Raises OSError."""
+    folder.mkdir(mode=0o700)
+    draft = folder / f"{_OWNER}.new"
+    draft.write_text(Owner.current().text(), encoding="utf-8")
+    draft.rename(folder / _OWNER)
+
+
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """A private folder for the length of a block. Raises EngineError if it cannot be made."""
+    folder = folder_name()
+    try:
+        try:
+            make_folder(folder)
+        except OSError as err:
+            raise folder_error(err) from err
+        yield folder
+    finally:
+        remove_folder(folder)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a private folder, after what still runs in it: an interrupt may have hit us between fork and return."""
+    for pid in processes_with(f"--storage.tsdb.path={folder / 'data'}"):
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)  # a killed process may write until it is gone
+
+
+def sweep(temp: Path | None = None) -> list[Path]:
+    """End and remove what killed runs left in the folder for temporary files; returns the folders removed."""
+    removed = []
+    try:
+        base = temp or Path(tempfile.gettempdir())
+        entries = [entry for entry in os.scandir(base) if entry.name.startswith(PREFIX)]
+    except OSError:
+        return []  # the start that follows says it better
+    for entry in entries:
+        try:
+            status = entry.stat(follow_symlinks=False)
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+                continue
+            folder = Path(entry.path)
+            try:
+                owner = Owner.parse((folder / _OWNER).read_text(encoding="utf-8"))
+                dead = owner is not None and owner.is_dead()
+            except FileNotFoundError:
+                # Killed within the millisecond before its owner was noted. Only if it is old and holds nothing
+                # that is not ours: other tools may use the prefix too.
+                old = time.time() - status.st_mtime > _ORPHAN_S
+                dead = old and all(name.startswith(_OWNER) for name in os.listdir(folder))
+        except (OSError, ValueError):
+            continue
+        if dead:
+            remove_folder(folder)
+            removed.append(folder)
+    return removed
+
+
+def folder_error(err: OSError) -> EngineError:
+    if err.errno in (errno.ENOSPC, errno.EDQUOT):
+        return EngineError(
+            f"the disk is full: {err.strerror} ({err.filename})", hint="make room, or set TMPDIR to another disk"
+        )
+    return EngineError(
+        f"cannot make a private folder: {err.strerror or err} ({err.filename})",
+        hint="set TMPDIR to a folder that you may write to",
+    )
