@@ -7,9 +7,19 @@ broke" (:class:`EngineError`) call for different actions, so they are different 
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
+
+_MAX_EXCERPT = 160
+_NOT_SHOWN = {
+    # C0 as its own picture (␛ for ESC); DEL, C1, and what turns the direction of writing as a replacement character.
+    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n"},
+    **dict.fromkeys((*range(0x7F, 0xA0), 0x061C, 0x200E, 0x200F), 0xFFFD),
+    **dict.fromkeys((*range(0x2028, 0x202F), *range(0x2066, 0x206A)), 0xFFFD),
+    **dict.fromkeys(range(0xD800, 0xE000), 0xFFFD),
+}
 
 EXIT_OK = 0
 EXIT_FINDINGS = 1
@@ -31,14 +41,40 @@ class Span:
         return f"{self.file}:{self.line}:{self.column}"
 
     def excerpt(self) -> str:
-        """The source line with a caret under the exact column; empty if the line is unknown."""
+        """The source line with a caret under the exact column; empty if the line is unknown.
+
+        Of a very long line only the surroundings of the column.
+        """
         if not self.source_line:
             return ""
-        # A tab keeps its width on screen only if the caret's line has the same tab.
-        pad = "".join("\t" if c == "\t" else " " for c in self.source_line[: self.column - 1])
-        room = max(1, len(self.source_line) - self.column + 1)
+        text, column = self.source_line, self.column - 1
+        if len(text) > _MAX_EXCERPT:
+            start = max(0, min(column, len(text)) - _MAX_EXCERPT // 2)
+            end = start + _MAX_EXCERPT
+            text = f"{'…' if start else ''}{text[start:end]}{'…' if end < len(self.source_line) else ''}"
+            column += (1 if start else 0) - start
+        pad = "".join(_blank(char) for char in text[:column])
+        carets = "".join("^" * max(1, len(_blank(char))) for char in text[column : column + self.length]) or "^"
         number = f"{self.line:>5} | "
-        return f"{number}{self.source_line}\n{' ' * (len(number) - 2)}| {pad}{'^' * min(self.length, room)}"
+        return f"{number}{text}\n{' ' * (len(number) - 2)}| {pad}{carets}"
+
+
+def _blank(char: str) -> str:
+    """White space as wide as the character on a screen."""
+    if char == "\t":
+        return char  # it keeps its width only as the same tab
+    if unicodedata.combining(char):
+        return ""
+    return "  " if unicodedata.east_asian_width(char) in "WF" else " "
+
+
+def printable(text: str) -> str:
+    """Text from files, tools and servers, made harmless for a terminal, each character standing for one.
+
+    Line ends and tabs stay. Escape sequences could otherwise move the cursor or forge our output, and characters that
+    turn the direction of writing could make a rule read other than it is.
+    """
+    return text.translate(_NOT_SHOWN)
 
 
 class HarnessError(Exception):
@@ -59,7 +95,7 @@ class HarnessError(Exception):
             parts.append(excerpt)
         if self.hint:
             parts.append(f"  what to do: {self.hint}")
-        return "\n".join(parts)
+        return printable("\n".join(parts))
 
 
 class InputError(HarnessError):

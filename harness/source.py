@@ -6,6 +6,7 @@ seen, and each field still knows its line and column.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,11 @@ from harness.units import parse_duration_ms
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL_TAG = "tag:yaml.org,2002:null"
 _MAX_BYTES = 64 * 1024 * 1024
+_MAX_DURATION_MS = (2**63 - 1) // 1_000_000
+"""Prometheus counts nanoseconds in an int64: 292 years."""
+_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""What YAML 1.1 takes as the end of a line."""
+_BOMS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,7 @@ class SourceFile:
 
     @classmethod
     def of_text(cls, name: str, text: str) -> SourceFile:
-        return cls(name, text, tuple(text.split("\n")))
+        return cls(name, text, tuple(_LINE_END.split(text)))
 
     @classmethod
     def read(cls, path: Path) -> SourceFile:
@@ -46,20 +52,24 @@ class SourceFile:
             raise InputError(
                 f"cannot read {name}: {err.strerror or err}", hint="check the path and its permissions"
             ) from err
+        if data[:2] in _BOMS:
+            raise InputError(f"{name} is {_BOMS[data[:2]]} text, expected UTF-8", hint="save the file as UTF-8")
         if b"\0" in data:
             raise InputError(f"{name} is a binary file, expected YAML text", hint="name a rule or contract file")
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as err:
-            line = data[: err.start].count(b"\n") + 1
+            before = data[: err.start].decode("utf-8-sig", "replace").split("\n")
             raise InputError(
-                f"{name}:{line}: not UTF-8 text (byte 0x{data[err.start]:02x})", hint="save the file as UTF-8"
+                f"not UTF-8 text (byte 0x{data[err.start]:02x})",
+                span=Span(name, len(before), len(before[-1]) + 1),
+                hint="save the file as UTF-8",
             ) from err
         return cls.of_text(name, text)
 
     def span(self, line: int, column: int, length: int = 1) -> Span:
         """The span at a 1-based line and column."""
-        text = self.lines[line - 1].rstrip("\r") if 0 < line <= len(self.lines) else ""
+        text = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
         return Span(self.name, line, column, max(1, length), text)
 
     def span_of(self, node: yaml.Node) -> Span:
@@ -84,7 +94,7 @@ class Text:
     value: str
     span: Span
     quoted: bool = False
-    _offsets: tuple[tuple[int, int], ...] = field(default=(), repr=False, compare=False)
+    _node: yaml.ScalarNode | None = field(default=None, repr=False, compare=False)
     _source: SourceFile | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
@@ -92,23 +102,69 @@ class Text:
 
     def span_at(self, offset: int, length: int = 1) -> Span:
         """The span of ``value[offset : offset + length]`` in the file."""
-        if self._source is None or not self._offsets:
+        if self._source is None or self._node is None or not self.value:
             return self.span
-        line, column = self._offsets[min(max(offset, 0), len(self._offsets) - 1)]
-        return self._source.span(line, column, length)
+        offsets = _offsets_of(self._node, self._source)
+        line, column = offsets[min(max(offset, 0), len(offsets) - 1)]
+        behind = 1 if offset >= len(offsets) else 0  # where the rest is missing
+        return self._source.span(line, column + behind, length)
 
 
 def _offsets_of(node: yaml.ScalarNode, source: SourceFile) -> tuple[tuple[int, int], ...]:
-    """(line, column) of each character of a scalar.
+    """(line, column) of each character of a scalar, 1-based."""
+    if node.style not in ("|", ">"):
+        text, places = _flow_scalar(node, source)
+        if text == node.value:
+            return places
+    return _side_by_side(node, source)
 
-    Block and folded styles only drop or fold white space, so value and raw text are walked side by side.
-    """
+
+def _flow_scalar(node: yaml.ScalarNode, source: SourceFile) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """A plain or quoted scalar read again, as (value, places): escapes resolved, line ends folded."""
+    quote = node.style if node.style in ('"', "'") else ""
+    line, column = node.start_mark.line, node.start_mark.column + len(quote)
+    end = (node.end_mark.line, node.end_mark.column - len(quote))
+    read: list[tuple[str, tuple[int, int], bool]] = []  # character, place, whether folding may drop it
+    while (line, column) < end:
+        text = source.lines[line]
+        place = (line + 1, column + 1)
+        if column >= len(text):
+            while read and read[-1][2]:
+                read.pop()
+            breaks = 0
+            while (line, 0) < (end[0], 0) and (breaks == 0 or not source.lines[line].strip(" \t")):
+                line, breaks = line + 1, breaks + 1
+            read += [("\n" if breaks > 1 else " ", place, False)] * max(1, breaks - 1)
+            column = len(source.lines[line]) - len(source.lines[line].lstrip(" \t"))
+            continue
+        taken = 1
+        char = text[column]
+        if quote == "'" and char == "'":
+            taken = 2
+        elif quote == '"' and char == "\\":
+            escape = _ESCAPE.match(text, column)
+            if escape is None:  # a line that goes on
+                break
+            taken, char = len(escape[0]), _unescaped(escape[0])
+        read.append((char, place, taken == 1 and char in " \t"))
+        column += taken
+    return "".join(char for char, _, _ in read), tuple(place for _, place, _ in read)
+
+
+_ESCAPE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)")
+
+
+def _unescaped(escape: str) -> str:
+    value = yaml.safe_load(f'"{escape}"')
+    return value if isinstance(value, str) else ""
+
+
+def _side_by_side(node: yaml.ScalarNode, source: SourceFile) -> tuple[tuple[int, int], ...]:
+    """Block styles only drop or fold white space, so value and raw text are walked side by side."""
     places: list[tuple[int, int]] = []
     line, column = node.start_mark.line, node.start_mark.column
     if node.style in ("|", ">"):
         line, column = line + 1, 0  # the header line holds the indicator, not the value
-    elif node.style in ('"', "'"):
-        column += 1
     for char in node.value:
         if char.isspace():
             places.append((line + 1, column + 1))
@@ -126,6 +182,9 @@ def _offsets_of(node: yaml.ScalarNode, source: SourceFile) -> tuple[tuple[int, i
             line, column = line + 1, 0
         places.append((line + 1, column + 1))
         column += 1
+    for i in range(len(places) - 2, -1, -1):  # blanks before a word stand right before it, not in its indentation
+        if node.value[i] == " " and node.value[i + 1] != "\n" and places[i + 1][1] > 1:
+            places[i] = (places[i + 1][0], places[i + 1][1] - 1)
     return tuple(places)
 
 
@@ -194,7 +253,7 @@ class Fields:
             raise InputError(
                 f"`{name}` of {self.what} must be a list, found {_kind(node)}",
                 span=self.source.span_of(node),
-                hint=f"write each {what} on a line of its own, behind `- `",
+                hint="write each one on a line of its own, behind `- `",
             )
         return [Item(child, self.source, what) for child in node.value]
 
@@ -220,9 +279,12 @@ class Fields:
 def duration_ms(text: Text, what: str) -> int:
     """Milliseconds of a duration scalar; raises InputError at its place."""
     try:
-        return parse_duration_ms(text.value)
+        value = parse_duration_ms(text.value)
     except ValueError as err:
         raise InputError(f"{what}: {err}", span=text.span, hint="write a number and a unit, without a space") from err
+    if value > _MAX_DURATION_MS:
+        raise InputError(f"{what}: `{text.value}` is longer than 292 years", span=text.span, hint="write a shorter one")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +328,7 @@ def _text_of(node: yaml.Node, source: SourceFile, what: str) -> Text:
             span=span,
             hint="text that starts with { or [ must be quoted",
         )
-    return Text(node.value, span, node.style in ('"', "'"), _offsets_of(node, source), source)
+    return Text(node.value, span, node.style in ('"', "'"), node, source)
 
 
 def _kind(node: yaml.Node) -> str:
@@ -283,15 +345,30 @@ def load_yaml(source: SourceFile) -> list[yaml.Node]:
     Raises InputError where the text is no YAML. Aliases are legal, but an alias that contains itself is refused, for
     it would never end.
     """
+    if strange := yaml.reader.Reader.NON_PRINTABLE.search(source.text):
+        before = _LINE_END.split(source.text[: strange.start()])
+        raise InputError(
+            f"not valid YAML: control character U+{ord(strange[0]):04X}",
+            span=source.span(len(before), len(before[-1]) + 1),
+            hint="remove it, or write it as an escape in double quotes",
+        )
     try:
-        documents = [node for node in yaml.compose_all(source.text, Loader=_Loader) if node is not None]
+        documents = [node for node in yaml.compose_all(source.text, Loader=_Loader) if not _is_empty(node)]
     except yaml.MarkedYAMLError as err:
-        mark = err.problem_mark or err.context_mark
-        span = source.span(mark.line + 1, mark.column + 1) if mark else None
+        mark, begun = err.problem_mark or err.context_mark, err.context_mark
         problem = err.problem or err.context or "not valid YAML"
+        if "end of stream" in problem and begun:
+            mark = begun
+        span = source.span(mark.line + 1, mark.column + 1) if mark else None
+        if err.context and begun and mark and begun.line < mark.line:
+            problem += f", {err.context} that begins on line {begun.line + 1}"
         hint = "check the indentation and quotes on and above this line"
-        if span and ("\t" in span.source_line[: span.column + 1] or "cannot start any token" in problem):
+        if "alias" in problem:
+            hint = "quote text that begins with *"
+        elif span and ("\t" in span.source_line[: span.column + 1]):
             hint = "YAML forbids tabs for indentation: use spaces"
+        elif "cannot start any token" in problem:
+            hint = "quote text that begins with @, % or `"
         raise InputError(f"not valid YAML: {problem}", span=span, hint=hint) from err
     except yaml.YAMLError as err:
         raise InputError(f"{source.name}: not valid YAML: {err}", hint="is this really a YAML file?") from err
@@ -301,6 +378,10 @@ def load_yaml(source: SourceFile) -> list[yaml.Node]:
     for document in documents:
         _refuse_cycles(document, source, frozenset(), checked)
     return documents
+
+
+def _is_empty(node: yaml.Node | None) -> bool:
+    return node is None or (isinstance(node, yaml.ScalarNode) and node.tag == _NULL_TAG)
 
 
 def _refuse_cycles(node: yaml.Node, source: SourceFile, above: frozenset[int], checked: set[int]) -> None:

@@ -44,6 +44,12 @@ def _load_file(path: Path) -> list[Contract]:
     documents = load_yaml(source)
     if not documents:
         raise InputError(f"{source.name} is empty, expected contracts", hint="start it with `contracts:`")
+    if len(documents) > 1:
+        raise InputError(
+            f"{len(documents)} YAML documents in one contract file",
+            span=source.span_of(documents[1]),
+            hint="split the file, or put all contracts under one `contracts:`",
+        )
     top = Fields(documents[0], source, "a contract file")
     top.only("version", "scrape_interval", "annotations", "contracts")
     if "version" in top and top.text("version").value != "1":

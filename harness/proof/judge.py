@@ -33,7 +33,7 @@ def judge(contract: Contract, located: Located, found: Measurement) -> tuple[lis
     findings, notes = _threshold(contract, found)
     if found.measured.boundary is not None:
         findings += _hold(contract, located, found)
-        findings += _one_alert(found.measured.facts)
+        findings += _one_alert(located, found.measured.facts)
     for s in found.situations:
         if s.reason:
             findings.append(Finding(Verdict.WRONG_SITUATION, f"situation `{s.name}`: {s.reason}"))
@@ -157,14 +157,15 @@ def _hold(contract: Contract, located: Located, found: Measurement) -> list[Find
 # -- labels and annotations --------------------------------------------------------------------------------------
 
 
-def _one_alert(facts: Sequence[Fact]) -> list[Finding]:
+def _one_alert(located: Located, facts: Sequence[Fact]) -> list[Finding]:
     """In the main signal there is one culprit, so there should be one alert."""
+    hidden = {"alertname", *located.rule.labels}
     for fact in facts[:1]:
         for tick in range(fact.ticks):
             firing = [t for t in fact.timelines if t.states[tick] is State.FIRING]
             if len(firing) > 1:
-                shown = ", ".join(format_labels(t.labels) for t in firing[:3])
-                reason = f"{len(firing)} alerts fire at once where the contract's signal has one culprit: {shown}"
+                shown = ", ".join(format_labels({k: v for k, v in t.labels if k not in hidden}) for t in firing[:2])
+                reason = f"{len(firing)} alerts fire at once where the contract's signal has one culprit: {shown} …"
                 return [Finding(Verdict.WRONG_LABELS, reason)]
     return []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -17,6 +17,7 @@ from harness.proof.model import Boundary, Fact, Located, Measured, Sides, Situat
 from harness.replay import AlertTimeline, Batch, Plan, Reel, Replay, State, Tape
 from harness.rules.expr import LOOKBACK_MS, Comparison, comparisons
 from harness.series import Labels, format_labels
+from harness.units import format_duration
 
 _ROUND = 64
 """Positions per round of a search: each round is one write and one query."""
@@ -351,7 +352,7 @@ class Measurer:
                 continue
             ticks = situation.lasts_ms // interval + 1
             cut = [_first_ticks(timeline, ticks) for timeline in outcome]
-            results.append(judge_situation(situation, cut, interval))
+            results.append(judge_situation(situation, cut, interval, {"alertname", *plan.rule.labels}))
             facts.append(Fact(situation.name, case, situation.scrape_ms, scrapes.phase_ms, ticks, tuple(cut)))
         return results, facts
 
@@ -452,27 +453,36 @@ def _first_ticks(timeline: AlertTimeline, ticks: int) -> AlertTimeline:
     )
 
 
-def judge_situation(situation: Situation, timelines: Sequence[AlertTimeline], interval_ms: int) -> SituationResult:
-    """Compare what fired with what the contract expects: each expected alert once, and nothing else."""
+def judge_situation(
+    situation: Situation, timelines: Sequence[AlertTimeline], interval_ms: int, hidden: Collection[str] = ()
+) -> SituationResult:
+    """Compare what fired with what the contract expects: each expected alert once, and nothing else.
+
+    `hidden` labels (those that are the same on every alert of the rule) are left out of the reason.
+    """
     fired = [t for t in timelines if t.fires]
     got = "fires" if fired else "quiet"
-    shown = ", ".join(format_labels(t.labels) for t in fired[:3]) + (" …" if len(fired) > 3 else "")
     if not situation.alerts:
         if not fired:
             return SituationResult(situation.name, "quiet", got)
-        when = min(t.first(State.FIRING) or 0 for t in fired) * interval_ms // 1000
-        reason = f"must stay quiet, but fires after {when} s: {shown}"
+        when = format_duration(min(t.first(State.FIRING) or 0 for t in fired) * interval_ms)
+        reason = f"must stay quiet, but fires after {when}: {_alerts(fired, hidden)}"
         return SituationResult(situation.name, "quiet", got, reason)
-    open_alerts = list(fired)
+    extra = list(fired)
     for wanted in situation.alerts:
-        match = next((t for t in open_alerts if wanted.items() <= dict(t.labels).items()), None)
+        match = next((t for t in extra if wanted.items() <= dict(t.labels).items()), None)
         if match is None:
-            missing = ", ".join(f'{k}="{v}"' for k, v in wanted.items())
-            what = f"fires only for {shown}" if fired else "nothing fires"
-            return SituationResult(situation.name, "fires", got, f"must fire with {missing}, but {what}")
-        open_alerts.remove(match)
-    if open_alerts:
-        extra = ", ".join(format_labels(t.labels) for t in open_alerts[:3])
-        reason = f"{len(fired)} alerts fire where {len(situation.alerts)} are meant; not meant: {extra}"
+            what = f"fires only for {_alerts(fired, hidden)}" if fired else "nothing fires"
+            return SituationResult(situation.name, "fires", got, f"must fire with {format_labels(wanted)}, but {what}")
+        extra.remove(match)
+    if extra:
+        reason = (
+            f"{len(fired)} alerts fire where {len(situation.alerts)} are meant; not meant: {_alerts(extra, hidden)}"
+        )
         return SituationResult(situation.name, "fires", got, reason)
     return SituationResult(situation.name, "fires", got)
+
+
+def _alerts(timelines: Sequence[AlertTimeline], hidden: Collection[str]) -> str:
+    shown = [format_labels({k: v for k, v in t.labels if k not in hidden}) or "{}" for t in timelines[:2]]
+    return ", ".join(shown) + (f" and {len(timelines) - 2} more" if len(timelines) > 2 else "")

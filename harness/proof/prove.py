@@ -86,7 +86,10 @@ def check_rule_files(promtool: Promtool, files: Sequence[RuleFile]) -> dict[int,
         at = _AT.match(match["what"])
         if at:
             line, column = int(at[1] or 1), int(at[2] or 1)
-            offset = sum(len(text) + 1 for text in found.expr.value.split("\n")[: line - 1]) + column - 1
+            lines = found.expr.value.split("\n")
+            # Prometheus counts bytes.
+            before = lines[line - 1].encode()[: column - 1].decode("utf-8", "ignore") if line <= len(lines) else ""
+            offset = sum(len(text) + 1 for text in lines[: line - 1]) + len(before)
             raise InputError(
                 f"`{match['name']}`: not a valid PromQL expression: {at[3].strip()}",
                 span=found.expr.span_at(offset),
@@ -134,11 +137,11 @@ class Proof:
         promtool confirms boundary, hold, gap and recovery of each while the next is measured; with `emit_to` also every
         situation, and the tests are written there.
         """
-        for file in self.files:
+        complaints = check_rule_files(self.promtool, self.files)
+        for file in self.files:  # after promtool, which knows the exact column
             for group in file.groups:
                 for rule in group.rules:
                     parse_expr(rule.expr)
-        complaints = check_rule_files(self.promtool, self.files)
         replay = Replay(self.engine, self.files)
         tape = Tape(self.engine)
         drafts: list[_Draft] = []

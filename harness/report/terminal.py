@@ -9,14 +9,16 @@ from contextlib import contextmanager
 from typing import IO
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from harness.proof.model import AlertResult, Verdict
-from harness.report.wording import HEADER, place, row
+from harness.report.wording import HEADER, place, row, verdict_cell
 
 _COLOURS = {Verdict.EXACT: "green", Verdict.UNEXPECTED: "yellow"}
+_MOST_REASONS = 4
 _NUMBERS = ("last quiet", "first firing", "off by", "hold", "situations")
 
 
@@ -55,11 +57,18 @@ def proof_table(results: Sequence[AlertResult], out: Console) -> None:
         table.add_row(*cells)
     out.print(table)
     for result in results:
-        if result.reasons:
-            out.print()
-            out.print(Text.assemble((result.alert, "bold"), f"  {place(result)}"))
-            for reason in result.reasons:
-                out.print(Text(f"  - {reason}"))
+        if not result.reasons:
+            continue
+        out.print()
+        style = _COLOURS.get(result.verdict, "red")
+        out.print(Text.assemble((result.alert, "bold"), "  ", (verdict_cell(result), style), f"  {place(result)}"))
+        for reason in result.reasons[:_MOST_REASONS]:
+            first, *rest = reason.split("; ")
+            out.print(Padding(Text(f"- {first}"), (0, 0, 0, 2)))
+            for part in rest:
+                out.print(Padding(Text(part, style="dim"), (0, 0, 0, 4)))
+        if len(result.reasons) > _MOST_REASONS:
+            out.print(Text(f"  - and {len(result.reasons) - _MOST_REASONS} more reasons (all of them: --json -)"))
     notes = [(result.alert, note) for result in results for note in result.notes]
     if notes:
         out.print()
