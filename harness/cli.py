@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
+import errno
+import io
 import os
+import re
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from harness import __version__
 from harness.config import load_config
-from harness.errors import EXIT_ENGINE, EXIT_INPUT, EXIT_OK, HarnessError
+from harness.errors import EXIT_ENGINE, EXIT_INPUT, HarnessError, near_miss, printable
 
 if TYPE_CHECKING:
     from harness.commands import Choices
@@ -36,7 +39,7 @@ Paths come from [tool.alert-harness] in pyproject.toml or from alert-harness.tom
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; docs/ shows the help that it generates."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="alert-harness",
         description="Proves where Prometheus alerts fire: to the adjacent value and the single evaluation tick.",
         epilog=_EPILOG,
@@ -91,29 +94,113 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. No error a user can cause shows a traceback."""
-    arguments = build_parser().parse_args(argv)
-    if arguments.no_color:
-        os.environ["NO_COLOR"] = "1"
-    signal.signal(signal.SIGTERM, _terminate)
+    _prepare_streams()
     try:
-        return _run(arguments)
+        try:
+            arguments = build_parser().parse_args(argv)
+        except SystemExit:  # --help and --version
+            sys.stdout.flush()
+            raise
+        if arguments.no_color:
+            os.environ["NO_COLOR"] = "1"
+        _catch_signals()
+        code = _run(arguments)
+        sys.stdout.flush()  # here, where its failure can still be told
+        return code
     except HarnessError as err:
-        print(f"alert-harness: {err}", file=sys.stderr)
-        return err.exit_code
+        return _fail(str(err), err.exit_code)
+    except _Terminated as err:
+        return _fail(f"ended by {err}; nothing was left running", 128 + err.number)
     except KeyboardInterrupt:
-        print("alert-harness: interrupted; nothing was left running", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        with contextlib.suppress(OSError):  # the reader has gone; the interpreter must not complain at its exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
+        return _fail("interrupted; nothing was left running", 130)
     except OSError as err:
-        print(f"alert-harness: {err.strerror or err}{f': {err.filename}' if err.filename else ''}", file=sys.stderr)
-        return EXIT_ENGINE if err.errno == 28 else EXIT_INPUT
+        where = f": {err.filename}" if err.filename else ""
+        full = err.errno in (errno.ENOSPC, errno.EDQUOT)
+        todo = "\n  what to do: make room, or set TMPDIR to another disk" if full else ""
+        return _fail(f"{err.strerror or err}{where}{todo}", EXIT_ENGINE if full else EXIT_INPUT)
+    except Exception as err:
+        if os.environ.get("ALERT_HARNESS_DEBUG") == "1":
+            raise
+        what = f"{type(err).__name__}: {err}".splitlines()[0]
+        todo = "please report it, with what ALERT_HARNESS_DEBUG=1 shows"
+        return _fail(f"this is a fault of alert-harness: {what}\n  what to do: {todo}", EXIT_ENGINE)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"alert-harness: {printable(message)}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:  # nobody takes it any more; the interpreter must not complain at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    """Argparse, with the near miss of a mistyped word; its subcommands' parsers are of this class too."""
+
+    def error(self, message: str) -> NoReturn:
+        invalid = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        unknown = re.match(r"unrecognized arguments: (--?[\w-]+)", message)
+        if invalid:
+            known = re.findall(r"[\w-]+", invalid[2])
+            message = f"there is no command `{invalid[1]}`{near_miss(invalid[1], known)}; commands: {', '.join(known)}"
+        elif unknown:
+            known = self._all_options()
+            elsewhere = unknown[1] in known
+            near = ", only for another command" if elsewhere else near_miss(unknown[1], known)
+            message = f"there is no option `{unknown[1]}` here{near}"
+        super().error(printable(message))
+
+    def _all_options(self) -> list[str]:
+        found = set(self._option_string_actions)
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for parser in action.choices.values():
+                    found |= set(parser._option_string_actions)
+        return sorted(found)
+
+
+class _Outlet(io.FileIO):
+    """Standard output whose reader may leave (`| head -1`): the work goes on, so that the exit code stays true."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or 0
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+            return super().write(data) or 0
+
+
+def _prepare_streams() -> None:
+    """A closed stream, a reader that leaves, or an encoding without our characters must not end the run."""
+    out: TextIO | None = sys.stdout  # None where it was closed
+    ours = out is sys.__stdout__
+    if out is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it lives as long as the process
+    elif ours:
+        raw = io.BufferedWriter(_Outlet(out.fileno(), "w", closefd=False))
+        sys.stdout = io.TextIOWrapper(raw, out.encoding, "backslashreplace", line_buffering=out.isatty())
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+class _Terminated(KeyboardInterrupt):
+    """A signal that asks us to end; it takes the same way out as Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise _Terminated(number)
+
+
+def _catch_signals() -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                signal.signal(number, _terminate)
 
 
 def _run(arguments: argparse.Namespace) -> int:

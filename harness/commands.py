@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from rich.text import Text
 
 from harness.config import Config, rule_files, unit_test_files
 from harness.contracts import Contract, load_contracts
-from harness.engines import open_engine
+from harness.engines import KINDS, open_engine
 from harness.engines.base import Engine
 from harness.engines.promtool import Promtool
 from harness.errors import EXIT_FINDINGS, EXIT_OK, EngineError, InputError, near_miss
 from harness.proof import STEPS_PER_ALERT, AlertResult, Proof
+from harness.proof.prove import check_rule_files
 from harness.report.jsonfile import proof_json
 from harness.report.markdown import proof_markdown
 from harness.report.terminal import console, progress, proof_table
@@ -56,6 +58,7 @@ class Project:
 def load(config: Config, choices: Choices) -> Project:
     """Load rules and contracts; with `choices.alerts` only these contracts, and no word on other alerts."""
     # A path on the command line is relative to where the user stands, one in the configuration to its own folder.
+    _check_choices(config, choices)
     here = Path.cwd()
     rules = rule_files(choices.rules, here) if choices.rules else rule_files(config.rules, config.folder)
     found = rule_files(choices.contracts, here) if choices.contracts else rule_files(config.contracts, config.folder)
@@ -72,11 +75,62 @@ def load(config: Config, choices: Choices) -> Project:
     return Project(files, contracts)
 
 
+def _check_choices(config: Config, choices: Choices) -> None:
+    """Refuse what would only fail, or be silently ignored, after minutes of measuring."""
+    kind = choices.engine or config.engine
+    if kind not in KINDS:
+        span = config.places.get("engine") if choices.engine is None else None
+        raise InputError(
+            f"unknown engine `{kind}`{near_miss(kind, KINDS)}", span=span, hint=f"expected one of: {', '.join(KINDS)}"
+        )
+    for option, value, takers in (("--url", choices.url, ("url",)), ("--image", choices.image, ("docker", "auto"))):
+        if value is not None and kind not in takers:
+            raise InputError(
+                f"{option} means nothing to --engine {kind}", hint=f"add --engine {takers[0]}, or leave {option} out"
+            )
+    if choices.json == "-" and choices.markdown == "-":
+        raise InputError("--json - and --markdown - both want standard output", hint="write one of them to a file")
+    for option, target in (("--json", choices.json), ("--markdown", choices.markdown)):
+        if target is not None and target != "-":
+            _must_be_writable(option, Path(target), folder=False)
+    if choices.emit is not None:
+        _must_be_writable("--emit", choices.emit, folder=True)
+
+
+def _must_be_writable(option: str, target: Path, *, folder: bool) -> None:
+    """Raise InputError if we can tell already that nothing can be written there; makes nothing."""
+    hint = f"choose another {'folder' if folder else 'file'} for {option}"
+    if target.exists() and target.is_dir() is not folder:
+        raise InputError(f"cannot write {target}: it is a {'file' if folder else 'folder'}", hint=hint)
+    existing = target
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if existing != target and not existing.is_dir():
+        raise InputError(f"cannot write {target}: {existing} is no folder", hint=hint)
+    if not os.access(existing, os.W_OK):
+        raise InputError(f"cannot write {target}: no permission for {existing}", hint=hint)
+
+
+def _promtool(tools: Toolchain, project: Project) -> Promtool:
+    """promtool; raises InputError, before any engine starts, if Prometheus would not load the rules."""
+    promtool = Promtool(tools.find("promtool").path)
+    check_rule_files(promtool, project.files)
+    return promtool
+
+
 def toolchain(config: Config) -> Toolchain:
     """The toolchain with the project's settings; fetching is told on standard error."""
-    return Toolchain(
-        config.tools, versions=config.versions, progress=lambda line: print(f"alert-harness: {line}", file=sys.stderr)
-    )
+    try:
+        return Toolchain(
+            config.tools,
+            versions=config.versions,
+            progress=lambda line: print(f"alert-harness: {line}", file=sys.stderr),
+        )
+    except InputError as err:
+        setting = next((s for s in ("versions", "tools") if s in config.places and s.rstrip("s") in err.message), None)
+        if setting is None:
+            raise
+        raise InputError(err.message, span=config.places[setting], hint=err.hint) from err
 
 
 def doctor(config: Config, *, as_json: bool, fetch: bool) -> int:
@@ -91,7 +145,7 @@ def _open(config: Config, choices: Choices, tools: Toolchain) -> Engine:
         choices.engine or config.engine,
         prometheus=lambda: tools.find("prometheus").path,
         image=choices.image or config.image,
-        url=choices.url or config.url,
+        url=choices.url or config.url or os.environ.get("ALERT_HARNESS_URL"),
     )
 
 
@@ -124,15 +178,15 @@ def prove(config: Config, choices: Choices) -> int:
     """Prove the alerts and print one row for each; 1 if any is not exact."""
     project = load(config, choices)
     tools = toolchain(config)
-    promtool = Promtool(tools.find("promtool").path)
+    promtool = _promtool(tools, project)
     with _open(config, choices, tools) as engine:
         results = _prove(project, engine, promtool, choices, "proving")
-        _write_documents(results, engine, choices)
         if not choices.prints_document:
             out = console()
             proof_table(results, out)
             out.print()
             out.print(Text(summary(results, engine.kind, engine.version), style="bold"))
+        _write_documents(results, engine, choices)  # last: if a disk is full, the table was shown
     return EXIT_OK if results and all(result.exact for result in results) else EXIT_FINDINGS
 
 
@@ -154,10 +208,15 @@ def verify(config: Config, choices: Choices, *, tests: Sequence[str] | None) -> 
     unit_tests = (
         unit_test_files(tests, Path.cwd()) if tests is not None else unit_test_files(config.tests, config.folder)
     )
-    run = promtool.test_rules(unit_tests)
-    failed = run.stderr.strip().splitlines() if run.returncode else []
-    _step(out, not failed, f"promtool test rules: {_count(len(unit_tests), 'file')}", failed[:60])
+    failed: list[str] = []
+    if unit_tests:
+        run = promtool.test_rules(unit_tests)
+        failed = run.stderr.strip().splitlines() if run.returncode else []
+        _step(out, not failed, f"promtool test rules: {_count(len(unit_tests), 'file')}", failed[:60])
+    else:
+        _step(out, None, "promtool test rules: skipped, the setting `tests` is empty")
     passed = passed and not failed
+    check_rule_files(promtool, project.files)  # an expression with a caret, before any engine starts
     with _open(config, choices, tools) as engine:
         results = _prove(project, engine, promtool, choices, "proving")
         _write_documents(results, engine, choices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,8 @@ class Config:
     versions: Mapping[str, str] = field(default_factory=dict)
     """Version prefixes that tools must have: `prometheus = "3.5"`."""
     file: Path | None = None
+    places: Mapping[str, Span] = field(default_factory=dict)
+    """Where each setting stands, for messages of those who use it."""
 
 
 def load_config(start: Path, explicit: Path | None = None) -> Config:
@@ -45,13 +48,16 @@ def load_config(start: Path, explicit: Path | None = None) -> Config:
     for folder in (start, *start.resolve().parents):
         for name in FILE_NAMES:
             file = folder / name
-            if file.is_file() and (name != "pyproject.toml" or "tool.alert-harness" in _text(file)):
+            if file.is_file() and (name != "pyproject.toml" or _speaks_of_us(file)):
                 return _read(file)
     return Config(start)
 
 
-def _text(file: Path) -> str:
-    return SourceFile.read(file).text
+def _speaks_of_us(pyproject: Path) -> bool:
+    return (
+        re.search(r"^\s*\[\[?\s*tool\s*\.\s*[\"']?alert-harness", SourceFile.read(pyproject).text, re.MULTILINE)
+        is not None
+    )
 
 
 def _read(file: Path) -> Config:
@@ -59,11 +65,24 @@ def _read(file: Path) -> Config:
     try:
         table: Any = tomllib.loads(source.text)
     except tomllib.TOMLDecodeError as err:
-        place = re.search(r"at line (\d+), column (\d+)", str(err))
-        span = source.span(int(place[1]), int(place[2])) if place else None
-        raise InputError(f"not valid TOML: {err}", span=span, hint="correct the line; strings need quotes") from err
+        place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)", str(err))
+        last = len(source.text.rstrip().split("\n"))
+        line, column = (int(place[1]), int(place[2])) if place and place[1] else (last, len(source.lines[last - 1]) + 1)
+        problem = str(err).partition(" (at ")[0]
+        raise InputError(
+            f"not valid TOML: {problem[:1].lower()}{problem[1:]}",
+            span=source.span(line, column),
+            hint="correct the line; strings need quotes",
+        ) from err
     if file.name == "pyproject.toml":
-        table = table.get("tool", {}).get("alert-harness", {})
+        tool = table.get("tool", {})
+        table = tool.get("alert-harness", {}) if isinstance(tool, dict) else {}
+        if not isinstance(table, dict):
+            raise InputError(
+                "`tool.alert-harness` must be a table",
+                span=_span(source, "alert-harness"),
+                hint="write [tool.alert-harness]",
+            )
     known: dict[str, object] = {
         "rules": list, "contracts": list, "tests": list, "engine": str, "image": str, "url": str,
         "tools": dict, "versions": dict,
@@ -80,7 +99,9 @@ def _read(file: Path) -> Config:
             kind = (
                 "a list of strings" if known[key] is list else "a string" if known[key] is str else "a table of strings"
             )
-            raise InputError(f"`{key}` must be {kind}", span=_span(source, key))
+            raise InputError(f"`{key}` must be {kind}", span=_span(source, key), hint=f"write {_EXAMPLES[known[key]]}")
+        if key in ("rules", "contracts") and not value:
+            raise InputError(f"`{key}` is empty", span=_span(source, key), hint="name a file, folder or glob")
     folder = file.parent
     default = Config(folder)
     return Config(
@@ -94,7 +115,11 @@ def _read(file: Path) -> Config:
         tools={name: folder / path for name, path in table.get("tools", {}).items()},
         versions=table.get("versions", {}),
         file=file,
+        places={key: span for key in table if (span := _span(source, key)) is not None},
     )
+
+
+_EXAMPLES: Mapping[object, str] = {list: '["rules/*.yml"]', str: '"text"', dict: '{ prometheus = "text" }'}
 
 
 def _span(source: SourceFile, key: str) -> Span | None:
@@ -122,9 +147,12 @@ def _files(
 ) -> list[Path]:
     found: dict[Path, None] = {}
     for pattern in patterns:
+        if not pattern or "\0" in pattern:
+            raise InputError(f"`{pattern}` is no path", hint="name a file, folder or glob")
         path = folder / pattern
-        if any(char in pattern for char in "*?["):
-            matches = sorted(m for m in folder.glob(pattern) if m.is_file())
+        if any(char in pattern for char in "*?[") and not path.exists():
+            # Not Path.glob: it takes no absolute pattern.
+            matches = sorted(m for name in glob.glob(str(path), recursive=True) if (m := Path(name)).is_file())
         elif path.is_dir():
             matches = sorted({m for name in in_folders for m in path.glob(name) if m.is_file()})
             matches = [m for m in matches if not any(m.match(name) for name in leave_out)]

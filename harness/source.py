@@ -55,7 +55,7 @@ class SourceFile:
         if data[:2] in _BOMS:
             raise InputError(f"{name} is {_BOMS[data[:2]]} text, expected UTF-8", hint="save the file as UTF-8")
         if b"\0" in data:
-            raise InputError(f"{name} is a binary file, expected YAML text", hint="name a rule or contract file")
+            raise InputError(f"{name} is a binary file, expected text", hint="is this the file that you mean?")
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as err:
@@ -231,7 +231,7 @@ class Fields:
 
     def _node(self, name: str) -> yaml.Node:
         if name not in self:
-            raise InputError(f"{self.what} has no `{name}`", span=self.span, hint=f"add a `{name}:` line")
+            raise InputError(f"{self.what} has no `{name}`", span=self.span, hint=f"add a line `{name}: …`")
         return self._fields[name][1]
 
     def key_span(self, name: str) -> Span:
@@ -373,11 +373,18 @@ def load_yaml(source: SourceFile) -> list[yaml.Node]:
     except yaml.YAMLError as err:
         raise InputError(f"{source.name}: not valid YAML: {err}", hint="is this really a YAML file?") from err
     except RecursionError as err:
-        raise InputError(f"{source.name}: nested too deeply to be a rule file") from err
+        raise _too_deep(source) from err
     checked: set[int] = set()
-    for document in documents:
-        _refuse_cycles(document, source, frozenset(), checked)
+    try:
+        for document in documents:
+            _refuse_cycles(document, source, frozenset(), checked)
+    except RecursionError as err:
+        raise _too_deep(source) from err
     return documents
+
+
+def _too_deep(source: SourceFile) -> InputError:
+    return InputError(f"{source.name} is nested too deeply", hint="is this really a rule or contract file?")
 
 
 def _is_empty(node: yaml.Node | None) -> bool:

@@ -24,7 +24,8 @@ Values = Mapping[str, Fraction]
 _Node = Callable[[Values], Fraction]
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d{1,3})?)|(?P<name>[A-Za-z_]\w*)|(?P<sign><=|>=|==|!=|[-+*/()<>,]))"
+    r"\s*(?:(?P<number>(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d{1,3})?)|(?P<name>[A-Za-z_]\w*)|(?P<sign><=|>=|==|!=|[-+*/()<>,]))",
+    re.ASCII,
 )
 _COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
     "<": operator.lt,
@@ -36,6 +37,7 @@ _COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
 }
 _FUNCTIONS: dict[str, tuple[int, int]] = {"min": (1, 99), "max": (1, 99), "floor": (1, 1), "mod": (2, 2), "if": (3, 3)}
 _MAX_DEPTH = 50
+_MAX_TOKENS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ class _Parser:
             kind = match.lastgroup or ""
             self.tokens.append((kind, match[kind], match.start(kind)))
             at = match.end()
+        if len(self.tokens) > _MAX_TOKENS:
+            raise self.error(f"the formula has more than {_MAX_TOKENS} parts", self.tokens[_MAX_TOKENS][2])
         self.tokens.append(("end", "", len(source)))
         self.position = 0
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +20,7 @@ from harness.source import Fields, Item, SourceFile, Text, duration_ms, load_yam
 DEFAULT_SCRAPE_MS = 30_000
 DEFAULT_LASTS_MS = 1_800_000
 _MAX_SERIES = 10_000
+_LARGEST = Fraction(sys.float_info.max)
 _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
@@ -104,7 +107,7 @@ def _contract(fields: Fields, scrape_ms: int, annotations: tuple[str, ...]) -> C
 def _positive_ms(fields: Fields, name: str, default: int) -> int:
     value = fields.duration_ms(name, default)
     if value < 1000:
-        raise InputError(f"`{name}` must be at least 1s", span=fields.text(name).span)
+        raise InputError(f"`{name}` must be at least 1s", span=fields.text(name).span, hint="write 1s or more")
     return value
 
 
@@ -112,8 +115,13 @@ def _op(text: Text) -> Op:
     try:
         return Op(text.value)
     except ValueError:
+        what = (
+            f"`{text.value}` is no comparison of a contract"
+            if text.value
+            else "`op` is empty; unquoted, YAML folds `>`"
+        )
         raise InputError(
-            f"`{text.value}` is no comparison of a contract",
+            what,
             span=text.span,
             hint=f"expected one of: {', '.join(op.value for op in Op)} (quoted)",
         ) from None
@@ -140,6 +148,12 @@ def _knob(fields: Fields, given: Mapping[str, Fraction]) -> Knob:
             span=fields.key_span("range"),
             hint="write range: [0, 100]",
         )
+    if max(map(abs, bounds)) > _LARGEST:
+        raise InputError(
+            f"`range` of {fields.what} goes beyond what a double holds",
+            span=fields.key_span("range"),
+            hint="doubles end at about 1.8e308",
+        )
     step = parse_formula(fields.text("step"), given)(given) if "step" in fields else None
     if step is not None and (step <= 0 or (bounds[1] - bounds[0]) % step):
         raise InputError(
@@ -148,7 +162,9 @@ def _knob(fields: Fields, given: Mapping[str, Fraction]) -> Knob:
             hint="the knob stands at low, low + step, … up to high",
         )
     if "counts" in fields and step is None:
-        raise InputError(f"{fields.what} counts things but has no `step`", span=fields.key_span("counts"))
+        raise InputError(
+            f"{fields.what} counts things but has no `step`", span=fields.key_span("counts"), hint="add step: 1"
+        )
     return Knob(
         name=fields.text("name").value,
         unit=fields.text("unit").value if "unit" in fields else "",
@@ -185,7 +201,11 @@ def _series(items: Sequence[Item], given: Mapping[str, Fraction]) -> tuple[Serie
     specs = tuple(_spec(item.fields(), given) for item in items)
     total = sum(len(spec.each) * max(1, len(spec.buckets)) for spec in specs)
     if total > _MAX_SERIES:
-        raise InputError(f"the signal has {total} series, more than {_MAX_SERIES}", span=items[0].span)
+        raise InputError(
+            f"the signal has {total:,} series, more than {_MAX_SERIES:,}",
+            span=items[0].span,
+            hint="a few of each kind show as much",
+        )
     return specs
 
 
@@ -203,7 +223,11 @@ def _spec(fields: Fields, given: Mapping[str, Fraction]) -> SeriesSpec:
     fields.what = f"a {shape.value}"
     fields.only("each", shape.value, amount, "present", *extra)
     each = _each(fields.item("each", "`each`"), given) if "each" in fields else ({},)
-    names = {"x", "t", *given, *(n for n, v in each[0].items() if _is_number(v))} if each else {"x", "t", *given}
+    names = (
+        {"x", "t", *given, *(n for n in each[0] if all(_is_number(row[n]) for row in each))}
+        if each
+        else {"x", "t", *given}
+    )
     selector = fields.text(shape.value)
     metric, labels = _selector(selector, set(each[0]) if each else set())
     buckets: tuple[Fraction, ...] = ()
@@ -212,12 +236,16 @@ def _spec(fields: Fields, given: Mapping[str, Fraction]) -> SeriesSpec:
         bounds = fields.items("buckets", "a bound")
         buckets = tuple(parse_number(item.text()) for item in bounds)
         if not buckets or list(buckets) != sorted(set(buckets)) or buckets[0] <= 0:
-            raise InputError("`buckets` must rise from a positive bound, without +Inf", span=fields.key_span("buckets"))
+            raise InputError(
+                "`buckets` must rise from a positive bound, without +Inf",
+                span=fields.key_span("buckets"),
+                hint="write buckets: [0.1, 0.5, 1]",
+            )
         inner = fields.fields("quantile", "`quantile`")
         inner.only("q", "at")
         q = parse_number(inner.text("q"))
         if not 0 < q < 1:
-            raise InputError("`q` must lie between 0 and 1", span=inner.text("q").span)
+            raise InputError("`q` must lie between 0 and 1", span=inner.text("q").span, hint="write 95/100 for P95")
         quantile = Quantile(q, parse_formula(inner.text("at"), names))
     return SeriesSpec(
         shape=shape,
@@ -238,7 +266,7 @@ def _present(fields: Fields, names: set[str]) -> Formula | None:
 def _is_number(text: str) -> bool:
     try:
         Fraction(text)
-    except ValueError:
+    except (ValueError, ZeroDivisionError):
         return False
     return True
 
@@ -248,7 +276,11 @@ def _each(item: Item, given: Mapping[str, Fraction]) -> tuple[Mapping[str, str],
         rows = [{n: t.value for n, t in row.fields().texts().items()} for row in item.items()]
         for row, place in zip(rows, item.items(), strict=True):
             if set(row) != set(rows[0]):
-                raise InputError("all rows of `each` must have the same names", span=place.span)
+                raise InputError(
+                    "all rows of `each` must have the same names",
+                    span=place.span,
+                    hint=f"expected {', '.join(rows[0])}",
+                )
         return tuple(rows)
     choices: list[list[tuple[str, str]]] = []
     for name, values in item.fields().each():
@@ -263,6 +295,13 @@ def _each(item: Item, given: Mapping[str, Fraction]) -> tuple[Mapping[str, str],
                 hint="`each: {cpu: 8}` makes cpu 0 to 7",
             )
         choices.append([(name.value, str(i)) for i in range(int(count))])
+    total = math.prod(map(len, choices))
+    if total > _MAX_SERIES:  # before they are made: a typo must not eat the memory
+        raise InputError(
+            f"`each` makes {total:,} series, more than {_MAX_SERIES:,}",
+            span=item.span,
+            hint="a few of each kind show as much",
+        )
     return tuple(dict(row) for row in itertools.product(*choices))
 
 
@@ -286,7 +325,7 @@ def _selector(text: Text, names: set[str]) -> tuple[str, tuple[tuple[str, str], 
             if name not in names:
                 raise InputError(
                     f"`${name}` is not defined by `each`{near_miss(name, names)}",
-                    span=text.span_at(max(0, text.value.find(f"${name}")), len(name) + 1),
+                    span=text.span_at(max(0, text.value.find(match[0])), len(match[0])),
                     hint=f"names here: {', '.join(sorted(names)) or 'none'}",
                 )
         labels.append((matcher.name, matcher.value))
@@ -318,7 +357,9 @@ def _situation(
         items = items + fields.items("also", "a series")
     expect = fields.text("expect")
     if expect.value not in ("quiet", "fires"):
-        raise InputError(f"`expect` must be quiet or fires, found `{expect.value}`", span=expect.span)
+        raise InputError(
+            f"`expect` must be quiet or fires, found `{expect.value}`", span=expect.span, hint="write one of the two"
+        )
     alerts: tuple[Mapping[str, str], ...] = ()
     if expect.value == "fires":
         alerts = (identifies,)
@@ -329,7 +370,9 @@ def _situation(
             if not alerts:
                 raise InputError("`alerts` is empty", span=fields.key_span("alerts"), hint="or write expect: quiet")
     elif "alerts" in fields:
-        raise InputError("`alerts` goes with expect: fires", span=fields.key_span("alerts"))
+        raise InputError(
+            "`alerts` goes with expect: fires", span=fields.key_span("alerts"), hint="remove it, or write expect: fires"
+        )
     return Situation(
         name=name.value,
         span=name.span,
@@ -357,7 +400,9 @@ def _knob_timeline(fields: Fields, knob: Knob, given: Mapping[str, Fraction]) ->
         for at, value in item.fields().each()
     ]
     if not steps or steps[0][0] != 0 or [at for at, _ in steps] != sorted({at for at, _ in steps}):
-        raise InputError("the times of `knob` must begin at 0s and rise", span=item.span)
+        raise InputError(
+            "the times of `knob` must begin at 0s and rise", span=item.span, hint="write knob: {0s: 10, 10m: 90}"
+        )
     return tuple(steps)
 
 
@@ -375,5 +420,5 @@ def _stretch(fields: Fields, name: str) -> Stretch | None:
     inner.only("from", "to")
     start, end = inner.duration_ms("from"), inner.duration_ms("to")
     if start >= end:
-        raise InputError(f"`{name}` must end after it begins", span=inner.span)
+        raise InputError(f"`{name}` must end after it begins", span=inner.span, hint="write {from: 12m, to: 16m}")
     return Stretch(start, end)

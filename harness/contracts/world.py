@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import accumulate
 
 from harness.contracts.load import expand
 from harness.contracts.model import SeriesSpec, Shape, Signal, Stretch
+from harness.errors import InputError
 from harness.series import STALE, Labels, labels_of
 
 KnobSteps = Sequence[tuple[int, Fraction]]
@@ -57,18 +59,40 @@ def traces(signal: Signal, knob: KnobSteps, scrapes: Scrapes) -> list[Trace]:
     made: list[Trace] = []
     kept = [i for i, at in enumerate(times) if scrapes.gap is None or at not in scrapes.gap]
     for spec in signal.series:
+        names = _names(spec)
         for row in spec.each:
             base = dict(signal.given)
-            base.update({name: Fraction(value) for name, value in row.items() if name in _names(spec)})
-            labels = {name: expand(value, row) for name, value in spec.labels}
-            for metric, extra, values in _families(spec, base, positions, times, scrapes):
-                series_labels = labels_of(metric, {**labels, **extra})
+            base.update({name: _number(value) for name, value in row.items() if name in names})
+            pairs = tuple(row.items())
+            try:
+                families = _families(spec, base, positions, times, scrapes)
+            except OverflowError as err:
+                text = spec.formula.text
+                raise InputError(
+                    f"`{text.value}` is too large for a double", span=text.span, hint="a sample ends at about 1.8e308"
+                ) from err
+            for metric, extra, values in families:
+                series_labels = _labels(metric, spec.labels, pairs, tuple(extra.items()))
                 if len(kept) == len(times) and scrapes.failed is None and spec.present is None:
                     made.append(Trace(series_labels, times, values))
                     continue
                 there = _with_absences(spec, base, positions, times, kept, values, scrapes.failed)
                 made.append(Trace(series_labels, *there))
     return [trace for trace in made if trace.times_ms]
+
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+# A search makes the same series thousands of times, only their values differ.
+_number = lru_cache(maxsize=1 << 12)(Fraction)
+
+
+@lru_cache(maxsize=1 << 14)
+def _labels(metric: str, labels: Pairs, row: Pairs, extra: Pairs) -> Labels:
+    """The labels of one series of a row."""
+    names = dict(row)
+    return labels_of(metric, {**{name: expand(value, names) for name, value in labels}, **dict(extra)})
 
 
 def _names(spec: SeriesSpec) -> set[str]:
@@ -145,6 +169,8 @@ def _evaluate(
     names: frozenset[str] = getattr(formula, "names", frozenset())
     if "t" in names:
         return [formula({**base, "x": x, "t": Fraction(at, 1000)}) for x, at in zip(positions, times, strict=True)]
+    if positions and positions.count(positions[0]) == len(positions):  # a knob that stands still
+        return [formula({**base, "x": positions[0]})] * len(positions)
     known: dict[int, Fraction] = {}  # by identity: positions repeat the same few objects, hashing a Fraction is slow
     values = []
     for x in positions:
@@ -192,8 +218,11 @@ def _with_absences(
         there = [bool(present) for present in _evaluate(spec.present, base, positions, times)]
     out_times: list[int] = []
     out_values: list[float] = []
-    alive = False
+    alive, before = False, -1
     for i in kept:
+        if i != before + 1:  # Prometheus itself was away: it no longer knows which series there were
+            alive = False
+        before = i
         exists = there[i] and (failed is None or times[i] not in failed)
         if exists or alive:
             out_times.append(times[i])

@@ -18,6 +18,9 @@ from harness.source import display_path
 from harness.units import parse_duration_ms
 
 _LINT_EXIT = 3
+_DISK_FULL = re.compile(
+    r"^\s*(?:write|open|mkdir|truncate|fallocate|preallocate)\b.*no space left on device$", re.MULTILINE
+)
 _VERSION = re.compile(r"promtool, version v?(\d+\.\d+\.\d+[^\s+]*)")
 
 
@@ -119,6 +122,8 @@ class Promtool:
         run = self._run(["test", "rules", *flags, *files])
         if run.returncode not in (0, 1) or run.stderr.startswith("promtool: error:"):
             raise self._broke("test rules", run)
+        if full := _DISK_FULL.search(run.stderr):
+            raise EngineError(f"the disk is full: {full[0].strip()}", hint="make room, or set TMPDIR to another disk")
         return run
 
     def failures(self, run: CompletedRun) -> Failures:

@@ -8,6 +8,10 @@ from fractions import Fraction
 
 from harness.contracts import Knob
 
+_BLUR = 32
+"""Around a threshold, in doubles, differences of counters may round either way (an irate of five digits loses four
+bits), so truth there says nothing about a rule. The boundary itself is held to far less."""
+
 
 def double_ordinal(value: float) -> int:
     """The rank of a double among all doubles: neighbours differ by 1, -0.0 and 0.0 are both 0."""
@@ -60,6 +64,10 @@ class Axis:
     @property
     def highest(self) -> int:
         return self.position(self.knob.high)
+
+    def is_blurred(self, position: int) -> bool:
+        """Whether a position of a continuous knob is so near to the threshold that rounding decides there."""
+        return self.knob.step is None and abs(position - self.at_threshold) <= _BLUR
 
     def survey(self) -> list[int]:
         """Positions that find every way in which a threshold is usually missed.

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from harness.contracts import Contract, Op
 from harness.proof.measure import Measurement
 from harness.proof.model import Boundary, Fact, Located, Sides, Verdict
 from harness.proof.notary import Testimony
 from harness.replay import State
+from harness.rules import AlertRule
 from harness.series import format_labels
 from harness.units import format_duration, format_number, format_with_unit
 
 MAX_ULPS = 4
 """On a continuous knob a boundary this near to the threshold is rounding, not a fault of the rule."""
 
-_BROKEN_TEMPLATE = ("<error expanding template", "error executing template", "<no value>", "%!")
-"""What Go's templates leave in an annotation instead of failing."""
+_BROKEN_TEMPLATE = re.compile(r"<error expanding template|error executing template|<no value>|%!.?\(")
+"""What Go's templates and printf leave in an annotation instead of failing."""
+_HOLDS_VALUE = re.compile(r"\{\{[^}]*(?:\$value\b|\.Value\b)")
+_NAMED_LABEL = re.compile(r"\{\{-?\s*(?:\$labels|\.Labels)\.(\w+)\s*(?:\||-?\}\})")
+_TESTED_LABEL = re.compile(r"\{\{-?\s*(?:else )?(?:if|with)\b[^}]*(?:\$labels|\.Labels)\.(\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,10 @@ def judge(contract: Contract, located: Located, found: Measurement) -> tuple[lis
     findings, notes = _threshold(contract, found)
     if found.measured.boundary is not None:
         findings += _hold(contract, located, found)
-        findings += _one_alert(located, found.measured.facts)
+        findings += _one_alert(contract, located, found.measured.facts)
+    for name in value_labels(located.rule):
+        reason = f"label `{name}` holds the value: whenever that changes it is another alert, and `for` begins again"
+        findings.append(Finding(Verdict.WRONG_LABELS, reason))
     for s in found.situations:
         if s.reason:
             findings.append(Finding(Verdict.WRONG_SITUATION, f"situation `{s.name}`: {s.reason}"))
@@ -64,7 +73,8 @@ def _threshold(contract: Contract, found: Measurement) -> tuple[list[Finding], l
     rounds = found.rounding_ulps is not None and 0 < found.rounding_ulps <= MAX_ULPS
     if abs(boundary.steps) > tolerated or (knob.step is not None and boundary.steps and not rounds):
         early = "early" if boundary.steps < 0 else "late"
-        off = format_with_unit(abs(float(boundary.fires_at - contract.threshold)), knob.unit)
+        distance = abs(boundary.steps) * knob.step if knob.step is not None else boundary.fires_at - contract.threshold
+        off = format_with_unit(abs(float(distance)), knob.unit)
         return [Finding(Verdict.OFF_THRESHOLD, f"fires {off} too {early}, {says}; {where}")], []
     if again := _other_side(contract, found):
         return [Finding(Verdict.WRONG_COMPARISON, f"{again}, {says}; {where}")], []
@@ -96,7 +106,7 @@ def _other_side(contract: Contract, found: Measurement) -> str:
             meant = position == fires
         else:
             meant = position >= fires if contract.op.fires_above else position <= fires
-        if fired is not meant:
+        if fired is not meant and not axis.is_blurred(position):
             x = format_with_unit(axis.value(position), contract.knob.unit)
             return f"also {'fires' if fired else 'is quiet'} at {x}"
     return ""
@@ -141,6 +151,10 @@ def _hold(contract: Contract, located: Located, found: Measurement) -> list[Find
         reason = f"becomes pending but never fires while the knob stands past the threshold, {says} {ticks}"
         return [Finding(Verdict.WRONG_HOLD, reason)]
     findings = []
+    stretched = wanted - contract.hold_ms
+    if measured.fires_after_ms == wanted and stretched > contract.scrape_ms:
+        got = f"fires {format_duration(wanted)} after it becomes pending, for the group's interval stretches the hold"
+        findings.append(Finding(Verdict.WRONG_HOLD, f"{got}, {says} {ticks}"))
     if measured.fires_after_ms != wanted:
         got = format_duration(measured.fires_after_ms)
         findings.append(Finding(Verdict.WRONG_HOLD, f"fires {got} after it becomes pending, {says} {ticks}"))
@@ -157,10 +171,14 @@ def _hold(contract: Contract, located: Located, found: Measurement) -> list[Find
 # -- labels and annotations --------------------------------------------------------------------------------------
 
 
-def _one_alert(located: Located, facts: Sequence[Fact]) -> list[Finding]:
-    """In the main signal there is one culprit, so there should be one alert."""
+def _one_alert(contract: Contract, located: Located, facts: Sequence[Fact]) -> list[Finding]:
+    """In the main signal there is one culprit, so there should be one alert.
+
+    A knob that counts things may turn several bad, so there only its first firing position tells; on a continuous one
+    rounding may leave a second alert one double behind, so all courses do.
+    """
     hidden = {"alertname", *located.rule.labels}
-    for fact in facts[:1]:
+    for fact in facts if contract.knob.step is None else facts[:1]:
         for tick in range(fact.ticks):
             firing = [t for t in fact.timelines if t.states[tick] is State.FIRING]
             if len(firing) > 1:
@@ -168,6 +186,38 @@ def _one_alert(located: Located, facts: Sequence[Fact]) -> list[Finding]:
                 reason = f"{len(firing)} alerts fire at once where the contract's signal has one culprit: {shown} …"
                 return [Finding(Verdict.WRONG_LABELS, reason)]
     return []
+
+
+def value_labels(rule: AlertRule) -> list[str]:
+    """The rule's labels whose templates hold the value, so that they change with it."""
+    return [name for name, text in rule.labels.items() if _HOLDS_VALUE.search(text.value)]
+
+
+def holes(contract: Contract, rule: AlertRule, labels: Mapping[str, str]) -> tuple[list[Finding], list[str]]:
+    """Annotations that name a label the alert does not carry, which Prometheus renders as nothing.
+
+    A misspelt one is a finding. One that is only missing here is a note: the signal need not model every label, and
+    the alert may do without a device's name. `labels` are the alert's, as rendered.
+    """
+    element = set(labels) - set(rule.labels) - {"alertname"}
+    modelled = {name for spec in contract.signal.series for name, _ in spec.labels}
+    findings, notes = [], []
+    for annotation, text in rule.annotations.items():
+        tested = set(_TESTED_LABEL.findall(text.value))
+        for name in dict.fromkeys(_NAMED_LABEL.findall(text.value)):
+            if name in element or name in tested:
+                continue
+            what = f"annotation `{annotation}` names `$labels.{name}`, which the alert does not carry"
+            alike = [
+                label
+                for label in sorted(element)
+                if sorted(label) == sorted(name) or SequenceMatcher(None, label, name).ratio() >= 0.8
+            ]
+            if alike and name not in modelled:
+                findings.append(Finding(Verdict.ERROR, f"{what} (did you mean `{alike[0]}`?)"))
+            else:
+                notes.append(f"{what}: nothing is rendered there")
+    return findings, notes
 
 
 def judge_rendered(contract: Contract, testimony: Testimony) -> list[Finding]:
@@ -190,10 +240,10 @@ def judge_rendered(contract: Contract, testimony: Testimony) -> list[Finding]:
             what = "renders to nothing" if name in annotations else "is missing"
             findings.append(Finding(Verdict.ERROR, f"annotation `{name}` {what}; the contract asks for it"))
     for name, text in annotations.items():
-        if any(mark in text for mark in _BROKEN_TEMPLATE):
+        if _BROKEN_TEMPLATE.search(text):
             findings.append(Finding(Verdict.ERROR, f"annotation `{name}` does not render: {text}"))
     for name, text in labels.items():
-        if any(mark in text for mark in _BROKEN_TEMPLATE):
+        if _BROKEN_TEMPLATE.search(text):
             findings.append(Finding(Verdict.ERROR, f"label `{name}` does not render: {text}"))
     return findings
 

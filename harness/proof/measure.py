@@ -13,7 +13,7 @@ from harness.contracts.model import Shape
 from harness.contracts.world import KnobSteps, Scrapes, Trace, traces
 from harness.engines.base import QueryError
 from harness.proof.axis import Axis, spread, ulps_between
-from harness.proof.model import Boundary, Fact, Located, Measured, Sides, SituationResult
+from harness.proof.model import Boundary, CurvePoint, Fact, Located, Measured, Sides, SituationResult
 from harness.replay import AlertTimeline, Batch, Plan, Reel, Replay, State, Tape
 from harness.rules.expr import LOOKBACK_MS, Comparison, comparisons
 from harness.series import Labels, format_labels
@@ -45,6 +45,10 @@ class Search:
 
     truth: dict[int, bool]
     flips: list[tuple[int, int]]
+    surveyed: list[int]
+    """The positions of the survey, in the order of its cases …"""
+    survey: _Steady
+    """… and where those are recorded."""
 
     def fires_somewhere(self) -> bool:
         return any(self.truth.values())
@@ -101,14 +105,16 @@ class Measurer:
     # -- boundary ------------------------------------------------------------------------------------------------
 
     def _search(self, contract: Contract, plan: Plan, axis: Axis) -> Search:
-        truth = self._truth(contract, plan, axis, axis.survey())
+        surveyed = axis.survey()
+        survey = self._steady(contract, plan, [axis.value(p) for p in surveyed], contract.scrape_ms)
+        truth = dict(zip(surveyed, self._holds(plan, survey, plan.rule.expr.value), strict=True))
         while True:
             places = sorted(truth)
             flips = [(a, b) for a, b in itertools.pairwise(places) if truth[a] != truth[b]]
             flips.sort(key=lambda flip: min(abs(p - axis.at_threshold) for p in flip))
             open_flips = [flip for flip in flips[:_MAX_FLIPS] if flip[1] - flip[0] > 1]
             if not open_flips:
-                return Search(truth, flips)
+                return Search(truth, flips, surveyed, survey)
             most = _ROUND // len(open_flips)
             wanted = sorted({p for low, high in open_flips for p in spread(low, high, most)})
             truth.update(self._truth(contract, plan, axis, wanted))
@@ -159,6 +165,7 @@ class Measurer:
             result.measured.at_quiet.append(sides[0])
             result.measured.at_fires.append(sides[1])
             result.rounding_ulps = _closest(sides[2], result.rounding_ulps)
+        self._curve(plan, axis, flipped[0] if flipped else None, result)
         if not flipped:
             return
         for name, scrape_ms in self._worlds(contract):
@@ -172,6 +179,21 @@ class Measurer:
                 shared = set(sides_now.left.values()) & set(sides_now.right.values())
                 if shared:
                     result.met.append(Met(name, truth, min(shared)))
+
+    def _curve(self, plan: Plan, axis: Axis, comparison: Comparison | None, result: Measurement) -> None:
+        """What the comparison's left side is at every surveyed position, for people to look at."""
+        search = result.search
+        left: list[dict[Labels, float]] = [{} for _ in search.surveyed]
+        if comparison is not None:
+            left = self.replay.instants(plan, comparison.left, search.survey.reel, search.survey.offsets_ms[0])
+            right = result.measured.at_fires[0].right
+            if len(right) == 1:
+                (result.measured.limit,) = right.values()
+        for position, values in zip(search.surveyed, left, strict=True):
+            # Several series (neighbours of the culprit) make no one curve: the largest is the one that fires first.
+            value = max(values.values(), default=None)
+            fires = search.truth[position]
+            result.measured.curve.append(CurvePoint(float(axis.value(position)), value, fires))
 
     def _at_the_end(self, contract: Contract, plan: Plan, axis: Axis, measured: Measured) -> None:
         """For a rule without boundary: what it computes at the end of the knob at which it should fire most surely."""
@@ -397,7 +419,7 @@ def _boundary(axis: Axis, op: Op, quiet: int, fires: int) -> Boundary:
 
 def _clear(search: Search, axis: Axis, edge: int, *, firing: bool) -> Fraction:
     """A knob position well inside the firing (or quiet) side: midway to the far end of the unbroken run."""
-    places = sorted(search.truth)
+    places = [p for p in sorted(search.truth) if p == edge or not axis.is_blurred(p)]
     at = places.index(edge)
     step = 1 if at + 1 < len(places) and search.truth[places[at + 1]] is firing else -1
     end = at

@@ -68,6 +68,15 @@ class Sides:
 
 
 @dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """The rule at one position of the knob: what it compares with its limit (None: nothing), and whether it fires."""
+
+    x: float
+    value: float | None
+    fires: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Fact:
     """One world with one course of the knob, and what replay saw in it; promtool must see the same."""
 
@@ -105,6 +114,10 @@ class Measured:
     at_fires: list[Sides] = field(default_factory=list)
     matched: list[tuple[str, float]] = field(default_factory=list)
     """The series that the rule returned at the firing value."""
+    curve: list[CurvePoint] = field(default_factory=list)
+    """The response over the knob's whole range."""
+    limit: float | None = None
+    """What the rule compares with, where that is one number."""
     facts: list[Fact] = field(default_factory=list)
     """The main signal's courses: at the boundary, hold, gap, recovery."""
     situation_facts: list[Fact] = field(default_factory=list)
@@ -134,6 +147,8 @@ class AlertResult:
     """What a reader should know although it does not change the verdict."""
     annotations: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    pinned: str = ""
+    """The promtool test group that pins the boundary, shortened for reading."""
     confirmed: bool = False
     """Whether promtool saw the same on the unmodified rule file."""
 

@@ -24,6 +24,7 @@ from harness.replay import AlertTimeline, State
 from harness.series import format_labels, is_stale
 from harness.units import format_duration, format_number
 
+_MOST_SERIES, _WIDEST = 4, 160
 _MOST_TICKS = 14
 """Assertions per fact: the ticks around every change of state, so few suffice."""
 
@@ -42,6 +43,8 @@ class Testimony:
     """What promtool saw for one alert."""
 
     disagreements: list[str] = field(default_factory=list)
+    own_labels: Mapping[str, str] = field(default_factory=dict)
+    """What tells the rule's alerts from those of another rule of the same name; empty if there is none."""
     rendered: dict[tuple[int, int], tuple[Alert, ...]] = field(default_factory=dict)
     """(fact number, tick) → the alerts that fired, labels and annotations as rendered."""
     refused: str = ""
@@ -50,9 +53,13 @@ class Testimony:
     def first_alert(self) -> Alert | None:
         """A rendered alert of the main signal just past the threshold, if it fires there."""
         for key in sorted(self.rendered):
-            if self.rendered[key]:
-                return self.rendered[key][0]
+            if own := self.own(self.rendered[key]):
+                return own[0]
         return None
+
+    def own(self, alerts: Sequence[Alert]) -> list[Alert]:
+        """Those of the alerts that are the rule's own: promtool knows alerts by name only."""
+        return [alert for alert in alerts if self.own_labels.items() <= alert[0].items()]
 
 
 class Notary:
@@ -89,7 +96,7 @@ class Notary:
 def _hear(promtool: Promtool, deed: Deed, file: Path) -> Testimony:
     """Run one deed's file, in which nothing is expected, and enter what promtool got instead."""
     failures = promtool.failures(promtool.test_rules([file]))
-    testimony = Testimony()
+    testimony = Testimony(own_labels=_own_labels(deed.located))
     pending = [text for text in failures.other if text.lstrip().startswith(("name:", "expr:"))]
     if len(pending) < len(failures.other):
         testimony.refused = next(text for text in failures.other if text not in pending).strip()
@@ -100,7 +107,7 @@ def _hear(promtool: Promtool, deed: Deed, file: Path) -> Testimony:
         for tick in _telling_ticks(fact):
             alerts = got.get((number, tick), ())
             testimony.rendered[number, tick] = alerts
-            if complaint := _compare(fact, tick, alerts, interval):
+            if complaint := _compare(fact, tick, testimony.own(alerts), interval):
                 testimony.disagreements.append(complaint)
     testimony.disagreements += [f"pending alerts differ in promtool: {' '.join(text.split())}" for text in pending]
     return testimony
@@ -117,6 +124,15 @@ def _compare(fact: Fact, tick: int, alerts: Sequence[Alert], interval_ms: int) -
         f"replay and promtool differ in `{fact.name}` at {when}: replay has {_list(ours)} firing, "
         f"promtool {_list(theirs)}"
     )
+
+
+def _own_labels(located: Located) -> dict[str, str]:
+    """The rule's fixed labels if its file holds another rule of its name."""
+    twins = [r for g in located.file.groups for r in g.alerts() if r.alert == located.rule.alert]
+    if len(twins) == 1:
+        return {}
+    labels = {**located.group.labels, **located.rule.labels}
+    return {name: text.value for name, text in labels.items() if text.value and "{{" not in text.value}
 
 
 def _list(alerts: Sequence[Mapping[str, str]]) -> str:
@@ -162,6 +178,19 @@ def emit(promtool: Promtool, folder: Path, deeds: Sequence[Deed], testimonies: S
                 hint="this is a fault of alert-harness: please report it with the rule and the contract",
             )
     return written
+
+
+def pinned(deed: Deed, testimony: Testimony) -> str:
+    """The test group of the first fact (just past the threshold) for people to read: most series and samples cut."""
+    lines = list(_test_group(deed, deed.facts[0], deed.facts[0].name))
+    head, series = lines[:3], lines[3:]
+    shown = [line if len(line) <= _WIDEST else f'{line[:_WIDEST]} …"' for line in series[: 2 * _MOST_SERIES]]
+    if len(series) > len(shown):
+        shown.append(f"      # … {(len(series) - len(shown)) // 2} more series: alert-harness prove --emit DIR")
+    assertions = ["    alert_rule_test:"]
+    for tick in _telling_ticks(deed.facts[0]):
+        assertions += _alert_assertion(deed, tick, testimony.rendered.get((0, tick), ()))
+    return "\n".join([*head, *shown, *assertions])
 
 
 def _file_name(located: Located) -> str:
@@ -252,11 +281,11 @@ def _alert_assertion(deed: Deed, tick: int, alerts: Sequence[Alert]) -> Iterable
 
 def _pending_assertions(deed: Deed, fact: Fact) -> list[str]:
     """The tick on which an alert becomes pending can only be asserted through ALERTS."""
-    name = deed.located.rule.alert
+    own = {"alertname": deed.located.rule.alert, **_own_labels(deed.located), "alertstate": "pending"}
+    expr = f"count(ALERTS{{{', '.join(f'{name}={_quote(value)}' for name, value in own.items())}}})"
     lines: list[str] = []
     for tick in _pending_ticks(fact.timelines):
         pending = sum(t.states[tick] is State.PENDING for t in fact.timelines)
-        expr = f'count(ALERTS{{alertname={json.dumps(name)}, alertstate="pending"}})'
         lines.append(f"      - expr: {_quote(expr)}")
         lines.append(f"        eval_time: {format_duration(tick * deed.located.group.interval_ms)}")
         lines.append(f"        exp_samples: [{{labels: '{{}}', value: {pending}}}]")

@@ -12,10 +12,10 @@ from harness.contracts import Contract
 from harness.engines.base import Engine, QueryError
 from harness.engines.promtool import Promtool
 from harness.errors import HarnessError, InputError, Span
-from harness.proof.judge import Finding, judge, judge_rendered, worst
+from harness.proof.judge import Finding, holes, judge, judge_rendered, value_labels, worst
 from harness.proof.measure import Measurement, Measurer
 from harness.proof.model import AlertResult, Fact, Located, Measured, Verdict
-from harness.proof.notary import Deed, Notary, Testimony, emit
+from harness.proof.notary import Deed, Notary, Testimony, emit, pinned
 from harness.replay import Replay, Tape
 from harness.rules import AlertRule, RuleFile
 from harness.rules.expr import parse_expr
@@ -214,11 +214,21 @@ class Proof:
         if alert is not None:
             result.labels, result.annotations = alert
         result.confirmed = not testimony.refused and not testimony.disagreements
+        if result.measured.facts:
+            result.pinned = pinned(
+                Deed(result.located, (result.located.file.path,), tuple(result.measured.facts)), testimony
+            )
         if testimony.refused and complaints:
             # Another rule of the file keeps Prometheus from loading it; that rule's own verdict says so.
             result.notes.append(f"not confirmed by promtool, which refuses {result.located.file.name}")
             return []
-        return judge_rendered(result.contract, testimony)
+        if value_labels(result.located.rule):
+            # Replay takes every value for another alert; the label itself is already a finding.
+            result.notes += testimony.disagreements
+            testimony.disagreements.clear()
+        findings, notes = holes(result.contract, result.located.rule, result.labels) if alert is not None else ([], [])
+        result.notes += notes
+        return judge_rendered(result.contract, testimony) + findings
 
     def _files_of(self, replay: Replay, located: Located) -> tuple[Path, ...]:
         """The rule's own file and those of the recording rules that it reads, in the order given."""

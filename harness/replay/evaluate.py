@@ -19,6 +19,7 @@ from harness.rules import AlertRule, Group, RecordingRule, RuleFile
 from harness.rules.expr import metric_names, reach_ms, subquery_steps_ms
 from harness.series import STALE, Labels, format_labels
 from harness.source import Text
+from harness.units import format_duration
 
 _PLAIN_LABEL = re.compile(r"\{\{-?\s*\$labels\.(\w+)\s*-?\}\}")
 
@@ -76,8 +77,9 @@ class Replay:
                     span=reader.expr.span_at(0),
                     hint="replay cannot follow alerts on alerts; test this rule with promtool",
                 )
-            for i, (_, other) in enumerate(self._order):
-                if not isinstance(other, RecordingRule) or other.record not in names or i in wanted:
+            for i, (group, other) in enumerate(self._order):
+                # A selector without a fixed name may select any of them.
+                if not isinstance(other, RecordingRule) or (other.record not in names and None not in names):
                     continue
                 if i >= at:
                     raise UnsupportedError(
@@ -85,8 +87,16 @@ class Replay:
                         span=reader.expr.span_at(0),
                         hint="move the recording rule before its reader; as it is, the reader sees the previous tick",
                     )
-                wanted.add(i)
-                todo.append((i, other))
+                if at < len(self._order) and group.query_offset_ms > self._order[at][0].query_offset_ms:
+                    raise UnsupportedError(
+                        f"`{_name(reader)}` reads `{other.record}`, whose group has a query_offset of "
+                        f"{format_duration(group.query_offset_ms)} and so records that much too late for it",
+                        span=reader.expr.span_at(0),
+                        hint="give the reader's group the same query_offset",
+                    )
+                if i not in wanted:
+                    wanted.add(i)
+                    todo.append((i, other))
         return [(g, r) for i, (g, r) in enumerate(self._order) if i in wanted and isinstance(r, RecordingRule)]
 
     def _position(self, rule: AlertRule) -> int:

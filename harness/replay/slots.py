@@ -63,8 +63,9 @@ class Tape:
         series: dict[Labels, list[tuple[int, Trace]]] = {}
         reels = []
         for batch in batches:
-            # Twice the reach: a recording rule read through a window sees samples that themselves look back.
-            slot_ms = _round_up(batch.length_ms + 2 * batch.reach_ms, batch.align_ms)
+            last_ms = max((trace.times_ms[-1] for case in batch.cases for trace in case if trace.times_ms), default=0)
+            # A millisecond more than the reach: 2.x still sees a sample that is exactly as old as the lookback.
+            slot_ms = _round_up(max(batch.length_ms, last_ms) + batch.reach_ms + 1, batch.align_ms)
             start_ms = _round_up(self._next_ms + batch.reach_ms, batch.align_ms)
             reel = Reel(start_ms, slot_ms, len(batch.cases), batch.length_ms)
             for i, case in enumerate(batch.cases):

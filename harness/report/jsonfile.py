@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from harness.proof.model import AlertResult, Boundary, Verdict
+
+_UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal would obey or UTF-8 cannot say: written as escapes, which are the same text to a parser."""
 
 
 def proof_json(results: Sequence[AlertResult], engine: str, version: str) -> str:
@@ -17,7 +21,8 @@ def proof_json(results: Sequence[AlertResult], engine: str, version: str) -> str
         "alerts": [_alert(result) for result in results],
         "summary": {"exact": sum(r.verdict is Verdict.EXACT for r in results), "total": len(results)},
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return _UNSHOWN.sub(lambda char: f"\\u{ord(char[0]):04x}", text) + "\n"
 
 
 def _alert(result: AlertResult) -> dict[str, Any]:

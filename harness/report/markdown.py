@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from harness.proof.model import AlertResult
-from harness.report.wording import HEADER, place, row, summary
+from harness.report.wording import HEADER, one_line, place, row, summary
 
 
 def proof_markdown(results: Sequence[AlertResult], engine: str, version: str) -> str:
@@ -26,12 +26,14 @@ def proof_markdown(results: Sequence[AlertResult], engine: str, version: str) ->
 
 def _escape(text: str) -> str:
     """Neither a label nor a file name may end a cell or open a tag."""
+    text = one_line(text)
     for char, safe in (
         ("\\", "\\\\"),
+        ("&", "&amp;"),
         ("|", "\\|"),
         ("<", "&lt;"),
         (">", "&gt;"),
-        ("\n", " "),
+        ("](", "]\\("),
         ("*", "\\*"),
         ("`", "'"),
     ):

@@ -8,31 +8,48 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.markup import escape
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from harness.errors import printable
 from harness.proof.model import AlertResult, Verdict
-from harness.report.wording import HEADER, place, row, verdict_cell
+from harness.report.wording import HEADER, one_line, place, row, verdict_cell
 
 _COLOURS = {Verdict.EXACT: "green", Verdict.UNEXPECTED: "yellow"}
 _MOST_REASONS = 4
+_MOST_LETTERS = 80
 _NUMBERS = ("last quiet", "first firing", "off by", "hold", "situations")
+
+
+class _PrintableConsole(Console):
+    """Styles its own text, and obeys nobody else's: what rules and servers say reaches the terminal as text only."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+
+def shortened(text: str) -> str:
+    """At most a table cell's worth of a name that somebody made too long; documents carry all of it."""
+    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
 
 
 def console(stream: IO[str] | None = None) -> Console:
     """A console that is plain where it is no terminal (rich honours NO_COLOR itself)."""
     target = stream or sys.stdout
     width = None if target.isatty() else 200
-    return Console(file=target, highlight=False, soft_wrap=False, width=width, legacy_windows=False)
+    return _PrintableConsole(file=target, highlight=False, soft_wrap=False, width=width, legacy_windows=False)
 
 
 @contextmanager
 def progress(total: int, what: str) -> Iterator[Callable[[str], None]]:
     """Yields a function that is called once per step with the name of what is under way. Silent off a terminal."""
-    err = Console(file=sys.stderr, highlight=False)
+    err = _PrintableConsole(file=sys.stderr, highlight=False)
     if not err.is_terminal or os.environ.get("TERM") == "dumb":
         yield lambda _: None
         return
@@ -41,7 +58,7 @@ def progress(total: int, what: str) -> Iterator[Callable[[str], None]]:
         task = bar.add_task("", total=total, what=what)
 
         def advance(name: str) -> None:
-            bar.update(task, advance=1, description=name)
+            bar.update(task, advance=1, description=escape(shortened(one_line(name))))
 
         yield advance
 
@@ -52,7 +69,7 @@ def proof_table(results: Sequence[AlertResult], out: Console) -> None:
     for name in HEADER:
         table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
     for result in results:
-        cells = [Text(cell) for cell in row(result)]
+        cells = [Text(shortened(cell)) for cell in row(result)]
         cells[-1].stylize(_COLOURS.get(result.verdict, "red"))
         table.add_row(*cells)
     out.print(table)
@@ -61,7 +78,11 @@ def proof_table(results: Sequence[AlertResult], out: Console) -> None:
             continue
         out.print()
         style = _COLOURS.get(result.verdict, "red")
-        out.print(Text.assemble((result.alert, "bold"), "  ", (verdict_cell(result), style), f"  {place(result)}"))
+        out.print(
+            Text.assemble(
+                (shortened(one_line(result.alert)), "bold"), "  ", (verdict_cell(result), style), f"  {place(result)}"
+            )
+        )
         for reason in result.reasons[:_MOST_REASONS]:
             first, *rest = reason.split("; ")
             out.print(Padding(Text(f"- {first}"), (0, 0, 0, 2)))
@@ -73,4 +94,4 @@ def proof_table(results: Sequence[AlertResult], out: Console) -> None:
     if notes:
         out.print()
         for alert, note in notes:
-            out.print(Text(f"note: {alert}: {note}", style="dim"))
+            out.print(Text(f"note: {shortened(one_line(alert))}: {note}", style="dim"))

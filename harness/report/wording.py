@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from harness.errors import printable
 from harness.proof.model import AlertResult, Verdict
 from harness.units import format_duration, format_with_unit
 
 HEADER = ("alert", "contract", "last quiet", "first firing", "off by", "hold", "situations", "verdict")
+
+
+def one_line(text: str) -> str:
+    """Text that can neither leave its cell nor be obeyed by a terminal; a line end is shown as ␊."""
+    return printable(text.replace("\n", "␊").replace("\t", " "))
 
 
 def contract_cell(result: AlertResult) -> str:
@@ -68,8 +74,8 @@ def verdict_cell(result: AlertResult) -> str:
 
 
 def row(result: AlertResult) -> tuple[str, ...]:
-    """The cells under :data:`HEADER`."""
-    return (
+    """The cells under :data:`HEADER`, each one line of printable text."""
+    cells = (
         result.alert,
         contract_cell(result),
         quiet_cell(result),
@@ -79,6 +85,7 @@ def row(result: AlertResult) -> tuple[str, ...]:
         situations_cell(result),
         verdict_cell(result),
     )
+    return tuple(one_line(cell) for cell in cells)
 
 
 def place(result: AlertResult) -> str:

@@ -48,7 +48,9 @@ def parse_expr(expr: Text) -> Any:
         return _parse(expr.value)
     except ValueError as err:
         raise InputError(
-            f"not a valid PromQL expression: {err}", span=expr.span_at(0), hint="try it in Prometheus' own query page"
+            f"this expression cannot be read: {err}",
+            span=expr.span_at(0),
+            hint="if `promtool check rules` takes it, write it in a plainer way that promql-parser takes too",
         ) from err
 
 

@@ -104,6 +104,8 @@ def _whole_number(fields: Fields, name: str) -> int:
     text = fields.optional_text(name)
     if text is None:
         return 0
-    if not text.value.isdecimal():
-        raise InputError(f"`{name}` must be a whole number, found `{text.value}`", span=text.span)
+    if not (text.value.isascii() and text.value.isdecimal()):
+        raise InputError(
+            f"`{name}` must be a whole number, found `{text.value}`", span=text.span, hint="write 0, 1, 2, …"
+        )
     return int(text.value)
