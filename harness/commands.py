@@ -15,6 +15,7 @@ from harness.config import Config, rule_files, unit_test_files
 from harness.contracts import Contract, load_contracts
 from harness.engines import KINDS, open_engine
 from harness.engines.base import Engine
+from harness.engines.private import sweep
 from harness.engines.promtool import Promtool
 from harness.errors import EXIT_FINDINGS, EXIT_OK, EngineError, InputError, near_miss
 from harness.proof import STEPS_PER_ALERT, AlertResult, Proof
@@ -141,6 +142,7 @@ def doctor(config: Config, *, as_json: bool, fetch: bool) -> int:
 
 
 def _open(config: Config, choices: Choices, tools: Toolchain) -> Engine:
+    sweep()  # whatever engine a killed run used, its promtool files lay in the folder for temporary files
     return open_engine(
         choices.engine or config.engine,
         prometheus=lambda: tools.find("prometheus").path,

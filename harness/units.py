@@ -43,7 +43,7 @@ def format_number(value: float | Fraction) -> str:
     number = float(value)
     if math.isfinite(number) and number == int(number) and abs(number) < 1e15:
         return str(int(number))
-    return repr(number)
+    return repr(number).removesuffix(".0")
 
 
 def format_with_unit(value: float | Fraction, unit: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from needs import binary_of, refuse_to_skip
 
 from harness.engines.base import Engine
 from harness.engines.process import ProcessEngine
@@ -53,13 +54,13 @@ def need_docker() -> None:
     """Skips, or fails where ALERT_HARNESS_REQUIRE_DOCKER=1, if no container engine answers."""
     found = probe_container_engine()
     if not found.found:
-        refuse_docker(f"no container engine: {found.problem}")
+        refuse_to_skip(f"no container engine: {found.problem}")
 
 
-def refuse_docker(reason: str) -> None:
-    if os.environ.get("ALERT_HARNESS_REQUIRE_DOCKER") == "1":
-        pytest.fail(f"{reason}, but ALERT_HARNESS_REQUIRE_DOCKER=1", pytrace=False)
-    pytest.skip(reason)
+@pytest.fixture(scope="session", params=["2.53", "3.5"])
+def each_promtool(request: pytest.FixtureRequest) -> Path:
+    """promtool of both versions, one after the other."""
+    return binary_of("promtool", request.param)
 
 
 @pytest.fixture(scope="session")

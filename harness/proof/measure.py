@@ -27,6 +27,7 @@ _MAX_PHASES = 6
 _PULSES = 8
 """How far around the expected length pulses are tried when one of an exact number of ticks is wanted."""
 
+JUST_PAST, LAST_QUIET = "just past the threshold: fires", "at the last quiet value: stays quiet"
 MAIN = "main"
 
 
@@ -248,8 +249,8 @@ class Measurer:
             return [(tick * interval, x) for tick, x in steps]
 
         steady = {
-            "just past the threshold: fires": knob((0, axis.value(fires))),
-            "at the last quiet value: stays quiet": knob((0, axis.value(quiet))),
+            JUST_PAST: knob((0, axis.value(fires))),
+            LAST_QUIET: knob((0, axis.value(quiet))),
         }
         measured.facts.extend(self._facts(contract, plan, steady, window + hold + 2))
         course = {"fires, then recovers": knob((0, off), (lead, on), (ends, off))}

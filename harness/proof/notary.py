@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -24,6 +25,7 @@ from harness.replay import AlertTimeline, State
 from harness.series import format_labels, is_stale
 from harness.units import format_duration, format_number
 
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _MOST_SERIES, _WIDEST = 4, 160
 _MOST_TICKS = 14
 """Assertions per fact: the ticks around every change of state, so few suffice."""
@@ -302,5 +304,5 @@ def _flow(pairs: Mapping[str, str]) -> str:
 
 
 def _quote(text: str) -> str:
-    """A double-quoted YAML scalar; JSON's escapes are YAML's too."""
-    return json.dumps(text, ensure_ascii=False)
+    """A double-quoted YAML scalar. JSON's escapes are YAML's too, but YAML wants more characters escaped than JSON."""
+    return _UNPRINTABLE.sub(lambda char: f"\\u{ord(char[0]):04x}", json.dumps(text, ensure_ascii=False))

@@ -54,10 +54,13 @@ def parse_expr(expr: Text) -> Any:
         ) from err
 
 
-def _walk(node: Any) -> Iterator[Any]:
-    yield node
-    for child in _children(node):
-        yield from _walk(child)
+def _walk(root: Any) -> Iterator[Any]:
+    """Every node, a parent before its children, from left to right; any depth."""
+    todo = [root]
+    while todo:
+        node = todo.pop()
+        yield node
+        todo.extend(reversed(_children(node)))
 
 
 def _children(node: Any) -> list[Any]:
@@ -83,31 +86,37 @@ def reach_ms(expr: Text) -> int:
 
     Raises UnsupportedError for negative offsets and fixed ``@`` times, which look outside any slot.
     """
-    return _reach(parse_expr(expr), expr)
+    farthest = 0
+    todo = [(parse_expr(expr), 0)]
+    while todo:
+        node, above = todo.pop()
+        if isinstance(node, promql.VectorSelector | promql.SubqueryExpr):
+            _refuse_other_times(node, expr)
+            above += _ms(node.offset)
+        if isinstance(node, promql.VectorSelector):
+            above += LOOKBACK_MS
+        elif isinstance(node, promql.MatrixSelector):
+            above += _ms(node.range)
+        elif isinstance(node, promql.SubqueryExpr):
+            above += _ms(node.range) + (_ms(node.step) or DEFAULT_SUBQUERY_STEP_MS)
+        farthest = max(farthest, above)
+        todo += [(child, above) for child in _children(node)]
+    return farthest
 
 
-def _reach(node: Any, expr: Text) -> int:
-    if isinstance(node, promql.VectorSelector | promql.SubqueryExpr):
-        if node.at is not None:
-            raise UnsupportedError(
-                f"`@` in `{node}` fixes an evaluation time, which synthetic history cannot follow",
-                span=expr.span_at(0),
-                hint="write the rule without `@`",
-            )
-        if _ms(node.offset) < 0:
-            raise UnsupportedError(
-                f"`{node}` looks into the future (negative offset)",
-                span=expr.span_at(0),
-                hint="a rule cannot see samples that are still to come; write a positive offset",
-            )
-    if isinstance(node, promql.VectorSelector):
-        return _ms(node.offset) + LOOKBACK_MS
-    if isinstance(node, promql.MatrixSelector):
-        return _ms(node.range) + _reach(node.vector_selector, expr)
-    below = max((_reach(child, expr) for child in _children(node)), default=0)
-    if isinstance(node, promql.SubqueryExpr):
-        return below + _ms(node.range) + _ms(node.offset) + (_ms(node.step) or DEFAULT_SUBQUERY_STEP_MS)
-    return below
+def _refuse_other_times(node: Any, expr: Text) -> None:
+    if node.at is not None:
+        raise UnsupportedError(
+            f"`@` in `{node}` fixes an evaluation time, which synthetic history cannot follow",
+            span=expr.span_at(0),
+            hint="write the rule without `@`",
+        )
+    if _ms(node.offset) < 0:
+        raise UnsupportedError(
+            f"`{node}` looks into the future (negative offset)",
+            span=expr.span_at(0),
+            hint="a rule cannot see samples that are still to come; write a positive offset",
+        )
 
 
 def subquery_steps_ms(expr: Text) -> list[int]:

@@ -47,11 +47,14 @@ def load_rule_file(path: Path) -> RuleFile:
 
 def _group(fields: Fields) -> Group:
     fields.only("name", "interval", "query_offset", "limit", "labels", "rules")
+    name = fields.text("name")
+    if not name.value:
+        raise InputError("a rule group's `name` is empty", span=name.span, hint="give the group a name")
     interval_ms = fields.duration_ms("interval", DEFAULT_INTERVAL_MS)
     if interval_ms == 0:
         interval_ms = DEFAULT_INTERVAL_MS  # Prometheus takes 0 as "not set"
     return Group(
-        name=fields.text("name").value,
+        name=name.value,
         interval_ms=interval_ms,
         rules=tuple(_rule(item.fields()) for item in fields.items("rules", "a rule")) if "rules" in fields else (),
         span=fields.span,

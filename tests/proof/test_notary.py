@@ -1,0 +1,293 @@
+"""The notary: what replay saw, confirmed by promtool; and what it says when replay is wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from harness.contracts import Contract, load_contracts
+from harness.contracts.world import Scrapes, traces
+from harness.engines.base import Engine
+from harness.engines.promtool import Promtool
+from harness.errors import EngineError
+from harness.proof import Proof
+from harness.proof.judge import judge_rendered, worst
+from harness.proof.model import Fact, Located, Verdict
+from harness.proof.notary import Deed, Notary, emit
+from harness.proof.notary import Testimony as Heard
+from harness.replay import AlertTimeline, Replay, State
+from harness.rules import load_rule_file, load_rules
+
+RULES = """\
+groups:
+  - name: queues
+    interval: 30s
+    rules:
+      - alert: QueueTooLong
+        expr: jobs_waiting > 100
+        for: 2m
+        labels: {severity: warning, note: NOTE}
+        annotations: {summary: "QUOTE{{ $labels.queue }} holds {{ $value }}"}
+"""
+CONTRACTS = """\
+scrape_interval: 30s
+annotations: [summary]
+contracts:
+  - alert: QueueTooLong
+    means: More than 100 jobs wait in a queue.
+    knob: {name: waiting jobs, unit: jobs, range: [0, 1000], step: 1, counts: jobs}
+    op: ">"
+    threshold: 100
+    for: 2m
+    severity: warning
+    identifies: {job: worker}
+    signal:
+      - each: {queue: [a, b]}
+        gauge: jobs_waiting{job="worker", queue="$queue"}
+        value: x
+"""
+P, F, I = State.PENDING, State.FIRING, State.INACTIVE  # noqa: E741
+TICKS = 24
+# By hand: samples at 15 s, 45 s, …; 500 jobs from 3m to 6m, so ticks 7 (3m30s) to 12 (6m) see them; `for` is 4 ticks.
+COURSE = ((0, Fraction(50)), (180_000, Fraction(500)), (360_000, Fraction(50)))
+STATES = (I,) * 7 + (P,) * 4 + (F,) * 2 + (I,) * (TICKS - 13)
+
+
+@pytest.fixture(scope="module")
+def promtool(each_promtool: Path) -> Promtool:
+    return Promtool(each_promtool)
+
+
+def contract_in(folder: Path) -> Contract:
+    file = folder / "contracts.yml"
+    file.write_text(CONTRACTS, encoding="utf-8")
+    return load_contracts([file])[0]
+
+
+def deed(folder: Path, *, note: str = "n", quote: str = "", queues: tuple[str, str] = ("a", "b")) -> Deed:
+    """The rule, a course of the knob, and what must happen, worked out by hand."""
+    folder.mkdir(exist_ok=True)
+    file = folder / "rules.yml"
+    file.write_text(RULES.replace("NOTE", _yaml(note)).replace("QUOTE", _yaml(quote)[1:-1]), encoding="utf-8")
+    signal = contract_in(folder).signal
+    scrapes = Scrapes.regular(30_000, (TICKS - 1) * 30_000)
+    named = dict(zip("ab", queues, strict=True))
+    world = [
+        replace(t, labels=tuple((k, named[v] if k == "queue" else v) for k, v in t.labels))
+        for t in traces(signal, COURSE, scrapes)
+    ]
+    true_at = frozenset(i for i, state in enumerate(STATES) if state is not I)
+    timelines = tuple(
+        AlertTimeline(
+            (("alertname", "QueueTooLong"), ("job", "worker"), ("note", note), ("queue", q), ("severity", "warning")),
+            STATES,
+            true_at,
+            dict.fromkeys(true_at, 500.0),
+        )
+        for q in queues
+    )
+    loaded = load_rule_file(file)
+    located = Located(loaded, loaded.groups[0], loaded.groups[0].alerts()[0])
+    return Deed(located, (file,), (Fact("a course", world, 30_000, 15_000, TICKS, timelines),))
+
+
+def notarize(promtool: Promtool, deeds: list[Deed]) -> list[Heard]:
+    """All deeds heard by one notary."""
+    with Notary(promtool) as notary:
+        return [testimony.result() for testimony in [notary.hear(deed) for deed in deeds]]
+
+
+def _yaml(text: str) -> str:
+    """A double-quoted YAML scalar in which everything but letters is escaped."""
+    return '"' + "".join(c if c.isalnum() else f"\\U{ord(c):08x}" for c in text) + '"'
+
+
+def bare(promtool: Promtool, files: list[Path], cwd: Path) -> subprocess.CompletedProcess[str]:
+    named = [str(promtool.path), "test", "rules", *(os.path.relpath(file, cwd) for file in files)]
+    return subprocess.run(named, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_what_happened_is_confirmed_and_rendered(promtool: Promtool, tmp_path: Path) -> None:
+    (testimony,) = notarize(promtool, [deed(tmp_path)])
+    assert (testimony.refused, testimony.disagreements) == ("", [])
+    fires = {tick: alerts for (_, tick), alerts in testimony.rendered.items() if alerts}
+    assert sorted(fires) == [11, 12]
+    labels = {"alertname": "QueueTooLong", "job": "worker", "note": "n", "severity": "warning"}
+    expected = tuple(({**labels, "queue": q}, {"summary": f"{q} holds 500"}) for q in "ab")
+    assert fires[11] == fires[12] == expected
+    assert testimony.first_alert() == expected[0]
+
+
+@pytest.mark.parametrize("target", ["out", "deep/er/out", "a folder, and 'quotes'"])
+def test_the_written_tests_pass_under_bare_promtool_from_anywhere(
+    promtool: Promtool, tmp_path: Path, target: str
+) -> None:
+    deeds = [deed(tmp_path / "project")]
+    written = emit(promtool, tmp_path / target, deeds, notarize(promtool, deeds))
+    assert [file.name for file in written] == ["QueueTooLong.test.yml"]
+    (tmp_path / "elsewhere").mkdir()
+    for cwd in (tmp_path, tmp_path / target, tmp_path / "elsewhere"):
+        run = bare(promtool, written, cwd)
+        assert run.returncode == 0, run.stderr
+        assert "SUCCESS" in run.stdout
+    # They test something: the rule with another limit fails them.
+    rules = tmp_path / "project" / "rules.yml"
+    rules.write_text(rules.read_text().replace("> 100", "> 500"))
+    run = bare(promtool, written, tmp_path)
+    assert run.returncode == 1
+    assert "FAILED" in run.stderr
+
+
+def _states(fact: Fact, change: Callable[[tuple[State, ...]], tuple[State, ...]]) -> Fact:
+    return replace(fact, timelines=tuple(replace(t, states=change(t.states)) for t in fact.timelines))
+
+
+@pytest.mark.parametrize(
+    ("tamper", "complaint"),
+    [
+        (lambda f: _states(f, lambda s: (I, *s[:-1])), "at 5m30s: replay has nothing firing, promtool {"),
+        (lambda f: _states(f, lambda s: (*s[1:], I)), "at 5m: replay has {"),
+        (lambda f: replace(f, timelines=f.timelines[:1]), 'at 5m30s: replay has {alertname="QueueTooLong"'),
+        (lambda f: replace(f, timelines=()), "replay and promtool differ in `a course`"),
+        (lambda f: _states(f, lambda s: s[:12] + (F,) * 12), "at 11m30s: replay has {"),
+        (lambda f: _states(f, lambda s: (*s[:6], P, *s[7:])), "pending alerts differ in promtool"),
+        (
+            lambda f: replace(f, timelines=tuple(replace(t, labels=(*t.labels, ("z", "z"))) for t in f.timelines)),
+            'z="z"} firing, promtool {',
+        ),
+    ],
+    ids=[
+        "a tick late",
+        "a tick early",
+        "an alert dropped",
+        "all dropped",
+        "never ends",
+        "pending early",
+        "other label",
+    ],
+)
+def test_a_replay_that_is_wrong_is_found_out(
+    promtool: Promtool, tmp_path: Path, tamper: Callable[[Fact], Fact], complaint: str
+) -> None:
+    honest = deed(tmp_path)
+    if complaint.startswith("replay and promtool differ"):
+        # Without any timeline only the last tick is asked; let the world end while the alerts fire.
+        honest = replace(honest, facts=(replace(honest.facts[0], ticks=12),))
+    (testimony,) = notarize(promtool, [replace(honest, facts=tuple(map(tamper, honest.facts)))])
+    assert any(complaint.replace("promtool {", "promtool {") in text for text in testimony.disagreements), (
+        testimony.disagreements
+    )
+    assert worst(judge_rendered(contract_in(tmp_path), testimony)) is Verdict.ERROR
+
+
+def test_a_broken_replay_makes_the_verdict_error(
+    shared_engine: Engine, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """End to end: the same rule is exact with the real replay and an error with one whose clock is a tick late."""
+    file = deed(tmp_path, queues=("a", "b")).located.file.path
+    contracts = tmp_path / "contracts.yml"
+    contracts.write_text(contracts.read_text().replace("[a, b]", "[a]"), encoding="utf-8")
+
+    def proved() -> tuple[Verdict, list[str]]:
+        proof = Proof(load_rules([file]), load_contracts([contracts]), shared_engine, Promtool(promtool_path))
+        (result,) = proof.run()
+        return result.verdict, result.reasons
+
+    shared_engine.reset()
+    assert proved() == (Verdict.EXACT, [])
+    true_timelines = Replay.timelines
+
+    def late(self: Replay, *args: object) -> list[list[AlertTimeline]]:
+        cases = true_timelines(self, *args)  # type: ignore[arg-type]
+        return [[replace(t, states=(I, *t.states[:-1])) for t in case] for case in cases]
+
+    monkeypatch.setattr(Replay, "timelines", late)
+    shared_engine.reset()
+    verdict, reasons = proved()
+    assert verdict is Verdict.ERROR
+    assert "replay and promtool differ" in reasons[0]
+
+
+HOSTILE = "\"a\\b' }, {c='\\d', [0: - # & * ! | > %\n tab\t é 😀 ${x} %s"
+
+
+def test_hostile_labels_and_annotations_survive(promtool: Promtool, tmp_path: Path) -> None:
+    hostile = deed(tmp_path, note=HOSTILE, quote=HOSTILE, queues=(HOSTILE, "b"))
+    testimonies = notarize(promtool, [hostile])
+    assert (testimonies[0].refused, testimonies[0].disagreements) == ("", [])
+    alerts = testimonies[0].rendered[0, 11]
+    assert {labels["note"] for labels, _ in alerts} == {HOSTILE}
+    assert {labels["queue"] for labels, _ in alerts} == {HOSTILE, "b"}
+    assert {notes["summary"] for _, notes in alerts} == {f"{HOSTILE}{q} holds 500" for q in (HOSTILE, "b")}
+    written = emit(promtool, tmp_path / "out", [hostile], testimonies)
+    assert bare(promtool, written, tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("char", ["\x7f", "\x85", "\u2028", "\ufeff", "\x01"])
+def test_letters_that_yaml_forbids_survive(promtool_path: Path, tmp_path: Path, char: str) -> None:
+    promtool = Promtool(promtool_path)
+    odd = deed(tmp_path, note=f"a{char}b", quote=f"c{char}d")
+    testimonies = notarize(promtool, [odd])
+    assert (testimonies[0].refused, testimonies[0].disagreements) == ("", [])
+    written = emit(promtool, tmp_path / "out", [odd], testimonies)
+    assert bare(promtool, written, tmp_path).returncode == 0
+
+
+def test_every_double_is_told_exactly(promtool: Promtool, tmp_path: Path) -> None:
+    """promtool must read the very samples that replay wrote: an alert that compares them bit by bit fires."""
+    values = [5e-324, 2.2250738585072014e-308, 0.1, 0.30000000000000004, 1e15, 1e22, 123456789012345680.0,
+              1.7976931348623157e308, -80.00000000000001]  # fmt: skip
+    file = tmp_path / "r.yml"
+    exprs = " or ".join(f'm{{i="{i}"}} == {value!r}' for i, value in enumerate(values))
+    file.write_text(f"groups: [{{name: g, interval: 30s, rules: [{{alert: A, expr: '{exprs}'}}]}}]\n")
+    loaded = load_rule_file(file)
+    located = Located(loaded, loaded.groups[0], loaded.groups[0].alerts()[0])
+    whole = deed(tmp_path / "d").facts[0].traces[0]
+    fact = Fact(
+        "doubles",
+        [
+            replace(whole, labels=(("__name__", "m"), ("i", str(i))), values=[v] * len(whole.times_ms))
+            for i, v in enumerate(values)
+        ],
+        30_000,
+        15_000,
+        TICKS,
+        tuple(
+            AlertTimeline((("alertname", "A"), ("i", str(i))), (I,) + (F,) * (TICKS - 1), frozenset(), {})
+            for i in range(len(values))
+        ),
+    )
+    (testimony,) = notarize(promtool, [Deed(located, (file,), (fact,))])
+    assert testimony.disagreements == []
+    assert len(testimony.rendered[0, TICKS - 1]) == len(values)
+
+
+def test_a_file_that_promtool_refuses_is_told_and_silences_no_other(promtool: Promtool, tmp_path: Path) -> None:
+    good, bad = deed(tmp_path / "good"), deed(tmp_path / "bad")
+    bad.rule_files[0].write_text(RULES.replace("jobs_waiting >", "nonsense(jobs_waiting) >"))
+    testimonies = notarize(promtool, [good, bad])
+    assert (testimonies[0].refused, testimonies[0].disagreements) == ("", [])
+    assert 'unknown function with name "nonsense"' in testimonies[1].refused
+    assert testimonies[1].first_alert() is None
+    (finding,) = judge_rendered(contract_in(tmp_path), testimonies[1])
+    assert finding.verdict is Verdict.ERROR
+    assert finding.reason.startswith("promtool cannot load the rule: ")
+    written = emit(promtool, tmp_path / "out", [good, bad], testimonies)
+    assert len(written) == 1
+
+
+def test_tests_that_promtool_does_not_confirm_are_an_engine_error(promtool: Promtool, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"(?s)promtool does not confirm the tests in .*FAILED") as caught:
+        emit(promtool, tmp_path / "out", [deed(tmp_path)], [Heard()])
+    assert caught.value.exit_code == 3
+
+
+def test_nothing_to_confirm(promtool: Promtool, tmp_path: Path) -> None:
+    assert notarize(promtool, []) == []
+    assert emit(promtool, tmp_path / "out", [], []) == []

@@ -1,0 +1,127 @@
+"""Reports of a proof: the words of a row, Markdown that no label can break, JSON as documented."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from harness.contracts import Contract, load_contracts
+from harness.proof.model import AlertResult, Boundary, Located, Measured, SituationResult, Verdict
+from harness.report.jsonfile import proof_json
+from harness.report.markdown import proof_markdown
+from harness.report.wording import HEADER, off_cell, place, row, summary
+from harness.rules import load_rule_file
+
+RULES = "groups: [{name: g, interval: 30s, rules: [{alert: A, expr: x > 20, for: 5m}]}]\n"
+CONTRACT = """\
+contracts:
+  - alert: A
+    means: m
+    knob: {name: n, unit: "%", range: [0, 1000], STEP}
+    op: ">"
+    threshold: 20
+    for: 5m
+    severity: page
+    identifies: {}
+    signal: [{gauge: x, value: x}]
+"""
+
+
+@pytest.fixture
+def located(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Located:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.yml").write_text(RULES)
+    file = load_rule_file(tmp_path / "r.yml")
+    return Located(file, file.groups[0], file.groups[0].alerts()[0])
+
+
+def contract(folder: Path, step: str = "step: 1/10, counts: cameras") -> Contract:
+    (folder / "c.yml").write_text(CONTRACT.replace(", STEP", f", {step}" if step else ""))
+    return load_contracts([folder / "c.yml"])[0]
+
+
+def exact(located: Located, meant: Contract) -> AlertResult:
+    boundary = Boundary(Fraction(20), Fraction(201, 10), 0, 0)
+    measured = Measured(boundary, fires_after_ms=300_000, too_short_ms=270_000, resolves_after_ms=0)
+    situations = [SituationResult("s", "quiet", "quiet"), SituationResult("t", "fires", "quiet", "nothing fires")]
+    return AlertResult("A", meant, located, measured, situations, Verdict.EXACT, [])
+
+
+def test_a_row(located: Located, tmp_path: Path) -> None:
+    cells = dict(zip(HEADER, row(exact(located, contract(tmp_path))), strict=True))
+    assert cells == {
+        "alert": "A", "contract": "> 20 % for 5m", "last quiet": "20 %", "first firing": "20.1 %",
+        "off by": "0 cameras", "hold": "5m (10 ticks)", "situations": "1/2", "verdict": "exact",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("step", "fires", "ulps", "steps", "text"),
+    [
+        ("step: 1/10, counts: cameras", "21", 0, 9, "+9 cameras"),
+        ("step: 1/10, counts: cameras", "10", 0, -1100, "-1,100 cameras"),
+        ("step: 1/10", "20.1", 0, 0, "0"),
+        ("", "20", 0, 0, "0 ULP"),
+        ("", "20", 999, 999, "999 ULP"),
+        ("", "25", 10**15, 10**15, "+5 %"),
+        ("", "19.5", 10**15, -(10**15), "-0.5 %"),
+    ],
+)
+def test_how_far_off(located: Located, tmp_path: Path, step: str, fires: str, ulps: int, steps: int, text: str) -> None:
+    result = exact(located, contract(tmp_path, step))
+    result.measured.boundary = Boundary(Fraction(20), Fraction(fires), ulps, steps)
+    assert off_cell(result) == text
+
+
+def test_what_was_not_reached_is_a_dash(located: Located, tmp_path: Path) -> None:
+    result = AlertResult("A", contract(tmp_path), None, Measured(), [], Verdict.MISSING, ["no rule"])
+    assert row(result)[2:] == ("–", "–", "–", "–", "–", "missing")
+    assert place(result) == "c.yml:2"
+    assert row(AlertResult("B", None, located, Measured(), [], Verdict.UNEXPECTED, []))[1] == "none"
+
+
+def test_the_summary_names_its_denominator(located: Located, tmp_path: Path) -> None:
+    good = exact(located, contract(tmp_path))
+    bad = AlertResult("B", None, located, Measured(), [], Verdict.UNEXPECTED, [])
+    assert summary([good, bad], "process", "3.5.3") == "1 of 2 alerts is exact, on Prometheus 3.5.3 (process)."
+    assert summary([good, good], "docker", "2.53.3") == "2 of 2 alerts are exact, on Prometheus 2.53.3 (docker)."
+
+
+def test_markdown_that_no_label_breaks(located: Located, tmp_path: Path) -> None:
+    hostile = "a|b\n| c | <script>\r[x](http://y) `k` **z**"
+    result = exact(located, contract(tmp_path))
+    result.alert, result.verdict = hostile, Verdict.ERROR
+    result.reasons, result.notes = [hostile], [hostile]
+    text = proof_markdown([result], "process", "3.5.3")
+    table = text.split("\n\n")[0].splitlines()
+    assert len(table) == 3
+    bars = [sum(c == "|" and line[i - 1 : i] != "\\" for i, c in enumerate(line)) for line in table]
+    assert bars == [len(HEADER) + 1] * 3
+    assert "<script>" not in text
+    assert "](http" not in text
+    assert "\r" not in text
+    assert sum(line.startswith("- ") for line in text.splitlines()) == 2
+
+
+def test_json_as_documented(located: Located, tmp_path: Path) -> None:
+    missing = AlertResult("M", contract(tmp_path), None, Measured(), [], Verdict.MISSING, ["no rule"])
+    stray = AlertResult("S\u2028\x7f é", None, located, Measured(), [], Verdict.UNEXPECTED, [])
+    text = proof_json([exact(located, contract(tmp_path)), missing, stray], "process", "3.5.3")
+    assert text.endswith("}\n")
+    document = json.loads(text)
+    assert document["version"] == 1
+    assert document["engine"] == {"kind": "process", "prometheus": "3.5.3"}
+    assert document["summary"] == {"exact": 1, "total": 3}
+    first, second, third = document["alerts"]
+    assert (first["alert"], first["file"], first["line"], first["verdict"]) == ("A", "r.yml", 1, "exact")
+    assert first["contract"] == {"op": ">", "threshold": 20.0, "unit": "%", "for_s": 300, "severity": "page"}
+    assert first["measured"] == {
+        "quiet_at": 20.0, "fires_at": 20.1, "ulps": 0, "fires_after_s": 300, "too_short_s": 270, "resolves_after_s": 0,
+    }  # fmt: skip
+    assert first["situations"][1] == {"name": "t", "expected": "fires", "got": "quiet"}
+    assert (second["file"], second["line"], second["reasons"]) == (None, None, ["no rule"])
+    assert set(second["measured"].values()) == {None}
+    assert (third["contract"], third["alert"]) == (None, "S\u2028\x7f é")
