@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
-    "errors", "units", "series", "source", "config", "rules", "contracts", "toolchain", "engines", "replay", "proof", "suites",
-    "report", "commands", "cli",
+    "errors", "units", "series", "source", "config", "rules", "contracts", "toolchain", "engines", "replay", "proof",
+    "suites", "report", "commands", "cli",
 ]  # fmt: skip
 
 
