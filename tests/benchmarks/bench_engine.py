@@ -2,14 +2,14 @@
 
     python tests/benchmarks/bench_engine.py
 
-The case is HighErrorRate of rules/ in the world of its contract, at 10,000 positions of the knob. Two questions are
-asked of each case: whether the expression holds once its window is full, and whether the alert fires, tick by tick from
-nothing. Everything counts: writing, asking, reading the answer; for the engine also its start, for promtool the making
-of its files. The three ways take turns, and they must agree on every case that they share.
+The cases are two alerts of rules/ in the worlds of their contracts, each at 10,000 positions of the knob:
+HighCameraOfflineRate, which reads gauges as most alerts do, and HighErrorRate, which rates six counters over five
+minutes. Two questions are asked of each case: whether the expression holds once its window is full, and whether the
+alert fires, tick by tick from nothing. Everything counts: writing, asking, reading the answer; for the engine also its
+start, for promtool the making of its files. The three ways take turns and must agree on every case that they share.
 
-Making a case's series from the contract, in exact fractions, is the same work in all three, and for the engine the
-larger part; "without series" leaves it out, and that is what the wanted ratios are held against. "CPU" is the processor
-time of Python and the tools together.
+Making a case's series from the contract, in exact fractions, is the same work in all three; "without series" leaves it
+out. The wanted ratios are held against everything. "CPU" is the processor time of Python and the tools together.
 """
 
 from __future__ import annotations
@@ -37,15 +37,18 @@ from harness.contracts.world import Scrapes, Trace, traces  # noqa: E402
 from harness.engines.process import ProcessEngine  # noqa: E402
 from harness.engines.promtool import Promtool  # noqa: E402
 from harness.replay import Batch, Replay, State, Tape  # noqa: E402
-from harness.rules import load_rule_file  # noqa: E402
+from harness.rules import load_rules  # noqa: E402
+from harness.rules.expr import LOOKBACK_MS, reach_ms  # noqa: E402
 from harness.series import format_labels  # noqa: E402
 from harness.toolchain import Toolchain  # noqa: E402
 from harness.units import format_duration, format_number  # noqa: E402
 
 BATCH = 1000
-SLOTS_PER_SERVER = 2000
-"""Prometheus keeps the chunks of a series' head in a list and walks it for each chunk that it reads: 1,000 slots cost
-0.04 s of processor to query on an empty server and 1.8 s behind 9,000 others. A fresh server costs less."""
+SLOTS_PER_SERVER = {"HighCameraOfflineRate": 10_000, "HighErrorRate": 2000}
+"""Prometheus keeps the chunks of a series' head in a list and walks it for each chunk that it reads: 1,000 slots of
+HighErrorRate take 0.03 s to query on an empty server and 1.9 s behind 9,000 others. A fresh server costs less."""
+FILES = load_rules(sorted((ROOT / "rules").glob("*.yml")))
+CONTRACTS = load_contracts(sorted((ROOT / "rules" / "contracts").glob("*.yml")))
 WANTED = {"one group per case": 100, "one process per case": 500}
 """How many times dearer than the engine promtool is expected to be (issue 2)."""
 
@@ -94,20 +97,20 @@ class Times:
 class Bench:
     """One rule in its contract's world, evaluated in three ways."""
 
-    def __init__(self, prometheus: Path, promtool: Promtool, folder: Path) -> None:
+    def __init__(self, alert: str, prometheus: Path, promtool: Promtool, folder: Path) -> None:
         self.prometheus, self.promtool, self.folder = prometheus, promtool, folder
         self.making_s = 0.0
-        self.file = load_rule_file(ROOT / "rules" / "application.yml")
-        self.contract: Contract = next(
-            c
-            for c in load_contracts([ROOT / "rules" / "contracts" / "application.yml"])
-            if c.alert.value == "HighErrorRate"
-        )
-        self.group, self.rule = next((g, r) for g in self.file.groups for r in g.alerts() if r.alert == "HighErrorRate")
-        window = 300_000 + 2 * self.contract.scrape_ms
+        located = [(f, g, r) for f in FILES for g in f.groups for r in g.alerts() if r.alert == alert]
+        ((self.file, self.group, self.rule),) = located
+        self.contract = next(c for c in CONTRACTS if c.alert.value == alert)
+        self.slots_per_server = SLOTS_PER_SERVER[alert]
+        lookback = max(reach_ms(self.rule.expr) - LOOKBACK_MS, 0)
+        window = -(-(lookback + 2 * self.contract.scrape_ms) // self.group.interval_ms) * self.group.interval_ms
         self.questions = [
-            Question("does the expression hold?", window, by_alert=False),
-            Question("does the alert fire?", window + self.rule.hold_ms + self.group.interval_ms, by_alert=True),
+            Question(f"{alert}: does the expression hold?", window, by_alert=False),
+            Question(
+                f"{alert}: does the alert fire?", window + self.rule.hold_ms + self.group.interval_ms, by_alert=True
+            ),
         ]
 
     def world(self, x: Fraction, question: Question) -> list[Trace]:
@@ -121,7 +124,7 @@ class Bench:
         truth: list[bool] = []
         with ProcessEngine(self.prometheus) as engine:
             for start in range(0, len(xs), BATCH):
-                if start % SLOTS_PER_SERVER == 0:
+                if start % self.slots_per_server == 0:
                     if start:
                         engine.reset()
                     tape, replay = Tape(engine), Replay(engine, [self.file])
@@ -168,9 +171,11 @@ class Bench:
         return [i in fired for i in range(len(xs))]
 
 
-def spread(count: int) -> list[Fraction]:
-    """Positions all over the knob, every second one within a percent of the threshold."""
-    return [Fraction(k, 100) if k % 2 else Fraction(k, count) / 5 + Fraction(49, 10) for k in range(count)]
+def spread(contract: Contract, count: int) -> list[Fraction]:
+    """Positions all over the knob, every second one near the threshold; fractions of what it counts do no harm here."""
+    low, high = contract.knob.low, contract.knob.high
+    near = contract.threshold - (high - low) / 100
+    return [low + (high - low) * k / count if k % 2 else near + (high - low) * k / count / 50 for k in range(count)]
 
 
 def timed(work: Callable[[], list[bool]]) -> tuple[float, float, list[bool]]:
@@ -196,16 +201,15 @@ def main() -> int:
     prometheus, promtool = tools.find("prometheus"), Promtool(tools.find("promtool").path)
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; Python {sys.version.split()[0]}, ", end="")
     print(f"Prometheus {'.'.join(map(str, prometheus.version))}, promtool {promtool.version}")
-    reached = True
     with tempfile.TemporaryDirectory(prefix="alert-harness-bench-") as folder:
-        bench = Bench(prometheus.path, promtool, Path(folder))
-        xs = spread(args.cases)
-        ways = {
-            "time-multiplexed engine": (bench.multiplexed, args.cases),
-            "one group per case": (bench.one_group_each, args.groups),
-            "one process per case": (bench.one_process_each, args.processes),
-        }
-        for question in bench.questions:
+        benches = [Bench(alert, prometheus.path, promtool, Path(folder)) for alert in SLOTS_PER_SERVER]
+        for bench, question in [(b, q) for b in benches for q in b.questions]:
+            xs = spread(bench.contract, args.cases)
+            ways = {
+                "time-multiplexed engine": (bench.multiplexed, args.cases),
+                "one group per case": (bench.one_group_each, args.groups),
+                "one process per case": (bench.one_process_each, args.processes),
+            }
             times = {way: Times() for way in ways}
             for _ in range(args.rounds):
                 answers = []
@@ -222,13 +226,13 @@ def main() -> int:
             for way, measured in times.items():
                 whole, evaluating = measured.whole / engine.whole, measured.evaluating / engine.evaluating
                 wanted = WANTED.get(way)
-                reached = reached and (wanted is None or evaluating >= wanted)
-                rows.append([way, *measured.row(), f"{whole:.0f}", f"{evaluating:.0f}", wanted or ""])
+                reached = wanted is None or whole >= wanted
+                verdict = "" if wanted is None else f"{wanted}, {'reached' if reached else 'not reached'}"
+                rows.append([way, *measured.row(), f"{whole:.0f}", f"{evaluating:.0f}", verdict])
             headers = [question.name, "cases", "min ms", "median ms", "max ms", "without series", "CPU ms"]
             headers += ["× engine", "× without series", "wanted"]
             print()
             print(tabulate(rows, headers, tablefmt="github", disable_numparse=True, colalign=("left", *["right"] * 9)))
-    print("\nreached" if reached else "\nnot reached")
     return 0
 
 

@@ -63,9 +63,9 @@ def main() -> int:
     runs = []
     probes: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory(prefix="alert-harness-bench-") as folder:
-        bench = Bench(prometheus, promtool, Path(folder))
+        bench = Bench("HighErrorRate", prometheus, promtool, Path(folder))
         question = bench.questions[0]
-        xs = spread(args.probes)
+        xs = spread(bench.contract, args.probes)
         for turn in range(args.rounds):
             runs.append(prove())
             for x in xs[turn :: args.rounds]:
