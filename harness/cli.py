@@ -16,18 +16,21 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from harness import __version__
-from harness.config import load_config
+from harness.config import Config, load_config
 from harness.errors import EXIT_ENGINE, EXIT_INPUT, HarnessError, near_miss, printable
 
 if TYPE_CHECKING:
     from harness.commands import Choices
+    from harness.report.outputs import Outputs
 
 _EPILOG = """\
 exit codes: 0 all is as meant · 1 findings · 2 wrong usage or input · 3 an engine is missing or broke
 
 examples:
+  alert-harness init                            settings, contract skeletons and CI for the rules that are here
   alert-harness doctor                          what is installed, and what to do about the rest
   alert-harness verify                          everything that is configured, with a clear yes or no
+  alert-harness test                            promtool unit tests, without false greens
   alert-harness prove                           where each alert fires, against its contract
   alert-harness prove --rules alerts/ --contracts contracts/
   alert-harness prove --json - | jq '.alerts[] | select(.verdict != "exact")'
@@ -59,6 +62,37 @@ def build_parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.add_argument("--fetch", action="store_true", help="fetch what is missing into the cache")
 
+    init = commands.add_parser(
+        "init",
+        help="write settings, a contract skeleton for each alert, and what CI runs",
+        description="Looks for alert rules in a folder and writes what is missing: alert-harness.toml, a contract "
+        "skeleton for each alert, and snippets for GitHub and GitLab. Never overwrites. Every guess says `confirm:`.",
+    )
+    init.add_argument("folder", nargs="?", type=Path, default=Path(), metavar="DIR", help="default: this folder")
+
+    test = commands.add_parser(
+        "test",
+        help="run promtool unit tests, and say what promtool's SUCCESS hides",
+        description="Runs promtool unit-test files with promtool as the judge, in parallel, and fails where its "
+        "SUCCESS is empty: misspelt alerts, rules that were not loaded, groups that assert nothing, ... Exits 1 if an "
+        "assertion fails or a check does.",
+    )
+    test.add_argument(
+        "files", nargs="*", metavar="PATH", help="unit-test file, folder or glob (default: the configured)"
+    )
+    test.add_argument(
+        "--run", action="append", metavar="REGEX", help="only test groups of a matching name (promtool's)"
+    )
+    test.add_argument("--enable-feature", action="append", metavar="NAME", help="feature of promtool (repeatable)")
+    test.add_argument("--ignore-unknown-fields", action="store_true", help="promtool's switch of this name")
+    test.add_argument(
+        "--strict",
+        action=argparse.BooleanOptionalAction,
+        help="whether matters of taste are errors too: alerts that fire without an assertion, untested rules, ...",
+    )
+    test.add_argument("--jobs", type=int, default=0, metavar="N", help="promtool processes at a time (default: cores)")
+    test.add_argument("--json", metavar="FILE", help="write the results as JSON; - prints it instead of the text")
+
     verify = commands.add_parser(
         "verify",
         help="check rules, run the promtool unit tests, prove every alert; ends in yes or no",
@@ -87,6 +121,16 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("--json", metavar="FILE", help="write the proof as JSON; - prints it instead of the table")
         command.add_argument("--markdown", metavar="FILE", help="write it as a Markdown table; - prints it instead")
         command.add_argument("--emit", type=Path, metavar="DIR", help="write what was proved as promtool unit tests")
+    for command in (verify, prove, test):
+        command.add_argument(
+            "--report", metavar="DIR", help="folder of the HTML page (default: build/report); none: no page"
+        )
+        command.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
+        command.add_argument(
+            "--annotate",
+            metavar="KIND",
+            help="findings beside the lines: github (workflow commands), gitlab or gitlab=FILE (code quality)",
+        )
     verify.add_argument("--tests", action="append", metavar="PATH", help="promtool test file, folder or glob")
     prove.add_argument("--alert", action="append", metavar="NAME", help="only this alert (repeatable)")
     return parser
@@ -204,20 +248,48 @@ def _catch_signals() -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.command == "init":
+        from harness.commands import init
+
+        return init(arguments.folder)
     config = load_config(Path.cwd(), arguments.config)
     # Imported here, so that `--help` and usage errors answer at once.
     from harness import commands
+    from harness.suites.run import Options as SuiteOptions
 
     match arguments.command:
         case "doctor":
             return commands.doctor(config, as_json=arguments.json, fetch=arguments.fetch)
         case "prove":
-            return commands.prove(config, _choices(arguments))
+            return commands.prove(config, _choices(arguments, config))
+        case "test":
+            return commands.test_suites(
+                config,
+                arguments.files,
+                SuiteOptions(
+                    strict=config.strict_tests if arguments.strict is None else arguments.strict,
+                    run=tuple(arguments.run or ()),
+                    features=tuple(arguments.enable_feature or ()),
+                    ignore_unknown_fields=arguments.ignore_unknown_fields,
+                    jobs=max(0, arguments.jobs),
+                ),
+                json=arguments.json,
+                outputs=_outputs(arguments, config),
+            )
         case _:
-            return commands.verify(config, _choices(arguments), tests=arguments.tests)
+            return commands.verify(config, _choices(arguments, config), tests=arguments.tests)
 
 
-def _choices(arguments: argparse.Namespace) -> Choices:
+def _outputs(arguments: argparse.Namespace, config: Config) -> Outputs:
+    """A folder on the command line is relative to where the user stands, one in the settings to their file."""
+    from harness.report.outputs import OFF, Outputs
+
+    page = config.report if arguments.report is None else arguments.report
+    folder = config.folder if arguments.report is None else Path()
+    return Outputs(None if page in OFF else folder / page, arguments.junit, arguments.annotate)
+
+
+def _choices(arguments: argparse.Namespace, config: Config) -> Choices:
     from harness.commands import Choices
 
     return Choices(
@@ -230,6 +302,7 @@ def _choices(arguments: argparse.Namespace) -> Choices:
         markdown=arguments.markdown,
         emit=arguments.emit,
         alerts=getattr(arguments, "alert", None),
+        outputs=_outputs(arguments, config),
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -17,14 +19,23 @@ from harness.engines import KINDS, open_engine
 from harness.engines.base import Engine
 from harness.engines.private import sweep
 from harness.engines.promtool import Promtool
-from harness.errors import EXIT_FINDINGS, EXIT_OK, EngineError, InputError, near_miss
+from harness.errors import EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, EngineError, InputError, near_miss
+from harness.init import init as start_project
 from harness.proof import STEPS_PER_ALERT, AlertResult, Proof
 from harness.proof.prove import check_rule_files
 from harness.report.jsonfile import proof_json
 from harness.report.markdown import proof_markdown
-from harness.report.terminal import console, progress, proof_table
-from harness.report.wording import summary
+from harness.report.outcome import Outcome, Proved, Stopwatch
+from harness.report.outputs import NO_OUTPUTS, Outputs
+from harness.report.suites_json import suites_json
+from harness.report.suites_text import write_file, write_report
+from harness.report.terminal import console, proof_table, watching
+from harness.report.wording import one_line, summary
 from harness.rules import RuleFile, load_rules
+from harness.source import display_path
+from harness.suites.model import Report, Status
+from harness.suites.run import Options as SuiteOptions
+from harness.suites.run import SuiteRun
 from harness.toolchain import Toolchain, run_doctor
 
 
@@ -41,6 +52,7 @@ class Choices:
     markdown: str | None = None
     emit: Path | None = None
     alerts: Sequence[str] | None = None
+    outputs: Outputs = NO_OUTPUTS
 
     @property
     def prints_document(self) -> bool:
@@ -96,6 +108,13 @@ def _check_choices(config: Config, choices: Choices) -> None:
             _must_be_writable(option, Path(target), folder=False)
     if choices.emit is not None:
         _must_be_writable("--emit", choices.emit, folder=True)
+    _check_outputs(choices.outputs)
+
+
+def _check_outputs(outputs: Outputs) -> None:
+    outputs.check()
+    for option, file in outputs.files():
+        _must_be_writable(option, file, folder=False)
 
 
 def _must_be_writable(option: str, target: Path, *, folder: bool) -> None:
@@ -110,13 +129,6 @@ def _must_be_writable(option: str, target: Path, *, folder: bool) -> None:
         raise InputError(f"cannot write {target}: {existing} is no folder", hint=hint)
     if not os.access(existing, os.W_OK):
         raise InputError(f"cannot write {target}: no permission for {existing}", hint=hint)
-
-
-def _promtool(tools: Toolchain, project: Project) -> Promtool:
-    """promtool; raises InputError, before any engine starts, if Prometheus would not load the rules."""
-    promtool = Promtool(tools.find("promtool").path)
-    check_rule_files(promtool, project.files)
-    return promtool
 
 
 def toolchain(config: Config) -> Toolchain:
@@ -141,6 +153,27 @@ def doctor(config: Config, *, as_json: bool, fetch: bool) -> int:
     return code
 
 
+def init(folder: Path) -> int:
+    """Write the start of a project, and say what was written, what was there, and what to do next."""
+    written, alerts = start_project(folder)
+    out = console()
+    for file in written:
+        what = ("wrote", "green") if file.new else ("kept", "dim")
+        note = "" if file.new else ", which was there"
+        out.print(
+            Text.assemble((f"{what[0]:>6}", what[1]), f"  {one_line(display_path(file.path))}{note}"), soft_wrap=True
+        )
+    out.print()
+    out.print(
+        Text(
+            f"{_count(alerts, 'alert')} found. The contracts are drafts: confirm or correct what says `confirm:`, then "
+            "run alert-harness prove."
+        ),
+        soft_wrap=True,
+    )
+    return EXIT_OK
+
+
 def _open(config: Config, choices: Choices, tools: Toolchain) -> Engine:
     sweep()  # whatever engine a killed run used, its promtool files lay in the folder for temporary files
     return open_engine(
@@ -151,45 +184,103 @@ def _open(config: Config, choices: Choices, tools: Toolchain) -> Engine:
     )
 
 
-def _prove(project: Project, engine: Engine, promtool: Promtool, choices: Choices, what: str) -> list[AlertResult]:
+def _prove(
+    project: Project,
+    engine: Engine,
+    promtool: Promtool,
+    complaints: Mapping[int, str],
+    choices: Choices,
+    what: str,
+) -> Proved:
     steps = STEPS_PER_ALERT * len(project.contracts)
-    with progress(steps, what) as advance:
-        proof = Proof(project.files, project.contracts, engine, promtool, advance)
+    times = Stopwatch()
+    with watching(steps, what) as watch:
+
+        def measured(result: AlertResult) -> None:
+            times.lap(result)
+            watch.result(result)
+
+        proof = Proof(project.files, project.contracts, engine, promtool, watch.step, measured, complaints)
         results = list(proof.run(choices.emit))
     if choices.alerts:
         results = [result for result in results if result.contract is not None]
-    return results
+    return Proved(results, engine.kind, engine.version, times.seconds)
 
 
 def _write_documents(results: Sequence[AlertResult], engine: Engine, choices: Choices) -> None:
     for target, render in ((choices.json, proof_json), (choices.markdown, proof_markdown)):
-        if target is None:
-            continue
-        text = render(results, engine.kind, engine.version)
-        if target == "-":
-            sys.stdout.write(text)
-            continue
-        try:
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
-            Path(target).write_text(text, encoding="utf-8")
-        except OSError as err:
-            raise InputError(f"cannot write {target}: {err.strerror or err}", hint="choose another file") from err
+        if target is not None:
+            _write(target, render(results, engine.kind, engine.version))
+
+
+def _write(target: str, text: str) -> None:
+    """Write a document to a file, or to standard output for ``-``."""
+    if target == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        Path(target).write_text(text, encoding="utf-8")
+    except OSError as err:
+        raise InputError(f"cannot write {target}: {err.strerror or err}", hint="choose another file") from err
 
 
 def prove(config: Config, choices: Choices) -> int:
     """Prove the alerts and print one row for each; 1 if any is not exact."""
     project = load(config, choices)
     tools = toolchain(config)
-    promtool = _promtool(tools, project)
+    promtool = Promtool(tools.find("promtool").path)
+    complaints = check_rule_files(promtool, project.files)  # before any engine starts
     with _open(config, choices, tools) as engine:
-        results = _prove(project, engine, promtool, choices, "proving")
+        proved = _prove(project, engine, promtool, complaints, choices, "proving")
+        results = proved.results
+        out = console(sys.stderr if choices.prints_document else None)
         if not choices.prints_document:
-            out = console()
             proof_table(results, out)
             out.print()
             out.print(Text(summary(results, engine.kind, engine.version), style="bold"))
         _write_documents(results, engine, choices)  # last: if a disk is full, the table was shown
+        choices.outputs.write(Outcome(proved), out)
     return EXIT_OK if results and all(result.exact for result in results) else EXIT_FINDINGS
+
+
+def test_suites(
+    config: Config, paths: Sequence[str], options: SuiteOptions, *, json: str | None, outputs: Outputs
+) -> int:
+    """Run promtool unit tests, print what they and the checks find; 1 if anything fails, 2 for a file that is none."""
+    if json is not None and json != "-":
+        _must_be_writable("--json", Path(json), folder=False)
+    _check_outputs(outputs)
+    files = unit_test_files(paths, Path.cwd()) if paths else unit_test_files(config.tests, config.folder)
+    if not files:
+        raise InputError("no unit-test file was named", hint="name one, or set `tests` in [tool.alert-harness]")
+    with contextlib.suppress(InputError):  # unit tests need no configured rules
+        options = replace(options, configured_rules=tuple(rule_files(config.rules, config.folder)))
+    run = SuiteRun(files, Promtool(toolchain(config).find("promtool").path), options)
+    out = console(sys.stderr if json == "-" else None)
+
+    def tell() -> Report:
+        report = run.report()
+        if json != "-":
+            write_report(report, out)
+        if json is not None:
+            _write(json, suites_json(report))
+        outputs.write(Outcome(suites=report), out)
+        return report
+
+    try:
+        with watching(len(files), "testing") as watch:
+            for result in run.results():
+                watch.step(result.name)
+                if json != "-":
+                    write_file(result, out)
+    except KeyboardInterrupt:
+        tell()
+        raise
+    report = tell()
+    if any(file.problem for file in report.files):
+        return EXIT_INPUT
+    return EXIT_OK if report.passed else EXIT_FINDINGS
 
 
 def verify(config: Config, choices: Choices, *, tests: Sequence[str] | None) -> int:
@@ -210,17 +301,17 @@ def verify(config: Config, choices: Choices, *, tests: Sequence[str] | None) -> 
     unit_tests = (
         unit_test_files(tests, Path.cwd()) if tests is not None else unit_test_files(config.tests, config.folder)
     )
-    failed: list[str] = []
+    suites = None
     if unit_tests:
-        run = promtool.test_rules(unit_tests)
-        failed = run.stderr.strip().splitlines() if run.returncode else []
-        _step(out, not failed, f"promtool test rules: {_count(len(unit_tests), 'file')}", failed[:60])
+        suites, failed = _run_suites(config, project, unit_tests, promtool)
+        _step(out, suites.passed, f"promtool test rules: {_count(len(unit_tests), 'file')}", failed)
+        passed = passed and suites.passed
     else:
         _step(out, None, "promtool test rules: skipped, the setting `tests` is empty")
-    passed = passed and not failed
-    check_rule_files(promtool, project.files)  # an expression with a caret, before any engine starts
+    complaints = check_rule_files(promtool, project.files)  # an expression with a caret, before any engine starts
     with _open(config, choices, tools) as engine:
-        results = _prove(project, engine, promtool, choices, "proving")
+        proved = _prove(project, engine, promtool, complaints, choices, "proving")
+        results = proved.results
         _write_documents(results, engine, choices)
         exact = all(result.exact for result in results)
         _step(out, exact, f"prove: {summary(results, engine.kind, engine.version)}")
@@ -230,16 +321,41 @@ def verify(config: Config, choices: Choices, *, tests: Sequence[str] | None) -> 
         kind = engine.kind
     passed = passed and exact
     if kind == "process" and (choices.engine or config.engine) == "auto":
-        passed = _prove_in_container(config, choices, project, promtool, out) and passed
+        passed = _prove_in_container(config, choices, project, promtool, complaints, out) and passed
+    choices.outputs.write(Outcome(proved, suites, [str(problem) for problem in problems]), out)
     out.print()
     if passed:
-        out.print(Text(f"YES: {_count(len(results), 'alert')} fire exactly as meant.", style="bold green"))
+        verb = "fires" if len(results) == 1 else "fire"
+        out.print(Text(f"YES: {_count(len(results), 'alert')} {verb} exactly as meant.", style="bold green"))
     else:
         out.print(Text("NO: see above for what is not as meant.", style="bold red"))
     return EXIT_OK if passed else EXIT_FINDINGS
 
 
-def _prove_in_container(config: Config, choices: Choices, project: Project, promtool: Promtool, out: Console) -> bool:
+def _run_suites(
+    config: Config, project: Project, files: Sequence[Path], promtool: Promtool
+) -> tuple[Report, list[str]]:
+    """A run of the unit tests, and what to print of those that do not pass."""
+    rules = tuple(file.path for file in project.files)
+    run = SuiteRun(files, promtool, SuiteOptions(strict=config.strict_tests, configured_rules=rules))
+    said = io.StringIO()
+    for result in run.results():
+        if result.status is not Status.PASSED:
+            write_file(result, console(said))
+    report = run.report()
+    if not report.passed:
+        write_report(report, console(said))
+    return report, said.getvalue().rstrip().splitlines()
+
+
+def _prove_in_container(
+    config: Config,
+    choices: Choices,
+    project: Project,
+    promtool: Promtool,
+    complaints: Mapping[int, str],
+    out: Console,
+) -> bool:
     """Where a container engine runs and has the image, the same proof in a container; else say why not, and go on."""
     from harness.engines.container import ContainerEngine
 
@@ -251,7 +367,7 @@ def _prove_in_container(config: Config, choices: Choices, project: Project, prom
         return True
     with engine:
         quiet = Choices(alerts=choices.alerts)
-        results = _prove(project, engine, promtool, quiet, "proving in a container")
+        results = _prove(project, engine, promtool, complaints, quiet, "proving in a container").results
         exact = all(result.exact for result in results)
         _step(out, exact, f"prove: {summary(results, engine.kind, engine.version)}")
         if not exact:

@@ -33,6 +33,10 @@ class Config:
     """Explicit paths: `promtool = "/opt/prometheus/promtool"`."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Version prefixes that tools must have: `prometheus = "3.5"`."""
+    report: str = "build/report"
+    """The folder of the HTML page; ``none`` or empty: no page."""
+    strict_tests: bool = False
+    """`[tool.alert-harness.test]` `strict`: matters of taste fail `alert-harness test` too."""
     file: Path | None = None
     places: Mapping[str, Span] = field(default_factory=dict)
     """Where each setting stands, for messages of those who use it."""
@@ -85,14 +89,15 @@ def _read(file: Path) -> Config:
             )
     known: dict[str, object] = {
         "rules": list, "contracts": list, "tests": list, "engine": str, "image": str, "url": str,
-        "tools": dict, "versions": dict,
+        "report": str, "tools": dict, "versions": dict,
     }  # fmt: skip
+    test = _test_table(table.pop("test", {}), source)
     for key, value in table.items():
         if key not in known:
             raise InputError(
-                f"unknown setting `{key}`{near_miss(key, known)}",
+                f"unknown setting `{key}`{near_miss(key, [*known, 'test'])}",
                 span=_span(source, key),
-                hint=f"expected one of: {', '.join(known)}",
+                hint=f"expected one of: {', '.join(known)}, test",
             )
         inner = value if isinstance(value, list) else value.values() if isinstance(value, dict) else []
         if type(value) is not known[key] or not all(isinstance(v, str) for v in inner):
@@ -112,11 +117,29 @@ def _read(file: Path) -> Config:
         engine=table.get("engine", "auto"),
         image=table.get("image"),
         url=table.get("url"),
+        report=table.get("report", default.report),
         tools={name: folder / path for name, path in table.get("tools", {}).items()},
         versions=table.get("versions", {}),
+        strict_tests=test,
         file=file,
         places={key: span for key in table if (span := _span(source, key)) is not None},
     )
+
+
+def _test_table(table: object, source: SourceFile) -> bool:
+    """`strict` of the table `test`."""
+    if not isinstance(table, dict):
+        raise InputError("`test` must be a table", span=_span(source, "test"), hint="write [tool.alert-harness.test]")
+    for key, value in table.items():
+        if key != "strict":
+            raise InputError(
+                f"unknown setting `test.{key}`{near_miss(key, ['strict'])}",
+                span=_span(source, key),
+                hint="expected: strict",
+            )
+        if not isinstance(value, bool):
+            raise InputError("`strict` must be true or false", span=_span(source, key), hint="write strict = true")
+    return bool(table.get("strict", False))
 
 
 _EXAMPLES: Mapping[object, str] = {list: '["rules/*.yml"]', str: '"text"', dict: '{ prometheus = "text" }'}
@@ -135,6 +158,11 @@ def rule_files(patterns: Sequence[str], folder: Path) -> list[Path]:
     Raises InputError for a path that does not exist and for a pattern without any file.
     """
     return _files(patterns, folder, _YAML, "YAML file", leave_out=_TESTS)
+
+
+def is_unit_test(path: Path) -> bool:
+    """Whether a file's name says that it is a promtool unit-test file."""
+    return any(path.match(name) for name in _TESTS)
 
 
 def unit_test_files(patterns: Sequence[str], folder: Path) -> list[Path]:

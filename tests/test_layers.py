@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
     "errors", "units", "series", "source", "config", "rules", "contracts", "toolchain", "engines", "replay", "proof",
-    "suites", "report", "commands", "cli",
+    "suites", "report", "init", "commands", "cli",
+    "strategies", "plugin", "pytest_plugin",
 ]  # fmt: skip
 
 

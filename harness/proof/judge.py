@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from harness.contracts import Contract, Op
 from harness.proof.measure import Measurement
-from harness.proof.model import Boundary, Fact, Located, Sides, Verdict
+from harness.proof.model import Boundary, Fact, Finding, Located, Sides, Verdict
 from harness.proof.notary import Testimony
 from harness.replay import State
 from harness.rules import AlertRule
@@ -26,14 +25,6 @@ _NAMED_LABEL = re.compile(r"\{\{-?\s*(?:\$labels|\.Labels)\.(\w+)\s*(?:\||-?\}\}
 _TESTED_LABEL = re.compile(r"\{\{-?\s*(?:else )?(?:if|with)\b[^}]*(?:\$labels|\.Labels)\.(\w+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One way in which an alert is not as meant, and why we say so."""
-
-    verdict: Verdict
-    reason: str
-
-
 def judge(contract: Contract, located: Located, found: Measurement) -> tuple[list[Finding], list[str]]:
     """Findings about threshold, comparison, hold and situations, and notes that change no verdict."""
     findings, notes = _threshold(contract, found)
@@ -45,7 +36,8 @@ def judge(contract: Contract, located: Located, found: Measurement) -> tuple[lis
         findings.append(Finding(Verdict.WRONG_LABELS, reason))
     for s in found.situations:
         if s.reason:
-            findings.append(Finding(Verdict.WRONG_SITUATION, f"situation `{s.name}`: {s.reason}"))
+            reason = f"situation `{s.name}`: {s.reason}"
+            findings.append(Finding(Verdict.WRONG_SITUATION, reason, situation=s.name))
     return findings, notes
 
 
@@ -164,7 +156,8 @@ def _hold(contract: Contract, located: Located, found: Measurement) -> list[Find
             got = "does not resolve after the knob went back"
         else:
             got = f"resolves {format_duration(measured.resolves_after_ms)} after the condition ended"
-        findings.append(Finding(Verdict.WRONG_HOLD, f"{got}, the contract says {format_duration(kept)}"))
+        reason = f"{got}, the contract says {format_duration(kept)}"
+        findings.append(Finding(Verdict.WRONG_HOLD, reason, recovery=True))
     return findings
 
 
@@ -248,7 +241,7 @@ def judge_rendered(contract: Contract, testimony: Testimony) -> list[Finding]:
     return findings
 
 
-def worst(findings: Sequence[Finding]) -> Verdict:
-    """The verdict of an alert: the first of its findings in the order of :class:`Verdict`."""
+def worst_first(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings in the order of :class:`Verdict`; the first is the alert's verdict."""
     order = list(Verdict)
-    return min((f.verdict for f in findings), key=order.index, default=Verdict.EXACT)
+    return sorted(findings, key=lambda finding: order.index(finding.verdict))

@@ -191,8 +191,9 @@ class Measurer:
             if len(right) == 1:
                 (result.measured.limit,) = right.values()
         for position, values in zip(search.surveyed, left, strict=True):
-            # Several series (neighbours of the culprit) make no one curve: the largest is the one that fires first.
-            value = max(values.values(), default=None)
+            # Several series (neighbours of the culprit) make no one curve: the one that fires first is shown.
+            first = min if comparison is not None and comparison.op in ("<", "<=", "==") else max
+            value = first(values.values(), default=None)
             fires = search.truth[position]
             result.measured.curve.append(CurvePoint(float(axis.value(position)), value, fires))
 

@@ -41,6 +41,18 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """One way in which an alert is not as meant, and why we say so."""
+
+    verdict: Verdict
+    reason: str
+    situation: str = ""
+    """The name of the situation that it is about."""
+    recovery: bool = False
+    """A wrong hold in the alert's end, not in its beginning."""
+
+
+@dataclass(frozen=True, slots=True)
 class Boundary:
     """Two adjacent positions of the knob, one quiet and one firing."""
 
@@ -141,8 +153,8 @@ class AlertResult:
     located: Located | None
     measured: Measured
     situations: list[SituationResult]
-    verdict: Verdict
-    reasons: list[str]
+    findings: list[Finding]
+    """The worst first; none means exact."""
     notes: list[str] = field(default_factory=list)
     """What a reader should know although it does not change the verdict."""
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -153,5 +165,13 @@ class AlertResult:
     """Whether promtool saw the same on the unmodified rule file."""
 
     @property
+    def verdict(self) -> Verdict:
+        return self.findings[0].verdict if self.findings else Verdict.EXACT
+
+    @property
+    def reasons(self) -> list[str]:
+        return [finding.reason for finding in self.findings]
+
+    @property
     def exact(self) -> bool:
-        return self.verdict is Verdict.EXACT
+        return not self.findings

@@ -89,7 +89,7 @@ class Notary:
         self._heard += 1
         file = self._folder / f"{self._heard}.test.yml"
         try:
-            file.write_text(_test_file(deed, self._folder), encoding="utf-8")
+            file.write_text(promtool_test(deed, self._folder), encoding="utf-8")
         except OSError as err:
             raise folder_error(err) from err
         return self._pool.submit(_hear, self._promtool, deed, file)
@@ -166,7 +166,7 @@ def emit(promtool: Promtool, folder: Path, deeds: Sequence[Deed], testimonies: S
             if testimony.refused or not deed.facts:
                 continue
             file = folder / f"{_file_name(deed.located)}.test.yml"
-            _write_atomically(file, _test_file(deed, folder, testimony.rendered))
+            _write_atomically(file, promtool_test(deed, folder, testimony.rendered))
             written.append(file)
     except OSError as err:
         raise InputError(
@@ -208,7 +208,7 @@ def _write_atomically(file: Path, text: str) -> None:
     os.replace(part, file)
 
 
-def _test_file(
+def promtool_test(
     deed: Deed,
     folder: Path,
     rendered: Mapping[tuple[int, int], tuple[Alert, ...]] | None = None,

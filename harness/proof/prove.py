@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,9 @@ from harness.contracts import Contract
 from harness.engines.base import Engine, QueryError
 from harness.engines.promtool import Promtool, go_unquote
 from harness.errors import HarnessError, InputError, Span
-from harness.proof.judge import Finding, holes, judge, judge_rendered, value_labels, worst
+from harness.proof.judge import holes, judge, judge_rendered, value_labels, worst_first
 from harness.proof.measure import JUST_PAST, LAST_QUIET, Measurement, Measurer
-from harness.proof.model import AlertResult, Fact, Located, Measured, Verdict
+from harness.proof.model import AlertResult, Fact, Finding, Located, Measured, Verdict
 from harness.proof.notary import Deed, Notary, Testimony, emit, pinned
 from harness.replay import Replay, Tape
 from harness.rules import AlertRule, RuleFile
@@ -117,7 +117,6 @@ class _Draft:
     """A result in the making, with what is needed to finish it."""
 
     result: AlertResult
-    findings: list[Finding]
     found: Measurement | None = None
     deed: Deed | None = None
     testimony: Future[Testimony] | None = None
@@ -132,6 +131,10 @@ class Proof:
     engine: Engine
     promtool: Promtool
     advance: Callable[[str], None] = lambda _: None
+    measured: Callable[[AlertResult], None] = lambda _: None
+    """Told each result as soon as it is measured; promtool's word, which may still change its verdict, comes later."""
+    complaints: Mapping[int, str] | None = None
+    """What :func:`check_rule_files` said, where it was asked already."""
 
     def run(self, emit_to: Path | None = None) -> Iterator[AlertResult]:
         """Yield one result per contract and per alert without contract, in the order of files.
@@ -139,7 +142,9 @@ class Proof:
         promtool confirms boundary, hold, gap and recovery of each while the next is measured; with `emit_to` also every
         situation, and the tests are written there.
         """
-        complaints = check_rule_files(self.promtool, self.files)
+        complaints = self.complaints
+        if complaints is None:
+            complaints = check_rule_files(self.promtool, self.files)
         for file in self.files:  # after promtool, which knows the exact column
             for group in file.groups:
                 for rule in group.rules:
@@ -151,6 +156,7 @@ class Proof:
             for pairing in pair(self.files, self.contracts):
                 draft = self._measure(pairing, replay, tape, complaints)
                 result = draft.result
+                self.measured(result)
                 if draft.found is not None and result.located is not None:
                     facts = _facts(result, everything=emit_to is not None)
                     draft.deed = Deed(result.located, self._files_of(replay, result.located), facts)
@@ -159,57 +165,60 @@ class Proof:
             heard = [(d.deed, d.testimony.result()) for d in drafts if d.deed is not None and d.testimony is not None]
         if emit_to is not None:
             emit(self.promtool, emit_to, [deed for deed, _ in heard], [testimony for _, testimony in heard])
-        order = list(Verdict)
         for draft in drafts:
-            result, findings = draft.result, draft.findings
+            result = draft.result
             if draft.testimony is not None:
-                findings += self._rendered(result, draft.testimony.result(), complaints)
-            result.verdict = worst(findings)
-            result.reasons = [f.reason for f in sorted(findings, key=lambda f: order.index(f.verdict))]
+                rendered = self._rendered(result, draft.testimony.result(), complaints)
+                result.findings = worst_first([*result.findings, *rendered])
             yield result
 
-    def _measure(self, pairing: Pairing, replay: Replay, tape: Tape, complaints: dict[int, str]) -> _Draft:
+    def _measure(self, pairing: Pairing, replay: Replay, tape: Tape, complaints: Mapping[int, str]) -> _Draft:
         contract, located = pairing.contract, pairing.located
         if contract is None:
             if located is None:
                 raise AssertionError("a pairing has a contract or a rule")
-            result = AlertResult(located.rule.alert, None, located, Measured(), [], Verdict.UNEXPECTED, [])
-            reason = f"no contract speaks of `{located.rule.alert}`"
-            return _Draft(result, [Finding(Verdict.UNEXPECTED, f"{reason} ({located.rule.span})")])
+            reason = f"no contract speaks of `{located.rule.alert}` ({located.rule.span})"
+            unexpected = Finding(Verdict.UNEXPECTED, reason)
+            return _Draft(AlertResult(located.rule.alert, None, located, Measured(), [], [unexpected]))
         name = contract.alert.value
-        result = AlertResult(name, contract, located, Measured(), [], Verdict.EXACT, [])
+        result = AlertResult(name, contract, located, Measured(), [], [])
         if located is None:
             self._skip(name)
             where = ", ".join(file.name for file in self.files)
             reason = f"the contract at {contract.alert.span} has no rule: no alert `{name}` in {where}"
-            return _Draft(result, [Finding(Verdict.MISSING, reason)])
-        findings = [
+            result.findings.append(Finding(Verdict.MISSING, reason))
+            return _Draft(result)
+        result.findings += [
             Finding(Verdict.ERROR, f"`{name}` is defined twice: {located.rule.span} and {twin.rule.span}")
             for twin in pairing.twins
         ]
         if id(located.rule) in complaints:
-            findings.append(Finding(Verdict.ERROR, f"Prometheus refuses the rule: {complaints[id(located.rule)]}"))
+            reason = f"Prometheus refuses the rule: {complaints[id(located.rule)]}"
+            result.findings.append(Finding(Verdict.ERROR, reason))
         measurer = Measurer(tape, replay, lambda: self.advance(name))
         try:
             found = measurer.measure(contract, located)
         except QueryError as err:
             reason = f"Prometheus cannot evaluate the rule over the contract's signal: {err.message}"
-            return _Draft(result, [*findings, Finding(Verdict.ERROR, reason)])
+            result.findings.append(Finding(Verdict.ERROR, reason))
+            return _Draft(result)
         except HarnessError as err:
             if isinstance(err, InputError) and err.span is not None and err.span.file != located.file.name:
                 raise  # the contract is at fault, not the rule
             if err.exit_code != InputError.exit_code:
                 raise
-            return _Draft(result, [*findings, Finding(Verdict.ERROR, str(err))])
+            result.findings.append(Finding(Verdict.ERROR, str(err)))
+            return _Draft(result)
         result.measured, result.situations = found.measured, found.situations
-        more, result.notes = judge(contract, located, found)
-        return _Draft(result, findings + more, found)
+        findings, result.notes = judge(contract, located, found)
+        result.findings = worst_first([*result.findings, *findings])
+        return _Draft(result, found)
 
     def _skip(self, name: str) -> None:
         for _ in range(STEPS_PER_ALERT):
             self.advance(name)
 
-    def _rendered(self, result: AlertResult, testimony: Testimony, complaints: dict[int, str]) -> list[Finding]:
+    def _rendered(self, result: AlertResult, testimony: Testimony, complaints: Mapping[int, str]) -> list[Finding]:
         if result.contract is None or result.located is None:
             return []
         alert = testimony.first_alert()

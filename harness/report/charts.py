@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.contracts.model import Shape
+from harness.contracts.world import Trace
 from harness.proof.model import AlertResult, CurvePoint, Fact
 from harness.replay import AlertTimeline, State
-from harness.units import format_duration, format_number
+from harness.series import format_labels, is_stale
+from harness.units import format_duration, format_number, format_with_unit
 
-WIDTH, HEIGHT = 640, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 16, 40
+WIDTH, HEIGHT = 640, 262
+_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 16, 58, 40
+_MOST_POINTS = 48
+"""Points of a curve that are drawn; more would not be seen, and a page holds a hundred alerts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A tick of an axis: where, and what it says."""
+    """A tick of an axis: where, what it says, and whether it may go where there is little room."""
 
     at: float
     text: str
+    minor: bool = False
+    anchor: str = ""
+    """``start`` or ``end``; else the middle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callout:
+    """One of the two adjacent values, written above the curve beside the line of the boundary."""
+
+    text: str
+    y: int
+    kind: str
+    """``quiet`` or ``fires``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The boundary: where its line stands, and the two adjacent values that it parts."""
+
+    x: float
+    text_x: float
+    anchor: str
+    callouts: tuple[Callout, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +56,12 @@ class Curve:
     """The rule's left side over the knob: the path in pixels, the firing stretches, the limit and the boundary."""
 
     path: str
-    dots: tuple[tuple[float, float], ...]
     firing: tuple[tuple[float, float], ...]
     """(left, width) of the stretches in which the alert fires."""
     limit_y: float | None
     limit_text: str
-    boundary_x: float | None
+    limit_text_y: float
+    edge: Edge | None
     x_marks: tuple[Mark, ...]
     y_marks: tuple[Mark, ...]
     described: str
@@ -60,25 +89,55 @@ def response_curve(result: AlertResult) -> Curve | None:
     def y_of(y: float) -> float:
         return round(HEIGHT - _BOTTOM - (y - low_y) / (high_y - low_y) * (HEIGHT - _TOP - _BOTTOM), 1)
 
-    dots = list(dict.fromkeys((x_of(p.x), y_of(value)) for p, value in known))
+    dots = _thinned(list(dict.fromkeys((x_of(p.x), y_of(value)) for p, value in known)))
     boundary = result.measured.boundary
     unit = contract.knob.unit
-    described = f"{contract.knob.name} from {format_number(low_x)} to {format_number(high_x)} {unit}"
+    described = f"{contract.knob.name} from {format_number(low_x)} to {format_with_unit(high_x, unit)}"
+    edge = None
     if boundary is not None:
-        described += (
-            f": last quiet at {format_number(boundary.quiet_at)}, first firing at {format_number(boundary.fires_at)}"
-        )
+        quiet, fires = format_with_unit(boundary.quiet_at, unit), format_with_unit(boundary.fires_at, unit)
+        described += f": last quiet at {quiet}, first firing at {fires}"
+        at = x_of(float(boundary.fires_at))
+        left = at > (_LEFT + WIDTH - _RIGHT) / 2
+        callouts = (Callout(f"quiet at {quiet}", 18, "quiet"), Callout(f"fires at {fires}", 42, "fires"))
+        edge = Edge(at, round(at - 12 if left else at + 12, 1), "end" if left else "start", callouts)
+    limit_y = y_of(limit) if limit is not None and math.isfinite(limit) else None
     return Curve(
-        path=" ".join(f"{'M' if i == 0 else 'L'}{x} {y}" for i, (x, y) in enumerate(dots)),
-        dots=tuple(dots),
+        path=_path(dots),
         firing=tuple(_firing(points, x_of)),
-        limit_y=y_of(limit) if limit is not None and math.isfinite(limit) else None,
-        limit_text=f"limit {format_number(limit)}" if limit is not None else "",
-        boundary_x=x_of(float(boundary.fires_at)) if boundary is not None else None,
-        x_marks=tuple(Mark(x_of(x), f"{_short(x)} {unit}".rstrip()) for x in _even(low_x, high_x)),
-        y_marks=tuple(Mark(y_of(y), _short(y)) for y in _even(low_y, high_y)),
+        limit_y=limit_y,
+        limit_text=f"limit {_short(limit)}" if limit is not None else "",
+        limit_text_y=0 if limit_y is None else (limit_y - 6 if limit_y > _TOP + 26 else limit_y + 18),
+        edge=edge,
+        x_marks=tuple(
+            Mark(x_of(x), f"{_short(x)} {unit}".rstrip() if i in (0, 4) else _short(x), i % 2 == 1, anchor)
+            for i, (x, anchor) in enumerate(zip(_even(low_x, high_x), ("start", "", "", "", "end"), strict=True))
+        ),
+        y_marks=tuple(Mark(y_of(y), _short(y), i % 2 == 1) for i, y in enumerate(_even(low_y, high_y))),
         described=described,
     )
+
+
+def _thinned(dots: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The ends and the points at which the curve bends; at most :data:`_MOST_POINTS` of them."""
+    bends = [
+        dot for i, dot in enumerate(dots) if i in (0, len(dots) - 1) or not _straight(dots[i - 1], dot, dots[i + 1])
+    ]
+    if len(bends) <= _MOST_POINTS:
+        return bends
+    step = (len(bends) - 1) / (_MOST_POINTS - 1)
+    return [bends[round(i * step)] for i in range(_MOST_POINTS)]
+
+
+def _straight(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
+    """Whether b lies within half a pixel of the line from a to c."""
+    if a[0] == c[0]:
+        return False
+    return abs(a[1] + (c[1] - a[1]) * (b[0] - a[0]) / (c[0] - a[0]) - b[1]) < 0.05
+
+
+def _path(dots: Sequence[tuple[float, float]]) -> str:
+    return "".join(f"{'M' if i == 0 else 'L'}{x:g} {y:g}" for i, (x, y) in enumerate(dots))
 
 
 def _firing(points: Sequence[CurvePoint], place: Callable[[float], float]) -> list[tuple[float, float]]:
@@ -100,8 +159,19 @@ def _even(low: float, high: float) -> list[float]:
     return [low + (high - low) * i / 4 for i in range(5)]
 
 
+_SUFFIXES: Mapping[int, str] = {0: "", 1: "k", 2: "M", 3: "G", 4: "T", 5: "P"}
+
+
 def _short(value: float) -> str:
-    return f"{value:.4g}"
+    """A number in six characters or so: 12.5, 250k, 1.2G."""
+    size = abs(value)
+    if 0 < size < 1e-3 or size >= 1e18:
+        return f"{value:.1e}"
+    power = min(5, int(math.log10(size) // 3)) if size >= 10_000 else 0
+    return f"{value / 1000**power:.3g}{_SUFFIXES[power]}" if power or size < 1000 else f"{value:.4g}"
+
+
+# -- time --------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,65 +181,144 @@ class Bar:
     left: float
     width: float
     kind: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One row of the timeline."""
-
-    name: str
-    bars: tuple[Bar, ...]
+    y: int
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """One course of the knob on the tick grid: where the condition holds, and the alert's state."""
+    """One course of the knob on the tick grid: the input, where the condition holds, and the alert's states."""
 
-    lanes: tuple[Lane, ...]
+    bars: tuple[Bar, ...]
+    input: str
+    """The path of the series that the knob moves most."""
+    input_text: str
     marks: tuple[Mark, ...]
+    resolved_x: float | None
+    cell: float
     height: int
     described: str
 
 
-LANE_HEIGHT = 28
+LANE_HEIGHT, _LANES = 26, 4
+_BAR = 20
 
 
-def timeline(fact: Fact, interval_ms: int) -> Timeline | None:
-    """The timeline of the alert that fires in a fact; None if none is ever pending."""
+def timeline(fact: Fact, interval_ms: int, counters: frozenset[str] = frozenset()) -> Timeline | None:
+    """The timeline of the alert that fires in a fact; None if none is ever pending.
+
+    `counters` are the metrics of which the increase is the input, not the value.
+    """
     if not fact.timelines:
         return None
     alert = max(fact.timelines, key=lambda t: len(t.true_at))
     cell = (WIDTH - _LEFT - _RIGHT) / fact.ticks
     truth = ["true" if tick in alert.true_at else "" for tick in range(fact.ticks)]
-    states = [_state(alert, tick) for tick in range(fact.ticks)]
-    lanes = (Lane("condition", _bars(truth, cell, interval_ms)), Lane("alert", _bars(states, cell, interval_ms)))
-    step = max(1, fact.ticks // 6)
+    pending = [state.value if state is State.PENDING else "" for state in alert.states]
+    firing = [state.value if state is State.FIRING else "" for state in alert.states]
+    bars = [bar for lane, kinds in enumerate((truth, pending, firing), 1) for bar in _bars(kinds, cell, lane)]
+    path, text = _input(fact, interval_ms, cell, counters)
+    step = max(1, -(-fact.ticks // 6))
     marks = tuple(
-        Mark(round(_LEFT + tick * cell, 1), format_duration(tick * interval_ms)) for tick in range(0, fact.ticks, step)
+        Mark(round(_LEFT + tick * cell, 1), format_duration(tick * interval_ms), i % 2 == 1)
+        for i, tick in enumerate(range(0, fact.ticks, step))
     )
-    pending, firing = alert.first(State.PENDING), alert.first(State.FIRING)
-    described = f"{fact.name}: "
-    described += f"pending at {format_duration(pending * interval_ms)}, " if pending is not None else ""
-    described += f"firing at {format_duration(firing * interval_ms)}" if firing is not None else "never firing"
-    return Timeline(lanes, marks, 2 * LANE_HEIGHT + 30, described)
+    resolved = _resolved(alert)
+    said = [
+        f"{name} at {format_duration(tick * interval_ms)}"
+        for name, tick in (
+            ("pending", alert.first(State.PENDING)),
+            ("firing", alert.first(State.FIRING)),
+            ("resolved", resolved),
+        )
+        if tick is not None
+    ]
+    if alert.first(State.FIRING) is None:
+        said.append("never firing")
+    return Timeline(
+        tuple(bars),
+        path,
+        text,
+        marks,
+        round(_LEFT + resolved * cell, 1) if resolved is not None else None,
+        round(cell, 3),
+        _LANES * LANE_HEIGHT + 34,
+        f"{fact.name}: {', '.join(said)}" if ":" not in fact.name else f"{fact.name}; {', '.join(said)}",
+    )
 
 
-def _state(alert: AlertTimeline, tick: int) -> str:
-    state = alert.states[tick]
-    return "" if state is State.INACTIVE else state.value
+def _resolved(alert: AlertTimeline) -> int | None:
+    """The first tick after the first firing stretch."""
+    first = alert.first(State.FIRING)
+    if first is None:
+        return None
+    return next((t for t in range(first, len(alert.states)) if alert.states[t] is not State.FIRING), None)
 
 
-def _bars(kinds: Sequence[str], cell: float, interval_ms: int) -> tuple[Bar, ...]:
+def _bars(kinds: Sequence[str], cell: float, lane: int) -> list[Bar]:
     bars: list[Bar] = []
     start = 0
     for tick in range(1, len(kinds) + 1):
         if tick == len(kinds) or kinds[tick] != kinds[start]:
             if kinds[start]:
-                text = f"{kinds[start]} from {format_duration(start * interval_ms)}, {tick - start} ticks"
-                bars.append(Bar(round(_LEFT + start * cell, 1), round((tick - start) * cell, 1), kinds[start], text))
+                left, width = round(_LEFT + start * cell, 1), round((tick - start) * cell, 1)
+                bars.append(Bar(left, width, kinds[start], lane * LANE_HEIGHT + 4))
             start = tick
-    return tuple(bars)
+    return bars
+
+
+def _input(fact: Fact, interval_ms: int, cell: float, counters: frozenset[str]) -> tuple[str, str]:
+    """Path and words of the series that the knob moves most: a gauge's value, a counter's increase at each scrape."""
+    moved: list[tuple[float, Trace, list[tuple[int, float]]]] = []
+    for trace in fact.traces:
+        levels = _levels(trace, counters)
+        values = [value for _, value in levels]
+        size = max(map(abs, values), default=0.0)
+        if size and max(values) > min(values):
+            moved.append(((max(values) - min(values)) / size, trace, levels))
+    if not moved:
+        return "", ""
+    _, trace, levels = max(moved, key=lambda item: item[0])
+    low, high = min(v for _, v in levels), max(v for _, v in levels)
+    per_ms, steps, last = cell / interval_ms, "", None
+    for at, value in levels:
+        y = round(_BAR - 1 - (value - low) / (high - low) * (_BAR - 2), 1)
+        x = round(_LEFT + at * per_ms, 1)
+        if x > WIDTH - _RIGHT:
+            break
+        if last is None:
+            steps = f"M{x:g} {y:g}"
+        elif y != last:
+            steps += f"H{x:g}V{y:g}"
+        last = y
+    what = "increase of " if dict(trace.labels).get("__name__", "") in counters else ""
+    text = f"{what}{format_labels(trace.labels)}: {_short(low)} to {_short(high)}"
+    return f"{steps}H{WIDTH - _RIGHT}", text
+
+
+def _levels(trace: Trace, counters: frozenset[str]) -> list[tuple[int, float]]:
+    known = [
+        (at, v) for at, v in zip(trace.times_ms, trace.values, strict=True) if not is_stale(v) and math.isfinite(v)
+    ]
+    if dict(trace.labels).get("__name__", "") not in counters:
+        return known
+    # Rounded, for the increases of a steady counter differ in their last bits.
+    increases = [
+        (at, float(f"{max(0.0, value - before):.9g}")) for (_, before), (at, value) in itertools.pairwise(known)
+    ]
+    return [(known[0][0], increases[0][1]), *increases] if increases else []
+
+
+def counters_of(result: AlertResult) -> frozenset[str]:
+    """The metrics of a contract's signal that count."""
+    if result.contract is None:
+        return frozenset()
+    found: set[str] = set()
+    for spec in result.contract.signal.series:
+        if spec.shape is Shape.COUNTER:
+            found.add(spec.metric)
+        elif spec.shape is Shape.HISTOGRAM:
+            found |= {f"{spec.metric}_{part}" for part in ("bucket", "count", "sum")}
+    return frozenset(found)
 
 
 FRAME = {

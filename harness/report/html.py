@@ -1,4 +1,4 @@
-"""The proof as one self-contained HTML page: no script, nothing fetched, every label escaped."""
+"""A run as one self-contained HTML page: no script, nothing fetched, every label escaped."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from functools import lru_cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
-from harness.proof.model import AlertResult, Fact, Verdict
-from harness.report.charts import FRAME, LANE_HEIGHT, response_curve, timeline
+from harness.contracts import Contract
+from harness.errors import printable
+from harness.proof.model import AlertResult, Sides, Verdict
+from harness.report.charts import FRAME, LANE_HEIGHT, Timeline, counters_of, response_curve, timeline
+from harness.report.html_suites import suites_view, untested
+from harness.report.outcome import Outcome, Proved
 from harness.report.wording import (
     contract_cell,
     fires_cell,
@@ -22,32 +27,44 @@ from harness.report.wording import (
     summary,
     verdict_cell,
 )
-from harness.units import format_duration
+from harness.units import format_duration, format_number, format_with_unit
 
 _LONGEST = 400
 """Characters of a label or annotation that are shown; a value of 10 kB tells a reader no more."""
+_LONGEST_TEXT = 4000
+"""The same of a text of many lines: an expression, a promtool test."""
+_TEXT_OF_PAGE = 180_000
+"""Characters of promtool tests on a page, shared among its alerts: a page of a hundred stays under a megabyte."""
+_MOST_REASONS = 12
 _CHARTED = ("fires, then recovers", "one tick too short: never fires", "one gap starts the wait again")
 
 
 def proof_html(results: Sequence[AlertResult], engine: str, version: str, title: str = "Alert rules, proved") -> str:
-    """The whole page."""
-    exact = sum(result.verdict is Verdict.EXACT for result in results)
-    good = bool(results) and exact == len(results)
-    if good:
-        answer = "Yes: every alert fires exactly as meant."
-    else:
-        answer = f"No: {len(results) - exact} of {len(results)} alerts are not as meant."
+    """The page of a proof alone."""
+    return page_html(Outcome(Proved(results, engine, version)), title)
+
+
+def page_html(outcome: Outcome, title: str = "") -> str:
+    """The whole page of a run."""
+    proof = outcome.proof
+    results = proof.results if proof is not None else ()
+    footer = [summary(results, proof.engine, proof.version)] if proof is not None else []
+    if outcome.suites is not None:
+        footer.append(f"Unit tests by promtool {one_line(outcome.suites.promtool)}.")
     return _template().render(
-        title=title,
-        good=good,
-        answer=answer,
-        explanation="Each alert was measured on a real Prometheus against its contract: what it is meant to do, "
-        "written down apart from the rule. Exact means: to the adjacent value of what it watches, and to the single "
-        "evaluation.",
-        alerts=[_alert(number, result) for number, result in enumerate(results, 1)],
+        title=title or ("Alert rules, proved" if proof is not None else "Alert rules, tested"),
+        good=outcome.good,
+        answer=_answer(outcome),
+        explanation=_explanation(outcome),
+        tiles=_tiles(outcome),
+        problems=[shown(problem) for problem in outcome.problems],
+        alerts=[_alert(number, result, len(results)) for number, result in enumerate(results, 1)],
+        charted=any(result.measured.curve or result.measured.facts for result in results),
+        suites=suites_view(outcome.suites, shown) if outcome.suites is not None else None,
+        untested=untested(outcome, shown),
         frame=FRAME,
         lane_height=LANE_HEIGHT,
-        footer=f"{summary(results, engine, version)} Written by alert-harness.",
+        footer=" ".join([*footer, "Written by alert-harness."]),
     )
 
 
@@ -57,19 +74,113 @@ def _template() -> Template:
         loader=PackageLoader("harness.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: printable(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["content"] = _content
+    environment.filters["short"] = lambda number: f"{number:g}"
     return environment.get_template("page.html.j2")
 
 
-def _shown(text: str) -> str:
+def _content(text: object) -> Markup:
+    """Escaped for an element's content, where quotes need no escape: series are full of them."""
+    escaped = printable(str(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return Markup(escaped)  # noqa: S704 - escaped in the line above
+
+
+def shown(text: str) -> str:
+    """One line of text from files and servers, harmless and not too long."""
     text = one_line(text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)"
 
 
-def _alert(number: int, result: AlertResult) -> dict[str, Any]:
+def _lines(text: str, most: int = _LONGEST_TEXT) -> str:
+    """Text of many lines, likewise."""
+    text, most = printable(text), min(most, _LONGEST_TEXT)
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+
+
+def _answer(outcome: Outcome) -> str:
+    proof, suites = outcome.proof, outcome.suites
+    if outcome.good:
+        if proof is not None:
+            return "Yes: every alert fires exactly as meant."
+        return "Yes: every unit test passes, and none of them is empty."
+    said = []
+    if proof is not None and not proof.results:
+        said.append("nothing was proved")
+    elif proof is not None and proof.exact < len(proof.results):
+        wrong = len(proof.results) - proof.exact
+        said.append(f"{wrong} of {_count(len(proof.results), 'alert')} {_be(wrong)} not as meant")
+    if suites is not None and not suites.passed:
+        wrong = sum(file.status.value != "passed" for file in suites.files)
+        said.append(
+            f"{wrong} of {_count(len(suites.files), 'test file')} {'does' if wrong == 1 else 'do'} not pass"
+            if wrong
+            else "the unit tests leave something unsaid"
+        )
+    if outcome.problems:
+        said.append("promtool objects to the rules")
+    return f"No: {', and '.join(said)}."
+
+
+def _be(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _explanation(outcome: Outcome) -> str:
+    if outcome.proof is None:
+        return "promtool ran each unit test; then every way in which its success can be empty was looked for."
+    return (
+        "Each alert was measured on a real Prometheus against its contract: what it is meant to do, written down apart "
+        "from the rule. Exact means: to the adjacent value of what it watches, and to the single evaluation."
+    )
+
+
+def _tiles(outcome: Outcome) -> list[tuple[str, str, str]]:
+    """(number, what it counts, tone) of the summary that anybody understands."""
+    tiles = []
+    if outcome.proof is not None:
+        results = outcome.proof.results
+        situations = [s for result in results for s in result.situations]
+        passed = sum(s.ok for s in situations)
+        tiles.append((f"{outcome.proof.exact} of {len(results)}", "alerts fire exactly as meant",
+                      _tone(outcome.proof.exact, len(results))))  # fmt: skip
+        if situations:
+            tiles.append((f"{passed} of {len(situations)}", "situations end as meant", _tone(passed, len(situations))))
+        confirmed = sum(result.confirmed for result in results)
+        tiles.append((f"{confirmed} of {len(results)}", "confirmed by promtool", _tone(confirmed, len(results))))
+    if outcome.suites is not None:
+        assertions = [result for file in outcome.suites.files for result in file.results]
+        passed = sum(result.status.value == "passed" for result in assertions)
+        tiles.append(
+            (f"{passed} of {len(assertions)}", "assertions of unit tests hold", _tone(passed, len(assertions)))
+        )
+        empty = sum(file.false_green for file in outcome.suites.files)
+        if empty:
+            tiles.append((str(empty), "test files of which promtool says SUCCESS wrongly", "bad"))
+        rules = outcome.suites.coverage
+        tested = sum(rule.asserted for rule in rules)
+        tiles.append((f"{tested} of {len(rules)}", "rules have a unit test", "" if tested < len(rules) else "good"))
+    return tiles
+
+
+def _tone(number: int, of: int) -> str:
+    return "good" if number == of and of else "bad"
+
+
+# -- one alert ---------------------------------------------------------------------------------------------------------
+
+
+def _alert(number: int, result: AlertResult, of: int) -> dict[str, Any]:
     contract, measured = result.contract, result.measured
+    timelines = _timelines(result)
+    reasons = _reasons(result)
     facts: list[tuple[str, str]] = []
     if contract is not None and measured.boundary is not None:
         facts = [
@@ -86,7 +197,7 @@ def _alert(number: int, result: AlertResult) -> dict[str, Any]:
         facts.append(("promtool", "agrees" if result.confirmed else "did not confirm"))
     return {
         "anchor": f"alert-{number}",
-        "name": _shown(result.alert),
+        "name": shown(result.alert),
         "verdict": verdict_cell(result),
         "tone": "good" if result.exact else "warn" if result.verdict is Verdict.UNEXPECTED else "bad",
         "contract": contract_cell(result),
@@ -95,24 +206,80 @@ def _alert(number: int, result: AlertResult) -> dict[str, Any]:
         "hold": hold_cell(result),
         "situations_ok": situations_cell(result),
         "place": place(result),
-        "means": _shown(contract.means) if contract is not None else "",
-        "knob": _shown(contract.knob.name) if contract is not None else "",
-        "reasons": [[_shown(part) for part in reason.split("; ")] for reason in result.reasons],
-        "notes": [_shown(note) for note in result.notes],
-        "facts": facts,
+        "means": shown(contract.means) if contract is not None else "",
+        "says": shown(_in_words(contract)) if contract is not None else "",
+        "expr": _lines(result.located.rule.expr.value.strip()) if result.located is not None else "",
+        "knob": shown(contract.knob.name) if contract is not None else "",
+        "reasons": [
+            # What was compared and which series matched stand in tables of their own.
+            [shown(part) for part in reason.split("; ") if not part.startswith(("there `", "matched: "))]
+            for reason in reasons[:_MOST_REASONS]
+        ],
+        "more": max(0, len(reasons) - _MOST_REASONS),
+        "notes": [shown(note) for note in result.notes],
+        "facts": [(name, shown(value)) for name, value in facts],
+        "sides": _sides(result) if not result.exact else [],
+        "matched": [] if result.exact else [
+            (shown(series), _number(value)) for series, value in measured.matched[:8]
+        ],
         "curve": response_curve(result),
-        "timelines": _timelines(result),
+        "timelines": timelines,
+        "input": shown(timelines[0].input_text) if timelines else "",
         "tick": format_duration(result.located.group.interval_ms) if result.located is not None else "",
-        "situations": result.situations,
-        "labels": [(_shown(name), _shown(value)) for name, value in result.labels.items()],
-        "annotations": [(_shown(name), _shown(value)) for name, value in result.annotations.items()],
-        "pinned": result.pinned,
-    }
+        "situations": [(shown(s.name), s.expected, s.got, shown(s.reason), s.ok) for s in result.situations],
+        "labels": [(shown(name), shown(value)) for name, value in result.labels.items()],
+        "annotations": [(shown(name), shown(value)) for name, value in result.annotations.items()],
+        "pinned": _lines(result.pinned, _TEXT_OF_PAGE // of),
+    }  # fmt: skip
 
 
-def _timelines(result: AlertResult) -> list[Any]:
+def _reasons(result: AlertResult) -> list[str]:
+    """Why the alert is not as meant; of situations only how many, for each says its own reason in its row."""
+    reasons = [finding.reason for finding in result.findings if not finding.situation]
+    wrong = sum(not s.ok for s in result.situations)
+    if wrong:
+        reasons.append(f"{_count(wrong, 'situation')} {'ends' if wrong == 1 else 'end'} otherwise (see below)")
+    return reasons
+
+
+_WORDS = {">": "above", ">=": "at or above", "<": "below", "<=": "at or below", "==": "at exactly"}
+
+
+def _in_words(contract: Contract) -> str:
+    """``Fires with CPU above 80 % for 5m; severity warning.``"""
+    limit = format_with_unit(contract.threshold, contract.knob.unit)
+    text = f"Fires with {contract.knob.name} {_WORDS[contract.op.value]} {limit}"
+    text += f" for {format_duration(contract.hold_ms)}" if contract.hold_ms else ", at once"
+    if contract.keep_firing_ms:
+        text += f", and goes on for {format_duration(contract.keep_firing_ms)} after that"
+    text += f"; severity {contract.severity}"
+    if contract.identifies:
+        text += f"; names {', '.join(f'{name} {value}' for name, value in contract.identifies.items())}"
+    return f"{text}."
+
+
+def _sides(result: AlertResult) -> list[tuple[str, str, str]]:
+    """(comparison, what it compared at the last quiet value, at the first firing one) of the rule."""
+    quiet = {sides.text: sides for sides in result.measured.at_quiet}
+    return [
+        (shown(sides.text), _compared(quiet[sides.text]) if sides.text in quiet else "–", _compared(sides))
+        for sides in result.measured.at_fires
+    ]
+
+
+def _compared(sides: Sides) -> str:
+    values = [", ".join(_number(v) for v in list(side.values())[:3]) or "nothing" for side in (sides.left, sides.right)]
+    return f"{values[0]} {sides.op} {values[1]}"
+
+
+def _number(value: float) -> str:
+    return "NaN" if value != value else format_number(value)
+
+
+def _timelines(result: AlertResult) -> list[Timeline]:
     if result.located is None:
         return []
-    facts: list[Fact] = [fact for name in _CHARTED for fact in result.measured.facts if fact.name == name]
-    charts = [timeline(fact, result.located.group.interval_ms) for fact in facts]
+    interval, counters = result.located.group.interval_ms, counters_of(result)
+    facts = [fact for name in _CHARTED for fact in result.measured.facts if fact.name == name]
+    charts = [timeline(fact, interval, counters) for fact in facts]
     return [chart for chart in charts if chart is not None]

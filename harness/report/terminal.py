@@ -6,9 +6,11 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.live import Live
 from rich.markup import escape
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -46,25 +48,37 @@ def console(stream: IO[str] | None = None) -> Console:
     return _PrintableConsole(file=target, highlight=False, soft_wrap=False, width=width, legacy_windows=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What is told to somebody who watches: each step by name, and each result as soon as it is measured."""
+
+    step: Callable[[str], None]
+    result: Callable[[AlertResult], None]
+
+
 @contextmanager
-def progress(total: int, what: str) -> Iterator[Callable[[str], None]]:
-    """Yields a function that is called once per step with the name of what is under way. Silent off a terminal."""
+def watching(total: int, what: str) -> Iterator[Watch]:
+    """A progress bar over `total` steps with the table of results growing above it. Silent off a terminal."""
     err = _PrintableConsole(file=sys.stderr, highlight=False)
     if not err.is_terminal or os.environ.get("TERM") == "dumb":
-        yield lambda _: None
+        yield Watch(lambda _: None, lambda _: None)
         return
-    columns = (TextColumn("{task.fields[what]}"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as bar:
-        task = bar.add_task("", total=total, what=what)
+    bar = Progress(BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err)
+    task = bar.add_task(what, total=total)
+    results: list[AlertResult] = []
+    with Live(bar, console=err, transient=True, refresh_per_second=8) as live:
 
-        def advance(name: str) -> None:
-            bar.update(task, advance=1, description=escape(shortened(one_line(name))))
+        def step(name: str) -> None:
+            bar.update(task, advance=1, description=f"{what} {escape(shortened(one_line(name)))}")
 
-        yield advance
+        def add(result: AlertResult) -> None:
+            results.append(result)
+            live.update(Group(_table(results), bar))
+
+        yield Watch(step, add)
 
 
-def proof_table(results: Sequence[AlertResult], out: Console) -> None:
-    """Print the table, then what is wrong with whom, then notes."""
+def _table(results: Sequence[AlertResult]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for name in HEADER:
         table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
@@ -72,7 +86,12 @@ def proof_table(results: Sequence[AlertResult], out: Console) -> None:
         cells = [Text(shortened(cell)) for cell in row(result)]
         cells[-1].stylize(_COLOURS.get(result.verdict, "red"))
         table.add_row(*cells)
-    out.print(table)
+    return table
+
+
+def proof_table(results: Sequence[AlertResult], out: Console) -> None:
+    """Print the table, then what is wrong with whom, then notes."""
+    out.print(_table(results))
     for result in results:
         if not result.reasons:
             continue

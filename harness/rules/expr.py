@@ -54,7 +54,7 @@ def parse_expr(expr: Text) -> Any:
         ) from err
 
 
-def _walk(root: Any) -> Iterator[Any]:
+def walk(root: Any) -> Iterator[Any]:
     """Every node, a parent before its children, from left to right; any depth."""
     todo = [root]
     while todo:
@@ -123,20 +123,20 @@ def subquery_steps_ms(expr: Text) -> list[int]:
     """The steps of all subqueries; slots must start on multiples of them."""
     return [
         _ms(node.step) or DEFAULT_SUBQUERY_STEP_MS
-        for node in _walk(parse_expr(expr))
+        for node in walk(parse_expr(expr))
         if isinstance(node, promql.SubqueryExpr)
     ]
 
 
 def reads_clock(expr: Text) -> bool:
     """Whether the result depends on the time of day itself (``time()``, ``hour()``, …)."""
-    return any(isinstance(node, promql.Call) and node.func.name in _CLOCKS for node in _walk(parse_expr(expr)))
+    return any(isinstance(node, promql.Call) and node.func.name in _CLOCKS for node in walk(parse_expr(expr)))
 
 
 def metric_names(expr: Text) -> set[str | None]:
     """The metrics that the expression selects; None stands for a selector without a fixed name."""
     names: set[str | None] = set()
-    for node in _walk(parse_expr(expr)):
+    for node in walk(parse_expr(expr)):
         if isinstance(node, promql.VectorSelector):
             fixed = [m.value for m in node.matchers.matchers if m.name == "__name__" and m.op == promql.MatchOp.Equal]
             names.add(node.name or (fixed[0] if fixed else None))
@@ -149,7 +149,7 @@ def comparisons(expr: Text) -> list[Comparison]:
     A node whose printed text does not parse back to the same tree is left out (promql-parser loses some escapes).
     """
     found = []
-    for node in _walk(parse_expr(expr)):
+    for node in walk(parse_expr(expr)):
         if not isinstance(node, promql.BinaryExpr) or str(node.op) not in _COMPARISONS:
             continue
         texts = [_faithful_text(part) for part in (node, node.lhs, node.rhs)]

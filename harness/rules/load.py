@@ -31,7 +31,7 @@ def load_rule_file(path: Path) -> RuleFile:
     top.only("groups")
     groups: list[Group] = []
     for item in top.items("groups", "a rule group") if "groups" in top else []:
-        group = _group(item.fields())
+        group = load_group(item.fields())
         for other in groups:
             if other.name == group.name:
                 raise InputError(
@@ -45,7 +45,8 @@ def load_rule_file(path: Path) -> RuleFile:
     return RuleFile(path, display_path(path), tuple(groups))
 
 
-def _group(fields: Fields) -> Group:
+def load_group(fields: Fields) -> Group:
+    """One rule group, from its fields."""
     fields.only("name", "interval", "query_offset", "limit", "labels", "rules")
     name = fields.text("name")
     if not name.value:

@@ -17,7 +17,7 @@ from harness.engines.base import Engine
 from harness.engines.promtool import Promtool
 from harness.errors import EngineError
 from harness.proof import Proof
-from harness.proof.judge import judge_rendered, worst
+from harness.proof.judge import judge_rendered, worst_first
 from harness.proof.model import Fact, Located, Verdict
 from harness.proof.notary import Deed, Notary, emit
 from harness.proof.notary import Testimony as Heard
@@ -183,7 +183,7 @@ def test_a_replay_that_is_wrong_is_found_out(
     assert any(complaint.replace("promtool {", "promtool {") in text for text in testimony.disagreements), (
         testimony.disagreements
     )
-    assert worst(judge_rendered(contract_in(tmp_path), testimony)) is Verdict.ERROR
+    assert worst_first(judge_rendered(contract_in(tmp_path), testimony))[0].verdict is Verdict.ERROR
 
 
 def test_a_broken_replay_makes_the_verdict_error(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.contracts import Contract, load_contracts
-from harness.proof.model import AlertResult, Boundary, Located, Measured, SituationResult, Verdict
+from harness.proof.model import AlertResult, Boundary, Finding, Located, Measured, SituationResult, Verdict
 from harness.report.jsonfile import proof_json
 from harness.report.markdown import proof_markdown
 from harness.report.wording import HEADER, off_cell, place, row, summary
@@ -47,7 +47,7 @@ def exact(located: Located, meant: Contract) -> AlertResult:
     boundary = Boundary(Fraction(20), Fraction(201, 10), 0, 0)
     measured = Measured(boundary, fires_after_ms=300_000, too_short_ms=270_000, resolves_after_ms=0)
     situations = [SituationResult("s", "quiet", "quiet"), SituationResult("t", "fires", "quiet", "nothing fires")]
-    return AlertResult("A", meant, located, measured, situations, Verdict.EXACT, [])
+    return AlertResult("A", meant, located, measured, situations, [])
 
 
 def test_a_row(located: Located, tmp_path: Path) -> None:
@@ -77,15 +77,17 @@ def test_how_far_off(located: Located, tmp_path: Path, step: str, fires: str, ul
 
 
 def test_what_was_not_reached_is_a_dash(located: Located, tmp_path: Path) -> None:
-    result = AlertResult("A", contract(tmp_path), None, Measured(), [], Verdict.MISSING, ["no rule"])
+    result = AlertResult("A", contract(tmp_path), None, Measured(), [], [Finding(Verdict.MISSING, "no rule")])
     assert row(result)[2:] == ("–", "–", "–", "–", "–", "missing")
     assert place(result) == "c.yml:2"
-    assert row(AlertResult("B", None, located, Measured(), [], Verdict.UNEXPECTED, []))[1] == "none"
+    assert (
+        row(AlertResult("B", None, located, Measured(), [], [Finding(Verdict.UNEXPECTED, "no contract")]))[1] == "none"
+    )
 
 
 def test_the_summary_names_its_denominator(located: Located, tmp_path: Path) -> None:
     good = exact(located, contract(tmp_path))
-    bad = AlertResult("B", None, located, Measured(), [], Verdict.UNEXPECTED, [])
+    bad = AlertResult("B", None, located, Measured(), [], [Finding(Verdict.UNEXPECTED, "no contract")])
     assert summary([good, bad], "process", "3.5.3") == "1 of 2 alerts is exact, on Prometheus 3.5.3 (process)."
     assert summary([good, good], "docker", "2.53.3") == "2 of 2 alerts are exact, on Prometheus 2.53.3 (docker)."
 
@@ -93,8 +95,8 @@ def test_the_summary_names_its_denominator(located: Located, tmp_path: Path) -> 
 def test_markdown_that_no_label_breaks(located: Located, tmp_path: Path) -> None:
     hostile = "a|b\n| c | <script>\r[x](http://y) `k` **z**"
     result = exact(located, contract(tmp_path))
-    result.alert, result.verdict = hostile, Verdict.ERROR
-    result.reasons, result.notes = [hostile], [hostile]
+    result.alert = hostile
+    result.findings, result.notes = [Finding(Verdict.ERROR, hostile)], [hostile]
     text = proof_markdown([result], "process", "3.5.3")
     table = text.split("\n\n")[0].splitlines()
     assert len(table) == 3
@@ -107,8 +109,8 @@ def test_markdown_that_no_label_breaks(located: Located, tmp_path: Path) -> None
 
 
 def test_json_as_documented(located: Located, tmp_path: Path) -> None:
-    missing = AlertResult("M", contract(tmp_path), None, Measured(), [], Verdict.MISSING, ["no rule"])
-    stray = AlertResult("S\u2028\x7f é", None, located, Measured(), [], Verdict.UNEXPECTED, [])
+    missing = AlertResult("M", contract(tmp_path), None, Measured(), [], [Finding(Verdict.MISSING, "no rule")])
+    stray = AlertResult("S\u2028\x7f é", None, located, Measured(), [], [Finding(Verdict.UNEXPECTED, "no contract")])
     text = proof_json([exact(located, contract(tmp_path)), missing, stray], "process", "3.5.3")
     assert text.endswith("}\n")
     document = json.loads(text)

@@ -1,0 +1,102 @@
+"""Where items get their results: one proof over the alerts that are left after selection, one promtool run per file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.plugin.bench import AlertRules
+from harness.plugin.workshop import Workshop
+from harness.proof import AlertResult, Proof
+from harness.proof.prove import Pairing
+from harness.suites.model import FileResult
+from harness.suites.run import Options, SuiteRun
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One alert's result, and how long it took to measure."""
+
+    result: AlertResult
+    seconds: float
+
+
+def _key(pairing: Pairing) -> tuple[str, int]:
+    """A contract or rule by identity: neither is hashable, and names are not unique."""
+    if pairing.contract is not None:
+        return "contract", id(pairing.contract)
+    return "rule", id(pairing.located.rule) if pairing.located is not None else 0
+
+
+class Proofs:
+    """Results of alerts. `selected` are those that will be asked for, as far as is known."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+        self._known: dict[tuple[str, int], Outcome | HarnessError] = {}
+        self.selected: list[Pairing] = []
+
+    def of(self, pairing: Pairing) -> Outcome:
+        """The outcome for one alert; raises HarnessError if it cannot be measured."""
+        if _key(pairing) not in self._known:
+            # A worker of pytest-xdist is told bit by bit which items are its own, so it measures alert by alert.
+            wanted = [pairing] if self._workshop.in_worker else [*self.selected, pairing]
+            try:
+                self._prove(self._workshop.alert_rules(), wanted)
+            except HarnessError as err:
+                self._known.update(dict.fromkeys(map(_key, wanted), err))
+        outcome = self._known[_key(pairing)]
+        if isinstance(outcome, HarnessError):
+            raise outcome
+        return outcome
+
+    def _prove(self, loaded: AlertRules, wanted: Sequence[Pairing]) -> None:
+        names = {pairing.contract.alert.value for pairing in wanted if pairing.contract is not None}
+        # All contracts of a name: which rule each of them means is decided between them.
+        contracts = [contract for contract in loaded.contracts if contract.alert.value in names]
+        promtool = self._workshop.promtool
+        clock = time.monotonic()
+        seconds: dict[int, float] = {}
+
+        def measured(result: AlertResult) -> None:
+            nonlocal clock
+            now = time.monotonic()
+            seconds[id(result)], clock = now - clock, now
+
+        proof = Proof(loaded.files, contracts, self._workshop.blank_engine(), promtool, measured=measured)
+        for result in proof.run():
+            key = _key(Pairing(result.contract, result.located))
+            self._known[key] = Outcome(result, seconds.get(id(result), 0.0))
+
+
+class Suites:
+    """Results of promtool unit-test files."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+        self._known: dict[Path, FileResult] = {}
+        self.selected: list[Path] = []
+
+    def of(self, path: Path) -> FileResult:
+        """What came of a file; the first call runs every selected one, in parallel."""
+        if path not in self._known:
+            wanted = [path] if self._workshop.in_worker else list(dict.fromkeys([*self.selected, path]))
+            options = Options(
+                strict=self._workshop.config.strict_tests,
+                configured_rules=tuple(_or_none(self._workshop.rule_paths)),
+                jobs=1 if self._workshop.in_worker else 0,
+            )
+            for result in SuiteRun(wanted, self._workshop.promtool, options).results():
+                self._known[result.path] = result
+        return self._known[path]
+
+
+def _or_none(paths: Callable[[], Iterable[Path]]) -> Iterable[Path]:
+    """Unit tests need no rule files of the project."""
+    try:
+        return paths()
+    except HarnessError:
+        return ()

@@ -1,0 +1,115 @@
+"""The page's part on promtool unit tests: files, what failed in them, and which rules no test speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from harness.proof.model import Verdict
+from harness.report.outcome import Outcome
+from harness.report.wording import place
+from harness.suites.diff import diff_alerts
+from harness.suites.model import FileResult, Finding, Report, Result, Severity, Status
+from harness.units import format_duration
+
+Shown = Callable[[str], str]
+_MOST = 40
+"""Failures and findings of one file that are shown; the JSON has all."""
+
+
+def suites_view(report: Report, shown: Shown) -> dict[str, Any]:
+    """Files in order, with what is wrong in them."""
+    return {
+        "complete": report.complete,
+        "files": [_file(file, shown) for file in report.files],
+        "findings": [_finding(finding, shown) for finding in report.findings][:_MOST],
+    }
+
+
+def _file(file: FileResult, shown: Shown) -> dict[str, Any]:
+    passed = sum(result.status is Status.PASSED for result in file.results)
+    failed = [_result(result, shown) for result in file.results if result.status is not Status.PASSED]
+    return {
+        "name": shown(file.name),
+        "status": file.status.value,
+        "tone": "good" if file.status is Status.PASSED else "bad",
+        "false_green": file.false_green,
+        "passed": f"{passed} of {len(file.results)}",
+        "seconds": f"{file.seconds:.1f} s",
+        "problem": [shown(line) for line in str(file.problem).splitlines()] if file.problem else [],
+        "errors": [] if file.problem else [shown(error) for error in file.errors[:_MOST]],
+        "failed": failed[:_MOST],
+        "findings": [_finding(finding, shown) for finding in file.findings][:_MOST],
+        "more": max(0, len(failed) - _MOST) + max(0, len(file.findings) - _MOST),
+    }
+
+
+def _result(result: Result, shown: Shown) -> dict[str, Any]:
+    rows: list[tuple[str, str, str]] = []
+    if result.kind == "alert" and result.status is Status.FAILED:
+        for diff in diff_alerts(result.expected, result.got or ()):
+            if diff.got is None and diff.expected is not None:
+                rows.append(("alert", shown(_labels(diff.expected.labels)), "no such alert"))
+            elif diff.expected is None and diff.got is not None:
+                rows.append(("alert", "no such alert", shown(_labels(diff.got.labels))))
+            for change in diff.changes if diff.expected and diff.got else ():
+                rows.append(
+                    (
+                        f"{change.part} {shown(change.name)}",
+                        shown(change.expected) if change.expected is not None else "none",
+                        shown(change.got) if change.got is not None else "none",
+                    )
+                )
+    return {
+        "what": f"{shown(result.subject)} at {format_duration(result.eval_time_ms)}",
+        "place": str(result.span),
+        "group": shown(result.group),
+        "message": [shown(line) for line in result.message.splitlines()],
+        "rows": rows,
+        "inputs": [shown(series) for series in result.inputs[:8]],
+    }
+
+
+def _finding(finding: Finding, shown: Shown) -> dict[str, str]:
+    return {
+        "id": finding.id,
+        "tone": "bad" if finding.severity is Severity.ERROR else "warn",
+        "place": str(finding.span or ""),
+        "message": shown(finding.message),
+        "hint": shown(finding.hint),
+    }
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}"
+
+
+def untested(outcome: Outcome, shown: Shown) -> list[tuple[str, list[str]]]:
+    """(what is missing, of which rules), without empty ones."""
+    found: list[tuple[str, list[str]]] = []
+    if outcome.proof is not None:
+        results = outcome.proof.results
+        found += [
+            (
+                "Alerts that no contract speaks of",
+                [f"{shown(r.alert)} ({place(r)})" for r in results if r.verdict is Verdict.UNEXPECTED],
+            ),
+            (
+                "Contracts that still are drafts, written from the rule by `init`",
+                [shown(r.alert) for r in results if r.contract is not None and r.contract.means.startswith("confirm:")],
+            ),
+            (
+                "Contracts that name no situation",
+                [shown(r.alert) for r in results if r.contract is not None and not r.contract.situations],
+            ),
+        ]
+    if outcome.suites is not None:
+        rules = outcome.suites.coverage
+        alerts = [rule for rule in rules if rule.kind == "alert" and rule.asserted]
+        found += [
+            ("Rules that no unit test speaks of",
+             [f"{shown(rule.name)} ({rule.file}:{rule.span.line})" for rule in rules if not rule.asserted]),
+            ("Alerts that no unit test has seen firing", [shown(rule.name) for rule in alerts if not rule.firing]),
+            ("Alerts that no unit test has seen quiet", [shown(rule.name) for rule in alerts if not rule.quiet]),
+        ]  # fmt: skip
+    return [(what, names) for what, names in found if names]

@@ -1,0 +1,238 @@
+"""Run unit-test files: promtool judges each in one process, in parallel; checks say what its verdict hides."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import yaml
+
+from harness.engines.owner import processes_with
+from harness.engines.private import private_folder
+from harness.engines.promtool import CompletedRun, Promtool
+from harness.errors import EngineError, InputError, Span
+from harness.source import display_path
+from harness.suites import checks
+from harness.suites.account import probes, read_account, write_copy
+from harness.suites.coverage import coverage
+from harness.suites.load import load_suite
+from harness.suites.model import FileResult, Finding, Observed, Report, Result, SuiteFile, TestGroup
+from harness.suites.outcome import group_results
+from harness.suites.reads import Reads
+from harness.suites.rulefiles import RuleFiles, RuleSet
+from harness.units import parse_duration_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run. `run`, `features` and `ignore_unknown_fields` are promtool's own switches."""
+
+    strict: bool = False
+    run: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    ignore_unknown_fields: bool = False
+    jobs: int = 0
+    """Processes at a time; 0: one per core."""
+    configured_rules: tuple[Path, ...] = ()
+    """The rule files that the project deploys."""
+
+    @property
+    def flags(self) -> list[str]:
+        flags = [f"--enable-feature={name}" for name in self.features]
+        return [*flags, *(["--ignore-unknown-fields"] if self.ignore_unknown_fields else [])]
+
+
+@dataclass
+class SuiteRun:
+    """One run over unit-test files. :meth:`results` yields them in order; then :meth:`report` has the whole."""
+
+    files: Sequence[Path]
+    promtool: Promtool
+    options: Options = field(default_factory=Options)
+    _done: list[tuple[FileResult, RuleSet]] = field(default_factory=list)
+    _begun: float = field(default_factory=time.monotonic)
+
+    def results(self) -> Iterator[FileResult]:
+        """Each file's result as soon as it and those before it are there.
+
+        Raises EngineError if promtool breaks. After an interrupt no promtool is left, and :meth:`report` has what is
+        known.
+        """
+        with private_folder() as folder:
+            rules = RuleFiles(folder)
+            chosen = self._chosen(folder) if self.options.run else None
+            pool = ThreadPoolExecutor(max_workers=self.options.jobs or os.cpu_count() or 1)
+            try:
+                # The longest first, so that no core ends up alone with it.
+                order = sorted(range(len(self.files)), key=lambda i: -_size(self.files[i]))
+                futures: dict[int, Future[tuple[FileResult, RuleSet]]] = {
+                    i: pool.submit(self._file, self.files[i], i, folder, rules, chosen) for i in order
+                }
+                for index in range(len(self.files)):
+                    done = futures[index].result()
+                    self._done.append(done)
+                    yield done[0]
+            except BaseException:
+                known = [futures[i] for i in range(len(self._done), len(self.files)) if i in futures]
+                for future in futures.values():
+                    future.cancel()
+                self._done += [f.result() for f in known if f.done() and not f.cancelled() and not f.exception()]
+                for pid in processes_with(str(folder)):
+                    with contextlib.suppress(OSError):
+                        os.kill(pid, signal.SIGKILL)
+                raise
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def report(self) -> Report:
+        """The whole run so far."""
+        files = tuple(result for result, _ in self._done)
+        complete = len(files) == len(self.files)
+        rule_sets = [rules for _, rules in self._done]
+        covered = coverage(files, rule_sets)
+        run = checks.RunView(files, covered, self.options.run, self.options.strict, complete)
+        return Report(
+            files=files,
+            findings=tuple(checks.check_run(run)),
+            coverage=covered,
+            promtool=self.promtool.version,
+            strict=self.options.strict,
+            seconds=time.monotonic() - self._begun,
+            complete=complete,
+        )
+
+    # -- one file ------------------------------------------------------------------------------------------------------
+
+    def _file(
+        self, path: Path, number: int, folder: Path, rules: RuleFiles, chosen: set[str] | None
+    ) -> tuple[FileResult, RuleSet]:
+        begun = time.monotonic()
+        none = RuleSet((), ())
+        try:
+            suite = load_suite(path)
+            rule_set = rules.of_patterns(suite.patterns, path.resolve().parent)
+        except InputError as err:
+            result = self._misread(path, err)
+            return replace(result, seconds=time.monotonic() - begun), none
+        groups = [group for group in suite.groups if chosen is None or group.name in chosen]
+        result = self._judged(suite, groups, rule_set, folder / f"{number}.test.yml")
+        view = checks.FileView.of(
+            suite, groups, rule_set, result, strict=self.options.strict, configured=self.options.configured_rules
+        )
+        result = result.with_findings(tuple(checks.check_file(view)))
+        return replace(result, seconds=time.monotonic() - begun), rule_set
+
+    def _misread(self, path: Path, err: InputError) -> FileResult:
+        """A file that we cannot read. If promtool can, the fault is ours, and its verdict stands."""
+        name = display_path(path)
+        run = None
+        with contextlib.suppress(InputError):
+            run = self.promtool.test_rules(
+                [path], flags=[*self.options.flags, *(f"--run={r}" for r in self.options.run)]
+            )
+        if run is None or run.returncode != 0:
+            return FileResult(path, name, None, False, (), (), problem=err)
+        return FileResult(path, name, None, True, (), (), findings=(_not_understood(err),))
+
+    def _judged(self, suite: SuiteFile, groups: list[TestGroup], rule_set: RuleSet, copy: Path) -> FileResult:
+        given = [path for file in rule_set.files for path in file.given]
+        write_copy(suite, groups, given, copy)
+        run: CompletedRun = self.promtool.test_rules([copy], flags=self.options.flags)
+        account = read_account(run.stderr, len(groups))
+        names = {str(path): display_path(file.path) for file in rule_set.files for path in file.given}
+        names[str(copy)] = suite.name
+        results: list[Result] = []
+        errors: list[str] = []
+        observed: dict[tuple[int, int], Observed] = {}
+        if groups and not account.groups:
+            return FileResult(
+                suite.path, suite.name, suite, False, (), (_renamed(account.before or run.stderr.strip(), names),),
+                ran=tuple(group.index for group in groups),
+            )  # fmt: skip
+        reads = Reads(rule_set)
+        for group, said, seen in zip(groups, account.groups, account.observed, strict=True):
+            found, whole = group_results(suite, group, _renamed(said, names), reads)
+            results += found
+            errors += [text for text in whole if text not in errors]
+            if probes(group) and not whole:
+                for tick in {suite.tick_ms(time_ms) for time_ms in group.times_ms}:
+                    answer = seen.get(tick, Observed({}, {}))
+                    if answer is not None:
+                        observed[group.index, tick] = answer
+        passed = not any(text.strip() for text in (*account.groups, account.before))
+        return FileResult(
+            suite.path, suite.name, suite, passed, tuple(results), tuple(errors),
+            problem=_explanation(groups, rule_set) if errors else None,
+            observed=observed, ran=tuple(group.index for group in groups),
+        )  # fmt: skip
+
+    # -- `--run` -------------------------------------------------------------------------------------------------------
+
+    def _chosen(self, folder: Path) -> set[str]:
+        """The group names that `--run` takes. promtool is asked, for its expressions are Go's.
+
+        Every name gets a group whose only assertion is incomplete: promtool complains of those that it runs, and tells
+        their `eval_time`, which is the name's number.
+        """
+        names: list[str] = []
+        for path in self.files:
+            with contextlib.suppress(InputError):
+                names += [group.name for group in load_suite(path).groups]
+        names = list(dict.fromkeys(names))
+        tests = [
+            {"name": name, "interval": "1m", "alert_rule_test": [{"eval_time": f"{number}ms"}]}
+            for number, name in enumerate(names)
+        ]
+        asked = folder / "names.test.yml"
+        asked.write_text(yaml.safe_dump({"tests": tests}, allow_unicode=True), encoding="utf-8")
+        try:
+            run = self.promtool.test_rules([asked], flags=[f"--run={pattern}" for pattern in self.options.run])
+        except EngineError as err:
+            problem = re.search(r"panic: regexp: Compile\(.*?\): (.*)", err.message)
+            if problem is None:
+                raise
+            raise InputError(
+                f"--run: {problem[1]}", hint="write a regular expression of Go (RE2) that matches names of test groups"
+            ) from err
+        times = re.findall(r"misses required attribute alertname at eval_time (\w+)", run.stderr)
+        return {names[parse_duration_ms(text)] for text in times}
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _renamed(text: str, names: Mapping[str, str]) -> str:
+    for given, shown in names.items():
+        text = text.replace(given, shown)
+    return text
+
+
+def _explanation(groups: Sequence[TestGroup], rules: RuleSet) -> InputError | None:
+    """What is wrong with the input, with its place, once promtool has refused it."""
+    for group in groups:
+        for series in group.series:
+            if series.problem is not None:
+                return series.problem
+    return next((file.problem for file in rules.files if file.problem is not None), None)
+
+
+def _not_understood(err: InputError) -> Finding:
+    span: Span | None = err.span
+    return Finding(
+        "not-understood",
+        checks.Severity.WARNING,
+        span,
+        f"promtool passes this file, but it was not checked for false greens: {err.message}",
+        "please report it",
+    )
