@@ -50,7 +50,7 @@ HighErrorRate take 0.03 s to query on an empty server and 1.9 s behind 9,000 oth
 FILES = load_rules(sorted((ROOT / "rules").glob("*.yml")))
 CONTRACTS = load_contracts(sorted((ROOT / "rules" / "contracts").glob("*.yml")))
 WANTED = {"one group per case": 100, "one process per case": 500}
-"""How many times dearer than the engine promtool is expected to be (issue 2)."""
+"""How many times dearer than the engine promtool is expected to be."""
 
 
 @dataclass(frozen=True)
