@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 
 from harness.contracts import Contract, Op
+from harness.proof.axis import ulps_between
 from harness.proof.measure import Measurement
-from harness.proof.model import Boundary, Fact, Finding, Located, Sides, Verdict
+from harness.proof.model import Boundary, Fact, Finding, Located, Measured, Sides, Verdict
 from harness.proof.notary import Testimony
 from harness.replay import State
 from harness.rules import AlertRule
@@ -239,6 +241,17 @@ def judge_rendered(contract: Contract, testimony: Testimony) -> list[Finding]:
         if _BROKEN_TEMPLATE.search(text):
             findings.append(Finding(Verdict.ERROR, f"label `{name}` does not render: {text}"))
     return findings
+
+
+def rounding_decides(measured: Measured) -> bool:
+    """Whether the rule's sides are so near to each other at the boundary that the last bits of a sum decide there."""
+    return any(
+        ulps_between(left, right) <= MAX_ULPS
+        for sides in (*measured.at_quiet, *measured.at_fires)
+        for left in sides.left.values()
+        for right in sides.right.values()
+        if math.isfinite(left) and math.isfinite(right)
+    )
 
 
 def worst_first(findings: Sequence[Finding]) -> list[Finding]:

@@ -12,7 +12,7 @@ from harness.contracts import Contract
 from harness.engines.base import Engine, QueryError
 from harness.engines.promtool import Promtool, go_unquote
 from harness.errors import HarnessError, InputError, Span
-from harness.proof.judge import holes, judge, judge_rendered, value_labels, worst_first
+from harness.proof.judge import holes, judge, judge_rendered, rounding_decides, value_labels, worst_first
 from harness.proof.measure import JUST_PAST, LAST_QUIET, Measurement, Measurer
 from harness.proof.model import AlertResult, Fact, Finding, Located, Measured, Verdict
 from harness.proof.notary import Deed, Notary, Testimony, emit, pinned
@@ -224,7 +224,7 @@ class Proof:
         alert = testimony.first_alert()
         if alert is not None:
             result.labels, result.annotations = alert
-        if result.contract.knob.step is None:
+        if result.contract.knob.step is None or rounding_decides(result.measured):
             # One double from the threshold the order in which series are added up decides, and before 3.x that is not
             # the same from one process to the next.
             at_edge = [text for text in testimony.disagreements if JUST_PAST in text or LAST_QUIET in text]
