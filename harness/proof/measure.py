@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from harness.contracts import Contract, Op, Situation
@@ -294,7 +294,7 @@ class Measurer:
         if longest:
             measured.too_short_ms = (longest - 1) * interval
             n, exact = next((n, s) for n, s in zip(lengths, shorts, strict=True) if _run_length(s, lead) == longest)
-            measured.facts.append(_renamed(exact, "one tick too short: never fires"))
+            measured.facts.append(replace(exact, name="one tick too short: never fires"))
             self._gap(contract, plan, (on, off), lead, lead + n, waits, measured)
 
     def _gap(
@@ -329,7 +329,7 @@ class Measurer:
             true_at = [t for t in sorted(alert.true_at) if t >= lead]
             missing = [t for t in range(true_at[0], true_at[-1]) if t not in alert.true_at]
             if missing and (alert.first(State.FIRING) or 0) - missing[-1] > waits:
-                measured.facts.append(_renamed(fact, "one gap starts the wait again"))
+                measured.facts.append(replace(fact, name="one gap starts the wait again"))
                 return
 
     def _facts(self, contract: Contract, plan: Plan, courses: dict[str, KnobSteps], ticks: int) -> list[Fact]:
@@ -462,10 +462,6 @@ def _run_length(fact: Fact, after: int) -> int:
             run = run + 1 if tick in timeline.true_at else 0
             best = max(best, run)
     return best
-
-
-def _renamed(fact: Fact, name: str) -> Fact:
-    return Fact(name, fact.traces, fact.scrape_ms, fact.phase_ms, fact.ticks, fact.timelines)
 
 
 def _first_ticks(timeline: AlertTimeline, ticks: int) -> AlertTimeline:

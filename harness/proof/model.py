@@ -73,11 +73,6 @@ class Sides:
     left: Mapping[str, float]
     right: Mapping[str, float]
 
-    @property
-    def meets(self) -> bool:
-        """Whether some left value equals a right one exactly."""
-        return bool(set(self.left.values()) & set(self.right.values()))
-
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:

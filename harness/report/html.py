@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +13,7 @@ from harness.errors import printable
 from harness.proof.model import AlertResult, Sides, Verdict
 from harness.report.charts import FRAME, LANE_HEIGHT, Timeline, counters_of, response_curve, timeline
 from harness.report.html_suites import suites_view, untested
-from harness.report.outcome import Outcome, Proved
+from harness.report.outcome import Outcome
 from harness.report.wording import (
     contract_cell,
     fires_cell,
@@ -37,11 +36,6 @@ _TEXT_OF_PAGE = 180_000
 """Characters of promtool tests on a page, shared among its alerts: a page of a hundred stays under a megabyte."""
 _MOST_REASONS = 12
 _CHARTED = ("fires, then recovers", "one tick too short: never fires", "one gap starts the wait again")
-
-
-def proof_html(results: Sequence[AlertResult], engine: str, version: str, title: str = "Alert rules, proved") -> str:
-    """The page of a proof alone."""
-    return page_html(Outcome(Proved(results, engine, version)), title)
 
 
 def page_html(outcome: Outcome, title: str = "") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import promql_parser as promql
@@ -187,8 +186,3 @@ def _expr(fields: Fields) -> ExprAssertion:
     return ExprAssertion(
         _text(fields, "expr"), fields.duration_ms("eval_time", 0), tuple(samples), fields.span, _time_span(fields)
     )
-
-
-def load_suites(paths: Sequence[Path]) -> list[SuiteFile]:
-    """Load several; raises InputError at the first that is wrong."""
-    return [load_suite(path) for path in paths]
