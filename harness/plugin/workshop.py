@@ -95,7 +95,7 @@ class Workshop:
 
     @cached_property
     def toolchain(self) -> Toolchain:
-        from harness.commands import toolchain
+        from harness.commands.project import toolchain
 
         return toolchain(self.config)
 

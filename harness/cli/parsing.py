@@ -1,0 +1,107 @@
+"""The parser, and the options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
+
+from harness.config import Config, load_config
+from harness.errors import near_miss, printable
+
+if TYPE_CHECKING:
+    from harness.commands.project import Choices
+    from harness.report.outputs import Outputs
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""What a command adds its parser to."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Argparse, with the near miss of a mistyped word; its subcommands' parsers are of this class too."""
+
+    def error(self, message: str) -> NoReturn:
+        invalid = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        unknown = re.match(r"unrecognized arguments: (--?[\w-]+)", message)
+        if invalid:
+            known = re.findall(r"[\w-]+", invalid[2])
+            message = f"there is no command `{invalid[1]}`{near_miss(invalid[1], known)}; commands: {', '.join(known)}"
+        elif unknown:
+            known = self._all_options()
+            elsewhere = unknown[1] in known
+            near = ", only for another command" if elsewhere else near_miss(unknown[1], known)
+            message = f"there is no option `{unknown[1]}` here{near}"
+        super().error(printable(message))
+
+    def _all_options(self) -> list[str]:
+        found = set(self._option_string_actions)
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for parser in action.choices.values():
+                    found |= set(parser._option_string_actions)
+        return sorted(found)
+
+
+def add_project_options(command: argparse.ArgumentParser) -> None:
+    """Which rules and contracts, and on which engine."""
+    command.add_argument("--rules", action="append", metavar="PATH", help="rule file, folder or glob (repeatable)")
+    command.add_argument("--contracts", action="append", metavar="PATH", help="contract file, folder or glob")
+    command.add_argument(
+        "--engine",
+        metavar="KIND",
+        help="process (a local prometheus), docker, url, or auto: a process if there is a binary, else docker",
+    )
+    command.add_argument("--image", metavar="NAME", help="container image of Prometheus for --engine docker")
+    command.add_argument("--url", metavar="URL", help="Prometheus-compatible API with remote write for --engine url")
+
+
+def add_proof_options(command: argparse.ArgumentParser) -> None:
+    """Where a proof goes besides the terminal."""
+    command.add_argument("--json", metavar="FILE", help="write the proof as JSON; - prints it instead of the table")
+    command.add_argument("--markdown", metavar="FILE", help="write it as a Markdown table; - prints it instead")
+    command.add_argument("--emit", type=Path, metavar="DIR", help="write what was proved as promtool unit tests")
+
+
+def add_output_options(command: argparse.ArgumentParser) -> None:
+    """Where results go for people and CI."""
+    command.add_argument(
+        "--report", metavar="DIR", help="folder of the HTML page (default: build/report); none: no page"
+    )
+    command.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
+    command.add_argument(
+        "--annotate",
+        metavar="KIND",
+        help="findings beside the lines: github (workflow commands), gitlab or gitlab=FILE (code quality)",
+    )
+
+
+def config_of(arguments: argparse.Namespace) -> Config:
+    """The settings that hold where the user stands."""
+    return load_config(Path.cwd(), arguments.config)
+
+
+def outputs_of(arguments: argparse.Namespace, config: Config) -> Outputs:
+    """A folder on the command line is relative to where the user stands, one in the settings to their file."""
+    from harness.report.outputs import OFF, Outputs
+
+    page = config.report if arguments.report is None else arguments.report
+    folder = config.folder if arguments.report is None else Path()
+    return Outputs(None if page in OFF else folder / page, arguments.junit, arguments.annotate)
+
+
+def choices_of(arguments: argparse.Namespace, config: Config) -> Choices:
+    from harness.commands.project import Choices
+
+    return Choices(
+        rules=arguments.rules,
+        contracts=arguments.contracts,
+        engine=arguments.engine,
+        image=arguments.image,
+        url=arguments.url,
+        json=arguments.json,
+        markdown=arguments.markdown,
+        emit=arguments.emit,
+        alerts=getattr(arguments, "alert", None),
+        outputs=outputs_of(arguments, config),
+    )

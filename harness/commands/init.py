@@ -1,0 +1,35 @@
+"""The start of a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.text import Text
+
+from harness.commands.writing import count
+from harness.errors import EXIT_OK
+from harness.init import init as start_project
+from harness.report.terminal import console
+from harness.report.wording import one_line
+from harness.source import display_path
+
+
+def run(folder: Path) -> int:
+    """Write the start of a project, and say what was written, what was there, and what to do next."""
+    written, alerts = start_project(folder)
+    out = console()
+    for file in written:
+        what = ("wrote", "green") if file.new else ("kept", "dim")
+        note = "" if file.new else ", which was there"
+        out.print(
+            Text.assemble((f"{what[0]:>6}", what[1]), f"  {one_line(display_path(file.path))}{note}"), soft_wrap=True
+        )
+    out.print()
+    out.print(
+        Text(
+            f"{count(alerts, 'alert')} found. The contracts are drafts: confirm or correct what says `confirm:`, then "
+            "run alert-harness prove."
+        ),
+        soft_wrap=True,
+    )
+    return EXIT_OK

@@ -1,0 +1,117 @@
+"""A project as a command finds it: settings and choices, rules and contracts, tools, an engine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.commands.writing import check_outputs, must_be_writable
+from harness.config import Config, rule_files
+from harness.contracts import Contract, load_contracts
+from harness.engines import KINDS, open_engine
+from harness.engines.base import Engine
+from harness.engines.private import sweep
+from harness.errors import InputError, near_miss
+from harness.report.outputs import NO_OUTPUTS, Outputs
+from harness.rules import RuleFile, load_rules
+from harness.toolchain import Toolchain
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a command line chose over the configuration; None where it chose nothing."""
+
+    rules: Sequence[str] | None = None
+    contracts: Sequence[str] | None = None
+    engine: str | None = None
+    image: str | None = None
+    url: str | None = None
+    json: str | None = None
+    markdown: str | None = None
+    emit: Path | None = None
+    alerts: Sequence[str] | None = None
+    outputs: Outputs = NO_OUTPUTS
+
+    @property
+    def prints_document(self) -> bool:
+        """Whether standard output belongs to JSON or Markdown."""
+        return "-" in (self.json, self.markdown)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project's rules and contracts, loaded."""
+
+    files: list[RuleFile]
+    contracts: list[Contract]
+
+
+def load(config: Config, choices: Choices) -> Project:
+    """Load rules and contracts; with `choices.alerts` only these contracts, and no word on other alerts."""
+    # A path on the command line is relative to where the user stands, one in the configuration to its own folder.
+    check_choices(config, choices)
+    here = Path.cwd()
+    rules = rule_files(choices.rules, here) if choices.rules else rule_files(config.rules, config.folder)
+    found = rule_files(choices.contracts, here) if choices.contracts else rule_files(config.contracts, config.folder)
+    files, contracts = load_rules(rules), load_contracts(found)
+    if choices.alerts:
+        known = {contract.alert.value for contract in contracts}
+        for name in choices.alerts:
+            if name not in known:
+                raise InputError(
+                    f"no contract speaks of an alert `{name}`{near_miss(name, known)}",
+                    hint=f"known alerts: {', '.join(sorted(known))}",
+                )
+        contracts = [contract for contract in contracts if contract.alert.value in choices.alerts]
+    return Project(files, contracts)
+
+
+def check_choices(config: Config, choices: Choices) -> None:
+    """Refuse what would only fail, or be silently ignored, after minutes of measuring."""
+    kind = choices.engine or config.engine
+    if kind not in KINDS:
+        span = config.places.get("engine") if choices.engine is None else None
+        raise InputError(
+            f"unknown engine `{kind}`{near_miss(kind, KINDS)}", span=span, hint=f"expected one of: {', '.join(KINDS)}"
+        )
+    for option, value, takers in (("--url", choices.url, ("url",)), ("--image", choices.image, ("docker", "auto"))):
+        if value is not None and kind not in takers:
+            raise InputError(
+                f"{option} means nothing to --engine {kind}", hint=f"add --engine {takers[0]}, or leave {option} out"
+            )
+    if choices.json == "-" and choices.markdown == "-":
+        raise InputError("--json - and --markdown - both want standard output", hint="write one of them to a file")
+    for option, target in (("--json", choices.json), ("--markdown", choices.markdown)):
+        if target is not None and target != "-":
+            must_be_writable(option, Path(target), folder=False)
+    if choices.emit is not None:
+        must_be_writable("--emit", choices.emit, folder=True)
+    check_outputs(choices.outputs)
+
+
+def toolchain(config: Config) -> Toolchain:
+    """The toolchain with the project's settings; fetching is told on standard error."""
+    try:
+        return Toolchain(
+            config.tools,
+            versions=config.versions,
+            progress=lambda line: print(f"alert-harness: {line}", file=sys.stderr),
+        )
+    except InputError as err:
+        setting = next((s for s in ("versions", "tools") if s in config.places and s.rstrip("s") in err.message), None)
+        if setting is None:
+            raise
+        raise InputError(err.message, span=config.places[setting], hint=err.hint) from err
+
+
+def open_for(config: Config, choices: Choices, tools: Toolchain) -> Engine:
+    sweep()  # whatever engine a killed run used, its promtool files lay in the folder for temporary files
+    return open_engine(
+        choices.engine or config.engine,
+        prometheus=lambda: tools.find("prometheus").path,
+        image=choices.image or config.image,
+        url=choices.url or config.url or os.environ.get("ALERT_HARNESS_URL"),
+    )

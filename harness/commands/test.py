@@ -1,0 +1,74 @@
+"""promtool unit tests, without false greens."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from harness.commands.project import Project, toolchain
+from harness.commands.writing import check_outputs, must_be_writable, write
+from harness.config import Config, rule_files, unit_test_files
+from harness.engines.promtool import Promtool
+from harness.errors import EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, InputError
+from harness.report.outcome import Outcome
+from harness.report.outputs import Outputs
+from harness.report.suites_json import suites_json
+from harness.report.suites_text import write_file, write_report
+from harness.report.terminal import console, watching
+from harness.suites.model import Report, Status
+from harness.suites.run import Options, SuiteRun
+
+
+def run(config: Config, paths: Sequence[str], options: Options, *, json: str | None, outputs: Outputs) -> int:
+    """Run promtool unit tests, print what they and the checks find; 1 if anything fails, 2 for a file that is none."""
+    if json is not None and json != "-":
+        must_be_writable("--json", Path(json), folder=False)
+    check_outputs(outputs)
+    files = unit_test_files(paths, Path.cwd()) if paths else unit_test_files(config.tests, config.folder)
+    if not files:
+        raise InputError("no unit-test file was named", hint="name one, or set `tests` in [tool.alert-harness]")
+    with contextlib.suppress(InputError):  # unit tests need no configured rules
+        options = replace(options, configured_rules=tuple(rule_files(config.rules, config.folder)))
+    run = SuiteRun(files, Promtool(toolchain(config).find("promtool").path), options)
+    out = console(sys.stderr if json == "-" else None)
+
+    def tell() -> Report:
+        report = run.report()
+        if json != "-":
+            write_report(report, out)
+        if json is not None:
+            write(json, suites_json(report))
+        outputs.write(Outcome(suites=report), out)
+        return report
+
+    try:
+        with watching(len(files), "testing") as watch:
+            for result in run.results():
+                watch.step(result.name)
+                if json != "-":
+                    write_file(result, out)
+    except KeyboardInterrupt:
+        tell()
+        raise
+    report = tell()
+    if any(file.problem for file in report.files):
+        return EXIT_INPUT
+    return EXIT_OK if report.passed else EXIT_FINDINGS
+
+
+def run_beside(config: Config, project: Project, files: Sequence[Path], promtool: Promtool) -> tuple[Report, list[str]]:
+    """A run of the unit tests, and what to print of those that do not pass."""
+    rules = tuple(file.path for file in project.files)
+    run = SuiteRun(files, promtool, Options(strict=config.strict_tests, configured_rules=rules))
+    said = io.StringIO()
+    for result in run.results():
+        if result.status is not Status.PASSED:
+            write_file(result, console(said))
+    report = run.report()
+    if not report.passed:
+        write_report(report, console(said))
+    return report, said.getvalue().rstrip().splitlines()
