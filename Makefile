@@ -4,12 +4,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: help setup verify test test-slow lint bench clean
+.PHONY: help setup verify test test-slow test-scenarios dashboards lint bench clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-$(STAMP): pyproject.toml ci/venv.sh
+$(STAMP): pyproject.toml fixtures/streaming/pyproject.toml ci/venv.sh
 	sh ci/venv.sh $(VENV)
 	@touch $@
 
@@ -19,10 +19,16 @@ verify: $(STAMP)  ## the main job: check, test and prove the alert rules
 	$(BIN)/alert-harness verify
 
 test: $(STAMP) lint  ## every test that is not slow
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not scenarios" $(ARGS)
 
 test-slow: $(STAMP)  ## the tests that take minutes: thousands of examples, real downloads
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+dashboards: $(STAMP)  ## write the Grafana dashboards anew, after a change of rules, contracts or their builder
+	$(BIN)/python -m fixtures.dashboards
+
+test-scenarios: $(STAMP)  ## every scenario on the stack, as processes and as containers
+	$(BIN)/python -m pytest -m scenarios tests/stack $(ARGS)
 
 lint: $(STAMP)  ## ruff and mypy --strict
 	$(BIN)/ruff check .
@@ -32,6 +38,8 @@ lint: $(STAMP)  ## ruff and mypy --strict
 bench: $(STAMP)  ## the ratios that the docs quote
 	$(BIN)/python tests/benchmarks/bench_engine.py
 	$(BIN)/python tests/benchmarks/bench_prove.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable './fixtures/streaming[bench]'
+	$(BIN)/python tests/benchmarks/bench_service.py
 
 clean:  ## remove what make made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

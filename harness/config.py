@@ -26,6 +26,15 @@ class Config:
     rules: tuple[str, ...] = ("rules",)
     contracts: tuple[str, ...] = ("rules/contracts",)
     tests: tuple[str, ...] = ("tests/rules",)
+    objectives: tuple[str, ...] = ("slo",)
+    dashboards: tuple[str, ...] = ()
+    """Grafana dashboards (JSON) for `alert-harness check`."""
+    stack: str = "fixtures"
+    """The folder of the instrumented stack: compose.yaml, monitoring/, streaming/."""
+    scenario: str | None = None
+    """The scenario that `alert-harness verify` plays on the stack; None: none."""
+    alertmanager: Path | None = None
+    """The Alertmanager configuration whose routes `alert-harness live` uses; None: a small built-in one."""
     engine: str = "auto"
     image: str | None = None
     url: str | None = None
@@ -88,8 +97,9 @@ def _read(file: Path) -> Config:
                 hint="write [tool.alert-harness]",
             )
     known: dict[str, object] = {
-        "rules": list, "contracts": list, "tests": list, "engine": str, "image": str, "url": str,
-        "report": str, "tools": dict, "versions": dict,
+        "rules": list, "contracts": list, "tests": list, "objectives": list, "dashboards": list,
+        "engine": str, "image": str, "url": str, "stack": str, "scenario": str, "alertmanager": str, "report": str,
+        "tools": dict, "versions": dict,
     }  # fmt: skip
     test = _test_table(table.pop("test", {}), source)
     for key, value in table.items():
@@ -105,7 +115,7 @@ def _read(file: Path) -> Config:
                 "a list of strings" if known[key] is list else "a string" if known[key] is str else "a table of strings"
             )
             raise InputError(f"`{key}` must be {kind}", span=_span(source, key), hint=f"write {_EXAMPLES[known[key]]}")
-        if key in ("rules", "contracts") and not value:
+        if key in ("rules", "contracts", "objectives") and not value:
             raise InputError(f"`{key}` is empty", span=_span(source, key), hint="name a file, folder or glob")
     folder = file.parent
     default = Config(folder)
@@ -114,9 +124,14 @@ def _read(file: Path) -> Config:
         rules=tuple(table.get("rules", default.rules)),
         contracts=tuple(table.get("contracts", default.contracts)),
         tests=tuple(table.get("tests", default.tests)),
+        objectives=tuple(table.get("objectives", default.objectives)),
+        dashboards=tuple(table.get("dashboards", default.dashboards)),
         engine=table.get("engine", "auto"),
         image=table.get("image"),
         url=table.get("url"),
+        stack=table.get("stack", default.stack),
+        scenario=table.get("scenario"),
+        alertmanager=folder / table["alertmanager"] if "alertmanager" in table else None,
         report=table.get("report", default.report),
         tools={name: folder / path for name, path in table.get("tools", {}).items()},
         versions=table.get("versions", {}),
@@ -158,6 +173,16 @@ def rule_files(patterns: Sequence[str], folder: Path) -> list[Path]:
     Raises InputError for a path that does not exist and for a pattern without any file.
     """
     return _files(patterns, folder, _YAML, "YAML file", leave_out=_TESTS)
+
+
+def objective_files(patterns: Sequence[str], folder: Path) -> list[Path]:
+    """The YAML files of service level objectives, found as rule files are."""
+    return _files(patterns, folder, _YAML, "YAML file", leave_out=_TESTS)
+
+
+def dashboard_files(patterns: Sequence[str], folder: Path) -> list[Path]:
+    """The JSON files of Grafana dashboards; folders are searched through."""
+    return _files(patterns, folder, ("**/*.json",), "Grafana dashboard (*.json)")
 
 
 def is_unit_test(path: Path) -> bool:

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness import __version__
-from harness.cli import doctor, init, prove, test, verify
+from harness.cli import check, doctor, init, live, prove, slo, stack, test, verify
 from harness.cli.parsing import Parser
 from harness.cli.streams import Terminated, catch_signals, prepare_streams
 from harness.errors import EXIT_ENGINE, EXIT_INPUT, HarnessError, printable
 
-_COMMANDS = (doctor, init, test, verify, prove)
+_COMMANDS = (doctor, init, test, verify, prove, live, stack, check, slo)
 """In the order of `--help`. Each has `add(commands)`, which sets `run` as its parser's default."""
 
 _EPILOG = """\
@@ -30,6 +30,7 @@ examples:
   alert-harness prove --rules alerts/ --contracts contracts/
   alert-harness prove --json - | jq '.alerts[] | select(.verdict != "exact")'
   alert-harness prove --emit build/promtool     the same facts as promtool unit tests
+  alert-harness check --against http://localhost:9090    whether the metrics that all this reads exist
 
 Paths come from [tool.alert-harness] in pyproject.toml or from alert-harness.toml.
 """

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, Self
+from urllib.parse import quote
 
 import requests
 
@@ -191,6 +192,22 @@ class Engine(ABC):
         data = self._ask("query", {"query": expr, "time": _seconds(at_ms)}, expr, notes)
         self.last_warnings, self.last_infos = notes.take()
         return sorted(_series(data, expr), key=lambda series: series.labels)
+
+    def label_names(self, selector: str, start_ms: int, end_ms: int) -> list[str]:
+        """The label names of the series that a selector matches between two times, sorted."""
+        return self._names("labels", selector, start_ms, end_ms)
+
+    def label_values(self, label: str, selector: str, start_ms: int, end_ms: int) -> list[str]:
+        """The values of a label on the series that a selector matches, sorted; all series for an empty selector.
+
+        Both are as coarse as the server's blocks: what vanished an hour before start may still be named.
+        """
+        return self._names(f"label/{quote(label, safe='')}/values", selector, start_ms, end_ms)
+
+    def _names(self, path: str, selector: str, start_ms: int, end_ms: int) -> list[str]:
+        form = {"start": _seconds(start_ms), "end": _seconds(end_ms)} | ({"match[]": selector} if selector else {})
+        response = self._http("GET", f"/api/v1/{path}", params=form)
+        return [str(name) for name in self._data(response, selector, Notes()) or ()]
 
     def parse(self, expr: str) -> dict[str, Any]:
         """The expression's syntax tree, as Prometheus' own parser has it; UnsupportedError before Prometheus 3."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import os
+import time
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import cramjam
@@ -33,6 +34,10 @@ SETTINGS = {
 }
 """Environment variables, without their prefix, and what they hold."""
 
+_PATIENCE_S = (0.5, 2.0)
+"""How long to wait before asking again a server that is busy and does not say how long."""
+_LONGEST_WAIT_S = 10.0
+
 _RECEIVER_HINT = (
     "start it with --web.enable-remote-write-receiver, or name the address of remote write in ALERT_HARNESS_URL_WRITE"
 )
@@ -42,14 +47,17 @@ class UrlEngine(Engine):
     """A server at ``url``; credentials come from the environment (:data:`SETTINGS`) or the URL and are never printed.
 
     Raises InputError for a malformed URL or setting, EngineError if the server cannot be reached, refuses the
-    credentials, or takes no remote write.
+    credentials, or takes no remote write; `read_only` asks for none.
     """
 
     kind: ClassVar[str] = "url"
     disposable: ClassVar[bool] = False
 
-    def __init__(self, url: str, *, environ: Mapping[str, str] | None = None, timeout_s: float = 120.0) -> None:
+    def __init__(
+        self, url: str, *, environ: Mapping[str, str] | None = None, timeout_s: float = 120.0, read_only: bool = False
+    ) -> None:
         super().__init__(timeout_s=timeout_s)
+        self._read_only = read_only
         settings = {
             name: value
             for name in SETTINGS
@@ -115,11 +123,6 @@ class UrlEngine(Engine):
 
     def _check(self) -> None:
         response = self._http("POST", "/api/v1/query", data={"query": "1"})
-        if response.status_code in (401, 403):
-            raise EngineError(
-                f"{self._base} refuses our credentials (HTTP {response.status_code})",
-                hint=f"set {PREFIX}TOKEN, or {PREFIX}USER and {PREFIX}PASSWORD",
-            )
         if response.is_redirect:
             raise EngineError(
                 f"{self._base} sends us elsewhere (HTTP {response.status_code})", hint="name the final address"
@@ -129,7 +132,46 @@ class UrlEngine(Engine):
             self._read_version()
         except EngineError:
             self.version = "unknown"  # not every compatible server has build information
-        self._push(bytes(cramjam.snappy.compress_raw(b"")))  # a request without series changes nothing
+        if not self._read_only:
+            self._push(bytes(cramjam.snappy.compress_raw(b"")))  # a request without series changes nothing
+
+    def _http(self, method: str, path: str, **kwargs: Any) -> requests.Response:
+        """As ever, and again after a while where the server asks for patience (HTTP 429 and 503)."""
+        for wait_s in (*_PATIENCE_S, None):
+            response = super()._http(method, path, **kwargs)
+            if wait_s is None or response.status_code not in (429, 503):
+                break
+            asked = response.headers.get("Retry-After", "")
+            time.sleep(min(float(asked), _LONGEST_WAIT_S) if asked.isdecimal() else wait_s)
+        return response
+
+    def _data(self, response: requests.Response, expr: str, notes: Notes) -> Any:
+        status = response.status_code
+        if status in (401, 403):
+            raise EngineError(
+                f"{self._base} refuses our credentials (HTTP {status})",
+                hint=f"set {PREFIX}TOKEN, or {PREFIX}USER and {PREFIX}PASSWORD",
+            )
+        if status == 429:
+            raise EngineError(
+                f"{self._base} takes no more requests for now (HTTP 429: {short_text(response)})",
+                hint="ask again later, or for a shorter range",
+            )
+        if status >= 500 and not response.content.lstrip().startswith(b"{"):
+            raise EngineError(
+                f"{self._base} is in trouble (HTTP {status}: {short_text(response)})",
+                hint="ask again later; what stands between us and it may have a log",
+            )
+        if (
+            status == 200
+            and response.content.lstrip().startswith(b"{")
+            and not response.content.rstrip().endswith(b"}")
+        ):
+            raise EngineError(
+                f"the answer of {self._base} is cut off after {len(response.content):,} bytes",
+                hint="ask again; what stands between us and it may limit answers",
+            )
+        return super()._data(response, expr, notes)
 
     def _write_refused(self, response: requests.Response) -> EngineError:
         text = short_text(response)

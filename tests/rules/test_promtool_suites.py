@@ -111,7 +111,7 @@ def test_at_least_eight_assertions_per_alert() -> None:
 def test_every_alert_tells_a_person_what_to_do(rule: dict[str, dict[str, str]]) -> None:
     alert = str(rule["alert"])
     assert rule["labels"]["severity"] in ("warning", "critical")
-    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url", "dashboard_url"}
     assert all(text.strip() for text in rule["annotations"].values())
     assert rule["annotations"]["runbook_url"].endswith(f"/docs/runbooks/{alert}.md")
     runbook = ROOT / "docs" / "runbooks" / f"{alert}.md"

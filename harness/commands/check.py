@@ -1,0 +1,140 @@
+"""Rules, dashboards and objectives against a running Prometheus."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.check import (
+    Finding,
+    Report,
+    Server,
+    Use,
+    Wants,
+    check,
+    known_by,
+    load_dashboard,
+    rule_uses,
+)
+from harness.commands.writing import must_be_writable, write
+from harness.config import Config, dashboard_files, objective_files, rule_files
+from harness.engines.url import UrlEngine
+from harness.errors import EXIT_FINDINGS, EXIT_OK, InputError
+from harness.report.check_json import check_json
+from harness.report.check_text import write_check
+from harness.report.terminal import console
+from harness.rules import load_rules
+from harness.slo.load import load_objectives
+from harness.slo.model import Objective, Reading
+from harness.slo.prove_series import queries_of
+from harness.slo.queries import windowed
+from harness.source import Text
+from harness.units import parse_duration_ms
+
+_WINDOW = "5m"
+"""For objectives' queries that take one; any will do to see whether they run."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckChoices:
+    """What the command line chose; None where it chose nothing."""
+
+    against: str
+    since: str
+    scrape_interval: str
+    rules: Sequence[str] | None = None
+    dashboards: Sequence[str] | None = None
+    objectives: Sequence[str] | None = None
+    json: str | None = None
+
+    @property
+    def named(self) -> bool:
+        """Whether anything was named; then it is checked alone, without what is configured."""
+        return bool(self.rules or self.dashboards or self.objectives)
+
+
+def run(config: Config, choices: CheckChoices) -> int:
+    """Check and print; 1 if a name is not real or a panel has no data."""
+    since_ms = _duration_ms("--since", choices.since)
+    scrape_ms = _duration_ms("--scrape-interval", choices.scrape_interval)
+    if choices.json is not None and choices.json != "-":
+        must_be_writable("--json", Path(choices.json), folder=False)
+    # Also where only dashboards are checked: the rules tell what is recorded, and which alerts there are.
+    files = load_rules(_paths(rule_files, choices.rules, "rules", config))
+    wanted = choices.rules or not choices.named
+    dashboards = [
+        load_dashboard(path) for path in _chosen(dashboard_files, choices.dashboards, "dashboards", config, choices)
+    ]
+    found = _chosen(objective_files, choices.objectives, "objectives", config, choices)
+    objectives = load_objectives(found) if found else []
+    if not (wanted and files) and not dashboards and not objectives:
+        raise InputError(
+            "there is nothing to check",
+            hint="name --rules, --dashboards or --objectives, or set them up (docs/verify.md)",
+        )
+    with UrlEngine(choices.against, read_only=True) as engine:
+        server = Server(engine, round(time.time() * 1000), since_ms)
+        known = known_by(files)
+        uses = [*(rule_uses(files) if wanted else ()), *_objective_uses(objectives)]
+        findings = check(uses, server, known)
+        for dashboard in dashboards:
+            for one in dashboard.uses(server, scrape_ms):
+                if isinstance(one, Finding):
+                    findings.append(one)
+                else:
+                    uses.append(one)
+                    findings += check([one], server, known)
+        report = Report(
+            engine.url,
+            engine.version,
+            since_ms,
+            tuple(findings),
+            tuple(skipped for dashboard in dashboards for skipped in dashboard.skipped),
+            len(uses),
+            sum(use.wants is Wants.DATA for use in uses),
+        )
+    if choices.json != "-":
+        write_check(report, console())
+    if choices.json is not None:
+        write(choices.json, check_json(report))
+    return EXIT_OK if report.passed else EXIT_FINDINGS
+
+
+def _objective_uses(objectives: Sequence[Objective]) -> Iterator[Use]:
+    for objective in objectives:
+        for query in queries_of(objective.indicator):
+            expr = query.text
+            if query.reading is Reading.WINDOWED:
+                expr = Text(windowed(query, _WINDOW), query.text.span, quoted=True)
+            yield Use(f"objective {objective.name}", expr)
+
+
+_Find = Callable[[Sequence[str], Path], list[Path]]
+
+
+def _chosen(
+    find: _Find, named: Sequence[str] | None, setting: str, config: Config, choices: CheckChoices
+) -> list[Path]:
+    return [] if choices.named and not named else _paths(find, named, setting, config)
+
+
+def _paths(find: _Find, named: Sequence[str] | None, setting: str, config: Config) -> list[Path]:
+    """Files that were named, else those of the settings; none where the usual folder is not there and nobody set it."""
+    if named:
+        return find(named, Path.cwd())
+    patterns: tuple[str, ...] = getattr(config, setting)
+    if setting not in config.places and not any((config.folder / pattern).exists() for pattern in patterns):
+        return []
+    return find(patterns, config.folder)
+
+
+def _duration_ms(option: str, text: str) -> int:
+    try:
+        ms = parse_duration_ms(text)
+    except ValueError as err:
+        raise InputError(f"{option}: {err}", hint="write a number and a unit, without a space") from err
+    if ms == 0:
+        raise InputError(f"{option} must be longer than 0", hint="write something like 1h")
+    return ms
