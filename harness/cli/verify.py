@@ -19,12 +19,16 @@ def add(commands: Commands) -> None:
         "verify",
         help="check rules, run the promtool unit tests, prove every alert; ends in yes or no",
         description="Loads rules and contracts, runs `promtool check rules` with lint and the promtool unit tests, "
-        "proves every alert, and ends in a clear yes or no.",
+        "proves every alert, runs all of them end to end on a compressed clock, plays the configured scenario on the "
+        "instrumented stack, and ends in a clear yes or no.",
     )
     add_project_options(parser)
     add_proof_options(parser)
     add_output_options(parser)
     parser.add_argument("--tests", action="append", metavar="PATH", help="promtool test file, folder or glob")
+    parser.add_argument(
+        "--skip", action="append", default=[], metavar="STEP", help="leave this step out: live, stack (repeatable)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -32,4 +36,4 @@ def run(arguments: argparse.Namespace) -> int:
     config = config_of(arguments)
     from harness.commands import verify
 
-    return verify.run(config, choices_of(arguments, config), tests=arguments.tests)
+    return verify.run(config, choices_of(arguments, config), tests=arguments.tests, skip=arguments.skip)

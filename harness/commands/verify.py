@@ -9,24 +9,41 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from harness.commands import live, stack_run
 from harness.commands.project import Choices, Project, load, open_for, toolchain
 from harness.commands.prove import prove_all, write_documents
 from harness.commands.test import run_beside
 from harness.commands.writing import count
 from harness.config import Config, unit_test_files
 from harness.engines.promtool import Promtool
-from harness.errors import EXIT_FINDINGS, EXIT_OK, EngineError
+from harness.errors import EXIT_FINDINGS, EXIT_OK, EngineError, InputError, near_miss
+from harness.live.model import LiveReport
 from harness.proof.prove import check_rule_files
+from harness.report.live_text import live_progress, live_table
 from harness.report.outcome import Outcome
-from harness.report.terminal import console, proof_table
+from harness.report.scenario_text import scenario_report, traffic_in_words
+from harness.report.terminal import console, narrating, proof_table
 from harness.report.wording import summary
+from harness.stack.opening import Kind
+from harness.stack.run import ScenarioResult
+from harness.suites.model import Report
+
+SKIPPABLE = ("live", "stack")
+"""Steps that take their time."""
 
 
-def run(config: Config, choices: Choices, *, tests: Sequence[str] | None) -> int:
+def run(config: Config, choices: Choices, *, tests: Sequence[str] | None, skip: Sequence[str] = ()) -> int:
     """Everything that is configured, step by step; ends in a clear yes or no.
 
     A step whose input is wrong ends the run, as in `prove`; findings of one step do not keep the next from running.
+    `skip` names steps of :data:`SKIPPABLE` that are left out.
     """
+    for step in skip:
+        if step not in SKIPPABLE:
+            raise InputError(
+                f"--skip {step}: there is no such step{near_miss(step, SKIPPABLE)}",
+                hint=f"steps that can be left out: {', '.join(SKIPPABLE)}",
+            )
     out = console(sys.stderr if choices.prints_document else None)
     project = load(config, choices)
     alerts = sum(len(group.alerts()) for file in project.files for group in file.groups)
@@ -36,17 +53,7 @@ def run(config: Config, choices: Choices, *, tests: Sequence[str] | None) -> int
     promtool = Promtool(tools.find("promtool").path)
     problems = promtool.check_rules([file.path for file in project.files], lint=True)
     _step(out, not problems, f"promtool check rules, with lint (promtool {promtool.version})", map(str, problems))
-    passed = not problems
-    unit_tests = (
-        unit_test_files(tests, Path.cwd()) if tests is not None else unit_test_files(config.tests, config.folder)
-    )
-    suites = None
-    if unit_tests:
-        suites, failed = run_beside(config, project, unit_tests, promtool)
-        _step(out, suites.passed, f"promtool test rules: {count(len(unit_tests), 'file')}", failed)
-        passed = passed and suites.passed
-    else:
-        _step(out, None, "promtool test rules: skipped, the setting `tests` is empty")
+    suites = _tested(config, project, promtool, tests, out)
     complaints = check_rule_files(promtool, project.files)  # an expression with a caret, before any engine starts
     with open_for(config, choices, tools) as engine:
         proved = prove_all(project, engine, promtool, complaints, choices, "proving")
@@ -58,17 +65,80 @@ def run(config: Config, choices: Choices, *, tests: Sequence[str] | None) -> int
         proof_table(results, out)
         out.print()
         kind = engine.kind
-    passed = passed and exact
+    good = [not problems, suites is None or suites.passed, exact]
     if kind == "process" and (choices.engine or config.engine) == "auto":
-        passed = _prove_in_container(config, choices, project, promtool, complaints, out) and passed
-    choices.outputs.write(Outcome(proved, suites, [str(problem) for problem in problems]), out)
+        good.append(_prove_in_container(config, choices, project, promtool, complaints, out))
+    delivered = None if "live" in skip else _live(config, choices, out)
+    played = None if "stack" in skip else _played(config, project, out)
+    good += [delivered is None or delivered.exact, played is None or played.passed]
+    outcome = Outcome(proved, suites, delivered, played, [str(problem) for problem in problems])
+    choices.outputs.write(outcome, out)
     out.print()
-    if passed:
+    if all(good):
         verb = "fires" if len(results) == 1 else "fire"
         out.print(Text(f"YES: {count(len(results), 'alert')} {verb} exactly as meant.", style="bold green"))
     else:
         out.print(Text("NO: see above for what is not as meant.", style="bold red"))
-    return EXIT_OK if passed else EXIT_FINDINGS
+    return EXIT_OK if all(good) else EXIT_FINDINGS
+
+
+def _tested(
+    config: Config, project: Project, promtool: Promtool, tests: Sequence[str] | None, out: Console
+) -> Report | None:
+    """The unit tests; None where there are none."""
+    files = unit_test_files(tests, Path.cwd()) if tests is not None else unit_test_files(config.tests, config.folder)
+    if not files:
+        _step(out, None, "promtool test rules: skipped, the setting `tests` is empty")
+        return None
+    report, failed = run_beside(config, project, files, promtool)
+    _step(out, report.passed, f"promtool test rules: {count(len(files), 'file')}", failed)
+    return report
+
+
+def _live(config: Config, choices: Choices, out: Console) -> LiveReport | None:
+    """Every alert end to end on a compressed clock; None where Alertmanager cannot be had."""
+    if (choices.engine or config.engine) == "url":
+        _step(out, None, "live: skipped, it needs a Prometheus of its own and the engine is `url`")
+        return None
+    try:
+        toolchain(config).find("alertmanager")
+    except EngineError as err:
+        _step(out, None, f"live: skipped, {err.message.splitlines()[0]}")
+        return None
+    quiet = Choices(
+        rules=choices.rules, contracts=choices.contracts, engine=choices.engine, image=choices.image,
+        alerts=choices.alerts,
+    )  # fmt: skip
+    with live_progress() as progress:
+        report = live.run(config, quiet, progress=progress)
+    exact = sum(result.exact for result in report.results)
+    _step(
+        out,
+        report.exact,
+        f"live: {exact} of {count(len(report.results), 'alert')} on the tick, delivered and resolved, at "
+        f"{report.factor}x (Prometheus {report.prometheus}, Alertmanager {report.alertmanager})",
+    )
+    if not report.exact:
+        live_table(report, out)
+    return report
+
+
+def _played(config: Config, project: Project, out: Console) -> ScenarioResult | None:
+    """The configured scenario on a throwaway stack; None where none is configured."""
+    if config.scenario is None:
+        _step(out, None, "stack: skipped, the setting `scenario` names none")
+        return None
+    scenario = stack_run.find_scenario(config, config.scenario)
+    scenario.check_alerts(project.files)
+    with (
+        narrating(f"playing {scenario.name}") as step,
+        stack_run.own_stack(config, Kind.PROCESS, stack_run.COMPRESS, step) as stack,
+    ):
+        result = stack_run.play_on(stack, scenario, project.files, seed=1, step=step)
+    _step(out, result.passed, f"stack: {scenario.name} at {result.factor}x, {traffic_in_words(result)}")
+    if not result.passed:
+        scenario_report(result, out)
+    return result
 
 
 def _prove_in_container(

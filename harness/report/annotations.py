@@ -40,6 +40,18 @@ def notes_of(outcome: Outcome) -> Iterator[Annotation]:
         for result in outcome.proof.results:
             if not result.exact:
                 yield _alert(result)
+    if outcome.live is not None:
+        for live in outcome.live.results:
+            span = live.contract.alert.span if live.located is None else live.located.rule.span
+            for found in live.findings:
+                what = found.verdict.value
+                yield _at(span, "error", what, f"{live.alert}: {what.replace('_', ' ')}", found.reason, live.alert)
+    if outcome.scenario is not None:
+        for judged in outcome.scenario.judged:
+            if not judged.judgement.ok:
+                span = judged.expected.alert.span if judged.expected else Span(outcome.scenario.scenario.file, 1, 1)
+                what = f"{judged.alert} {judged.judgement.value}"
+                yield _at(span, "error", judged.judgement.name.lower(), what, what, judged.alert)
     if outcome.suites is None:
         return
     for file in outcome.suites.files:

@@ -12,6 +12,8 @@ from harness.contracts import Contract
 from harness.errors import printable
 from harness.proof.model import AlertResult, Sides, Verdict
 from harness.report.charts import FRAME, LANE_HEIGHT, Timeline, counters_of, response_curve, timeline
+from harness.report.html_live import live_view
+from harness.report.html_scenario import scenario_view
 from harness.report.html_suites import suites_view, untested
 from harness.report.outcome import Outcome
 from harness.report.wording import (
@@ -40,13 +42,13 @@ _CHARTED = ("fires, then recovers", "one tick too short: never fires", "one gap 
 
 def page_html(outcome: Outcome, title: str = "") -> str:
     """The whole page of a run."""
-    proof = outcome.proof
+    proof, untested_rules = outcome.proof, untested(outcome, shown)
     results = proof.results if proof is not None else ()
     footer = [summary(results, proof.engine, proof.version)] if proof is not None else []
     if outcome.suites is not None:
         footer.append(f"Unit tests by promtool {one_line(outcome.suites.promtool)}.")
     return _template().render(
-        title=title or ("Alert rules, proved" if proof is not None else "Alert rules, tested"),
+        title=title or _title(outcome),
         good=outcome.good,
         answer=_answer(outcome),
         explanation=_explanation(outcome),
@@ -54,8 +56,11 @@ def page_html(outcome: Outcome, title: str = "") -> str:
         problems=[shown(problem) for problem in outcome.problems],
         alerts=[_alert(number, result, len(results)) for number, result in enumerate(results, 1)],
         charted=any(result.measured.curve or result.measured.facts for result in results),
+        live=live_view(outcome.live, shown) if outcome.live is not None else None,
+        scenario=scenario_view(outcome.scenario, shown) if outcome.scenario is not None else None,
         suites=suites_view(outcome.suites, shown) if outcome.suites is not None else None,
-        untested=untested(outcome, shown),
+        untested=untested_rules,
+        parts=_parts(outcome, bool(untested_rules)),
         frame=FRAME,
         lane_height=LANE_HEIGHT,
         footer=" ".join([*footer, "Written by alert-harness."]),
@@ -100,6 +105,10 @@ def _answer(outcome: Outcome) -> str:
     if outcome.good:
         if proof is not None:
             return "Yes: every alert fires exactly as meant."
+        if outcome.live is not None:
+            return "Yes: every alert fires on its tick and reaches its receiver."
+        if outcome.scenario is not None:
+            return "Yes: what fired is what had to."
         return "Yes: every unit test passes, and none of them is empty."
     said = []
     if proof is not None and not proof.results:
@@ -114,6 +123,11 @@ def _answer(outcome: Outcome) -> str:
             if wrong
             else "the unit tests leave something unsaid"
         )
+    if outcome.live is not None and not outcome.live.exact:
+        wrong = sum(not result.exact for result in outcome.live.results)
+        said.append(f"{_count(wrong, 'alert')} {_be(wrong)} not delivered as meant")
+    if outcome.scenario is not None and not outcome.scenario.passed:
+        said.append("the scenario did not end as expected")
     if outcome.problems:
         said.append("promtool objects to the rules")
     return f"No: {', and '.join(said)}."
@@ -127,7 +141,36 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def _parts(outcome: Outcome, untested_rules: bool) -> list[tuple[str, str]]:
+    """(anchor, name) of the sections behind the alerts."""
+    there = (
+        ("live", "Live, from the metric to the receiver", outcome.live is not None),
+        ("scenario", "Scenario", outcome.scenario is not None),
+        ("tests", "Unit tests", outcome.suites is not None),
+        ("untested", "What is untested", untested_rules),
+    )
+    return [(anchor, name) for anchor, name, present in there if present]
+
+
+def _title(outcome: Outcome) -> str:
+    if outcome.proof is not None:
+        return "Alert rules, proved"
+    if outcome.live is not None:
+        return "Alert rules, live"
+    return "Alert rules, tested" if outcome.scenario is None else "Alert rules, under load"
+
+
 def _explanation(outcome: Outcome) -> str:
+    if outcome.proof is None and outcome.live is not None:
+        return (
+            "Each alert travelled from a scraped metric through Prometheus' own rule manager and Alertmanager to a "
+            "receiver, on a clock that runs faster than the world's."
+        )
+    if outcome.proof is None and outcome.scenario is not None:
+        return (
+            "Real traffic, real faults, and what Prometheus' own rule manager made of them, compared with what the "
+            "scenario says must fire and must not."
+        )
     if outcome.proof is None:
         return "promtool ran each unit test; then every way in which its success can be empty was looked for."
     return (
@@ -149,6 +192,10 @@ def _tiles(outcome: Outcome) -> list[tuple[str, str, str]]:
             tiles.append((f"{passed} of {len(situations)}", "situations end as meant", _tone(passed, len(situations))))
         confirmed = sum(result.confirmed for result in results)
         tiles.append((f"{confirmed} of {len(results)}", "confirmed by promtool", _tone(confirmed, len(results))))
+    if outcome.live is not None:
+        exact = sum(result.exact for result in outcome.live.results)
+        of = len(outcome.live.results)
+        tiles.append((f"{exact} of {of}", "delivered on their tick and resolved", _tone(exact, of)))
     if outcome.suites is not None:
         assertions = [result for file in outcome.suites.files for result in file.results]
         passed = sum(result.status.value == "passed" for result in assertions)

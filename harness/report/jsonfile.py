@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.proof.model import AlertResult, Boundary, Verdict
@@ -21,6 +21,11 @@ def proof_json(results: Sequence[AlertResult], engine: str, version: str) -> str
         "alerts": [_alert(result) for result in results],
         "summary": {"exact": sum(r.verdict is Verdict.EXACT for r in results), "total": len(results)},
     }
+    return document_text(document)
+
+
+def document_text(document: Mapping[str, Any]) -> str:
+    """A document as text, with a final newline; raises ValueError for what JSON cannot say (NaN)."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
     return _UNSHOWN.sub(lambda char: f"\\u{ord(char[0]):04x}", text) + "\n"
 

@@ -7,10 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from harness.live.model import LiveReport
 from harness.proof.model import AlertResult
 from harness.report.aspects import aspects
 from harness.report.outcome import Outcome
+from harness.report.scenario_text import conclusion
 from harness.report.wording import contract_cell, fires_cell, hold_cell, off_cell, one_line, quiet_cell, verdict_cell
+from harness.stack.run import ScenarioResult
 from harness.suites.diff import diff_alerts
 from harness.suites.model import FileResult, Finding, Result, Severity, Status
 from harness.units import format_duration
@@ -19,7 +22,9 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
+class Case:
+    """One `testcase`."""
+
     name: str
     classname: str
     file: str
@@ -32,16 +37,22 @@ class _Case:
 
 
 @dataclass(frozen=True, slots=True)
-class _Suite:
+class Suite:
+    """One `testsuite`."""
+
     name: str
-    cases: Sequence[_Case]
+    cases: Sequence[Case]
     properties: Sequence[tuple[str, str]] = ()
     seconds: float = field(default=0.0)
 
 
 def junit_xml(outcome: Outcome) -> str:
     """The document that `--junit` writes: a `testsuite` per alert and per unit-test file."""
-    suites = list(_suites(outcome))
+    return suites_xml(list(_suites(outcome)))
+
+
+def suites_xml(suites: Sequence[Suite]) -> str:
+    """The document of any suites, with a final newline."""
     root = Element("testsuites", {"name": "alert-harness", **_counts([c for s in suites for c in s.cases])})
     root.set("time", f"{sum(suite.seconds for suite in suites):.3f}")
     for suite in suites:
@@ -57,7 +68,7 @@ def junit_xml(outcome: Outcome) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
 
 
-def _counts(cases: Sequence[_Case]) -> dict[str, str]:
+def _counts(cases: Sequence[Case]) -> dict[str, str]:
     return {
         "tests": str(len(cases)),
         **{plural: str(sum(case.kind == kind for case in cases))
@@ -65,7 +76,7 @@ def _counts(cases: Sequence[_Case]) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _add(suite: Element, case: _Case) -> None:
+def _add(suite: Element, case: Case) -> None:
     element = SubElement(suite, "testcase", name=_xml(case.name), classname=_xml(case.classname))
     element.set("time", f"{case.seconds:.3f}")
     if case.file:
@@ -83,20 +94,24 @@ def _xml(text: str) -> str:
     return _NOT_XML.sub("\ufffd", text)
 
 
-def _suites(outcome: Outcome) -> Iterator[_Suite]:
+def _suites(outcome: Outcome) -> Iterator[Suite]:
     if outcome.proof is not None:
         for result in outcome.proof.results:
             yield _alert(result, outcome.proof.seconds.get(id(result), 0.0))
+    if outcome.live is not None:
+        yield _live(outcome.live)
+    if outcome.scenario is not None:
+        yield _scenario(outcome.scenario)
     if outcome.suites is not None:
         yield from (_file(file) for file in outcome.suites.files)
         if outcome.suites.findings:
-            yield _Suite("promtool tests", [_finding(finding, "") for finding in outcome.suites.findings])
+            yield Suite("promtool tests", [_finding(finding, "") for finding in outcome.suites.findings])
 
 
 # -- alerts ------------------------------------------------------------------------------------------------------------
 
 
-def _alert(result: AlertResult, seconds: float) -> _Suite:
+def _alert(result: AlertResult, seconds: float) -> Suite:
     """The whole measuring time stands at the first aspect: one search serves them all."""
     span = result.located.rule.span if result.located is not None else None
     if span is None and result.contract is not None:
@@ -114,8 +129,8 @@ def _alert(result: AlertResult, seconds: float) -> _Suite:
             )
         elif not aspect.measured:
             kind, message = "skipped", f"not measured: {verdict_cell(result)}"
-        cases.append(_Case(aspect.name, classname, file, line, 0.0 if number else seconds, kind, message, text))
-    return _Suite(result.alert, cases, _properties(result), seconds)
+        cases.append(Case(aspect.name, classname, file, line, 0.0 if number else seconds, kind, message, text))
+    return Suite(result.alert, cases, _properties(result), seconds)
 
 
 def _properties(result: AlertResult) -> list[tuple[str, str]]:
@@ -137,33 +152,68 @@ def _properties(result: AlertResult) -> list[tuple[str, str]]:
     return found
 
 
+# -- runs of the real thing --------------------------------------------------------------------------------------------
+
+
+def _live(report: LiveReport) -> Suite:
+    """One case per alert: fired on its tick, delivered, resolved."""
+    cases = []
+    for result in report.results:
+        span = result.contract.alert.span if result.located is None else result.located.rule.span
+        text = "\n".join(finding.reason for finding in result.findings)
+        kind = "" if result.exact else "failure"
+        message = result.findings[0].reason if result.findings else ""
+        cases.append(Case(result.alert, "live", span.file, span.line, 0.0, kind, message, text))
+    properties = (("clock", f"{report.factor}x"), ("prometheus", report.prometheus))
+    return Suite("live", cases, properties, report.total_s)
+
+
+def _scenario(result: ScenarioResult) -> Suite:
+    """One case per alert that had to fire, or fired; one for the rest, so that a quiet scenario is no empty suite."""
+    scenario = result.scenario
+    cases = []
+    for judged in result.judged:
+        place = judged.expected.alert.span if judged.expected is not None else None
+        kind = "" if judged.judgement.ok else "failure"
+        message = "" if judged.judgement.ok else f"{judged.alert} {judged.judgement.value}"
+        cases.append(
+            Case(judged.alert, scenario.name, scenario.file, place.line if place else 1, 0.0, kind, message, message)
+        )
+    said = conclusion(result)
+    cases.append(
+        Case("as a whole", scenario.name, scenario.file, 1, 0.0, "" if result.passed else "failure", said, said)
+    )
+    properties = (("clock", f"{result.factor}x"), ("runtime", result.runtime), ("seed", str(result.seed)))
+    return Suite(scenario.name, cases, properties, result.ended_s - result.began_s)
+
+
 # -- unit tests --------------------------------------------------------------------------------------------------------
 
 
-def _file(file: FileResult) -> _Suite:
+def _file(file: FileResult) -> Suite:
     cases = [_assertion(file, result) for result in file.results]
     cases += [_finding(finding, file.name) for finding in file.findings if finding.severity is Severity.ERROR]
     if file.problem is not None:
         line = file.problem.span.line if file.problem.span else 1
-        cases.append(_Case("file", file.name, file.name, line, 0.0, "error", file.problem.message, str(file.problem)))
+        cases.append(Case("file", file.name, file.name, line, 0.0, "error", file.problem.message, str(file.problem)))
     elif file.errors and not any(case.kind for case in cases):
         text = "\n".join(file.errors)
-        cases.append(_Case("file", file.name, file.name, 1, 0.0, "error", text.partition("\n")[0], text))
+        cases.append(Case("file", file.name, file.name, 1, 0.0, "error", text.partition("\n")[0], text))
     if cases:  # promtool tells the time of a file, not of an assertion
         first = cases[0]
-        cases[0] = _Case(first.name, first.classname, first.file, first.line, file.seconds, first.kind, first.message,
+        cases[0] = Case(first.name, first.classname, first.file, first.line, file.seconds, first.kind, first.message,
                          first.text)  # fmt: skip
-    return _Suite(file.name, cases, (("promtool", "passed" if file.promtool_passed else "failed"),), file.seconds)
+    return Suite(file.name, cases, (("promtool", "passed" if file.promtool_passed else "failed"),), file.seconds)
 
 
-def _assertion(file: FileResult, result: Result) -> _Case:
+def _assertion(file: FileResult, result: Result) -> Case:
     name = f"{result.group}: {result.subject} at {format_duration(result.eval_time_ms)} (line {result.span.line})"
     kind = {Status.PASSED: "", Status.FAILED: "failure", Status.ERROR: "error"}[result.status]
     message, text = "", ""
     if kind:
         text = assertion_text(result)
         message = text.partition("\n")[0]
-    return _Case(name, file.name, file.name, result.span.line, 0.0, kind, message, text)
+    return Case(name, file.name, file.name, result.span.line, 0.0, kind, message, text)
 
 
 def assertion_text(result: Result) -> str:
@@ -185,10 +235,10 @@ def _labels(labels: dict[str, str]) -> str:
     return "{" + ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}"
 
 
-def _finding(finding: Finding, file: str) -> _Case:
+def _finding(finding: Finding, file: str) -> Case:
     place = finding.span
     name = f"{finding.id} (line {place.line})" if place else finding.id
     text = f"{finding.message}\nwhat to do: {finding.hint}\nmore in {finding.page}"
     kind = "failure" if finding.severity is Severity.ERROR else ""
     where = place.file if place else file
-    return _Case(name, where or "promtool tests", where, place.line if place else 1, 0.0, kind, finding.message, text)
+    return Case(name, where or "promtool tests", where, place.line if place else 1, 0.0, kind, finding.message, text)

@@ -12,19 +12,19 @@ from harness.report.wording import HEADER, one_line, place, row, summary
 
 def proof_markdown(results: Sequence[AlertResult], engine: str, version: str) -> str:
     """Table, then the reasons of every alert that is not exact, then one line of summary."""
-    rows = [[_escape(cell) for cell in row(result)] for result in results]
+    rows = [[escape_markdown(cell) for cell in row(result)] for result in results]
     parts = [tabulate(rows, headers=HEADER, tablefmt="github", disable_numparse=True)]
     for result in results:
         if result.reasons or result.notes:
-            parts.append(f"**{_escape(result.alert)}** ({_escape(place(result))})\n")
+            parts.append(f"**{escape_markdown(result.alert)}** ({escape_markdown(place(result))})\n")
             parts[-1] += "".join(
-                f"\n- {_escape(text)}" for text in [*result.reasons, *(f"note: {n}" for n in result.notes)]
+                f"\n- {escape_markdown(text)}" for text in [*result.reasons, *(f"note: {n}" for n in result.notes)]
             )
     parts.append(summary(results, engine, version))
     return "\n\n".join(parts) + "\n"
 
 
-def _escape(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Neither a label nor a file name may end a cell or open a tag."""
     text = one_line(text)
     for char, safe in (

@@ -5,9 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from harness.proof.model import AlertResult
 from harness.suites.model import Report
+
+if TYPE_CHECKING:
+    from harness.live.model import LiveReport
+    from harness.stack.run import ScenarioResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +32,21 @@ class Proved:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A proof, a run of unit tests, or both; None is "not part of this run"."""
+    """A proof, a run of unit tests, a live run, a played scenario; None is "not part of this run"."""
 
     proof: Proved | None = None
     suites: Report | None = None
+    live: LiveReport | None = None
+    scenario: ScenarioResult | None = None
     problems: Sequence[str] = ()
     """What else a run found wrong (promtool's lint), one line each."""
 
     @property
     def good(self) -> bool:
         proved = self.proof is None or (bool(self.proof.results) and self.proof.exact == len(self.proof.results))
-        return proved and (self.suites is None or self.suites.passed) and not self.problems
+        played = self.scenario is None or self.scenario.passed
+        delivered = self.live is None or self.live.exact
+        return proved and delivered and played and (self.suites is None or self.suites.passed) and not self.problems
 
 
 class Stopwatch:

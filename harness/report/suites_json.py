@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import asdict
 from typing import Any
 
 from harness.errors import InputError, Span
+from harness.report.jsonfile import document_text
 from harness.suites.diff import diff_alerts
 from harness.suites.model import FileResult, Finding, Labelled, Report, Result, RuleCoverage, Status
-
-_UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What a terminal would obey or UTF-8 cannot say: written as escapes, which are the same text to a parser."""
 
 
 def suites_json(report: Report) -> str:
@@ -29,8 +25,7 @@ def suites_json(report: Report) -> str:
         "coverage": [_coverage(rule) for rule in report.coverage],
         "summary": summary(report),
     }
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    return _UNSHOWN.sub(lambda char: f"\\u{ord(char[0]):04x}", text) + "\n"
+    return document_text(document)
 
 
 def summary(report: Report) -> dict[str, int]:

@@ -13,7 +13,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.padding import Padding
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -76,6 +76,19 @@ def watching(total: int, what: str) -> Iterator[Watch]:
             live.update(Group(_table(results), bar))
 
         yield Watch(step, add)
+
+
+@contextmanager
+def narrating(what: str) -> Iterator[Callable[[str], None]]:
+    """Tell what goes on, on standard error: the latest line beside a clock on a terminal, every line elsewhere."""
+    err = _PrintableConsole(file=sys.stderr, highlight=False)
+    if not err.is_terminal or os.environ.get("TERM") == "dumb":
+        yield lambda line: print(f"{what}: {printable(one_line(line))}", file=sys.stderr, flush=True)
+        return
+    bar = Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True)
+    task = bar.add_task(what, total=None)
+    with bar:
+        yield lambda line: bar.update(task, description=f"{escape(shortened(what))}: {escape(one_line(line))}")
 
 
 def _table(results: Sequence[AlertResult]) -> Table:

@@ -17,8 +17,12 @@ from needs import refuse_to_skip
 from harness.proof.model import AlertResult, Finding, SituationResult, Verdict
 from harness.report.html import page_html
 from harness.report.outcome import Outcome, Proved
+from harness.stack.load import Tally
+from harness.stack.run import Episode, ScenarioResult, judge
+from harness.stack.scenario import load_scenario
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
 PACKAGES = ("axe-core@4.10.3", "playwright-core@1.55.0")
 HOSTILE = [
     "<script>alert(1)</script><img src=x onerror=alert(1)>",
@@ -43,7 +47,26 @@ def hostile(outcome: Outcome) -> Outcome:
         result = AlertResult(text, contract, old.located, old.measured, situations, findings, notes=[text])
         result.annotations, result.labels, result.pinned = {text: text}, {"job": text, text: "x"}, text
         results.append(result)
-    return Outcome(Proved(results, "process", "3.5.3"), outcome.suites, [HOSTILE[0]])
+    return Outcome(Proved(results, "process", "3.5.3"), outcome.suites, problems=[HOSTILE[0]])
+
+
+def played(text: str) -> Outcome:
+    """A scenario that went wrong in every way that is drawn, named by a text that means harm."""
+    scenario = replace(load_scenario(ROOT / "fixtures" / "scenarios" / "error-burst.yml"), name=text, means=text)
+    minute = 60_000
+    episodes = (
+        Episode("HighErrorRate", {"job": text}, 8 * minute, 13 * minute, 21 * minute),
+        Episode("HighCPUUsage", {"instance": text}, 2 * minute, 7 * minute, None),
+        Episode(text, {text: text}, None, 9 * minute, 10 * minute),
+        Episode("NoActiveStreams", {}, 3 * minute, None, 4 * minute),
+    )
+    tally = Tally(unanswered=3, not_sent=2)
+    tally.answered["GET", text, "500"] = 7
+    result = ScenarioResult(
+        scenario, "process", 60, 1, 1.0, 28.0, tuple(judge(scenario, episodes)), episodes, tally, 8, 1
+    )
+    assert not result.passed
+    return Outcome(scenario=result)
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +96,7 @@ def seen(modules: Path, good: Outcome, bad: Outcome, tmp_path_factory: pytest.Te
         refuse_to_skip("no Chromium for the browser tests")
     folder = tmp_path_factory.mktemp("pages")
     pages = {"good": good, "bad": bad, "hostile": hostile(good), "suites": Outcome(suites=bad.suites)}
+    pages["played"] = played(HOSTILE[0])
     for name, outcome in pages.items():
         (folder / f"{name}.html").write_text(page_html(outcome), encoding="utf-8")
     with tempfile.TemporaryDirectory() as home:
@@ -89,7 +113,7 @@ def seen(modules: Path, good: Outcome, bad: Outcome, tmp_path_factory: pytest.Te
 
 def opened(seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
     views = [view for view in seen if "width" in view]
-    assert len(views) == 4 * 2
+    assert len(views) == 5 * 2
     return views
 
 
@@ -116,6 +140,9 @@ def charts_have_marks(seen: list[dict[str, Any]]) -> None:
         if view["name"] in ("good", "bad"):
             assert len(view["charts"]) >= 4 * 6, where(view)
             assert min(view["charts"]) >= 2, where(view)
+        if view["name"] == "played":
+            assert len(view["charts"]) == 1, where(view)
+            assert max(view["charts"]) >= 7, where(view)
 
 
 def axe_finds_nothing_serious(seen: list[dict[str, Any]]) -> None:
@@ -134,7 +161,7 @@ def what_means_harm_is_text(seen: list[dict[str, Any]]) -> None:
             assert "{{ 7*7 }}" in view["text"]
             assert "\ufffdgnp.exe" in view["text"]
             assert "(10,000 characters)" in view["text"]
-    assert [view["inert"] for view in seen if "inert" in view] == [True] * 4  # the page's policy stops any script
+    assert [view["inert"] for view in seen if "inert" in view] == [True] * 5  # the page's policy stops any script
 
 
 def keyboard_and_print(seen: list[dict[str, Any]]) -> None:
@@ -149,6 +176,7 @@ def the_summary_answers_first(seen: list[dict[str, Any]]) -> None:
     assert "Yes: every alert fires exactly as meant." in texts["good"]
     assert "No: 7 of 10 alerts are not as meant" in texts["bad"]
     assert "Unit tests" in texts["suites"]
+    assert "No: the scenario did not end as expected" in texts["played"]
 
 
 def test_the_page_in_a_browser(seen: list[dict[str, Any]]) -> None:

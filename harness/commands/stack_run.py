@@ -1,0 +1,105 @@
+"""A scenario, played on the stack that is up, else on one of its own that is gone afterwards."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.commands.project import toolchain
+from harness.commands.writing import check_outputs, must_be_writable, write
+from harness.config import Config, rule_files
+from harness.engines.url import UrlEngine
+from harness.errors import EXIT_FINDINGS, EXIT_OK, InputError, near_miss
+from harness.live.clock import Clock
+from harness.report.outcome import Outcome
+from harness.report.outputs import NO_OUTPUTS, Outputs
+from harness.report.scenario_json import scenario_json
+from harness.report.scenario_text import scenario_report
+from harness.report.terminal import console, narrating
+from harness.rules import RuleFile, load_rules
+from harness.stack.opening import Kind, running, throwaway
+from harness.stack.run import ScenarioResult, play
+from harness.stack.runtime import Runtime
+from harness.stack.scenario import Scenario, load_scenario
+from harness.stack.spec import ANY_PORTS, Spec
+
+COMPRESS = 60
+"""How much faster than real time a stack of our own runs."""
+
+
+def run(
+    config: Config,
+    name: str,
+    *,
+    runtime: str = Kind.AUTO,
+    compress: int | None = None,
+    seed: int = 1,
+    json: str | None = None,
+    outputs: Outputs = NO_OUTPUTS,
+) -> int:
+    """Play a scenario (a file, or the name of a shipped one) and print what fired; 1 if that is not what should."""
+    if json is not None and json != "-":
+        must_be_writable("--json", Path(json), folder=False)
+    check_outputs(outputs)
+    scenario = find_scenario(config, name)
+    files = load_rules(rule_files(config.rules, config.folder))
+    scenario.check_alerts(files)
+    out = console(sys.stderr if json == "-" else None)
+    with narrating(f"playing {scenario.name}") as step, stack_for(config, Kind.of(runtime), compress, step) as stack:
+        result = play_on(stack, scenario, files, seed=seed, step=step)
+    if json != "-":
+        scenario_report(result, out)
+    if json is not None:
+        write(json, scenario_json(result))
+    outputs.write(Outcome(scenario=result), out)
+    return EXIT_OK if result.passed else EXIT_FINDINGS
+
+
+def play_on(
+    stack: Runtime, scenario: Scenario, files: list[RuleFile], *, seed: int, step: Callable[[str], None]
+) -> ScenarioResult:
+    """Play it on a stack that runs."""
+    with UrlEngine(stack.url("prometheus"), read_only=True) as prometheus:
+        return play(scenario, stack, prometheus, files, seed=seed, step=step)
+
+
+@contextmanager
+def stack_for(config: Config, kind: Kind, compress: int | None, step: Callable[[str], None]) -> Iterator[Runtime]:
+    """The stack that is up, if there is one; else one of our own, `compress` times as fast."""
+    found = running(config)
+    if found is None:
+        with own_stack(config, kind, compress or COMPRESS, step) as stack:
+            yield stack
+        return
+    factor = found.clock.factor
+    if compress is not None and compress != factor:
+        raise InputError(
+            f"--compress {compress}, but the stack that is up runs at {factor}x",
+            hint="leave --compress out, or take the stack down: then `stack run` starts one of its own",
+        )
+    step(f"on the stack that is up ({found.kind}, {factor}x)")
+    yield found
+
+
+@contextmanager
+def own_stack(config: Config, kind: Kind, compress: int, step: Callable[[str], None]) -> Iterator[Runtime]:
+    """A stack that ends with the block."""
+    spec = Spec.from_environment(config, Clock(compress), ANY_PORTS)
+    with throwaway(spec, toolchain(config), kind, step) as stack:
+        yield stack
+
+
+def find_scenario(config: Config, name: str) -> Scenario:
+    """A scenario by path, or by the name of one in the stack's folder; raises InputError with the near miss."""
+    if (path := Path(name)).is_file():
+        return load_scenario(path)
+    folder = config.folder / config.stack / "scenarios"
+    shipped = {file.stem: file for file in sorted(folder.glob("*.yml"))}
+    if name in shipped:
+        return load_scenario(shipped[name])
+    raise InputError(
+        f"no scenario `{name}`{near_miss(Path(name).stem, shipped)}",
+        hint=f"name a file, or one of: {', '.join(shipped)}" if shipped else "name a scenario file",
+    )

@@ -1,0 +1,123 @@
+"""A live run on the page: each alert's way from the metric to the receiver, on the run's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.live.model import LiveReport, LiveResult
+from harness.report.charts import WIDTH, Mark
+from harness.report.live_text import HEADER, row, verdict
+from harness.units import format_duration
+
+_LANE = 46
+_STEPS_MS = (30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 14_400_000, 86_400_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a lane, in pixels: ``pending`` or ``firing``."""
+
+    left: float
+    width: float
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One alert in time; `told` and `ended` are where its notifications arrived."""
+
+    name: str
+    y: int
+    spans: tuple[Span, ...]
+    told: float | None
+    ended: float | None
+
+
+def live_view(report: LiveReport, shown: Callable[[str], str]) -> dict[str, Any]:
+    """What the template draws. Times are the world's, from when the first knob went past its threshold."""
+    drawn = [result for result in report.results if result.moved_ms is not None]
+    begin_ms = min((result.moved_ms for result in drawn if result.moved_ms is not None), default=0)
+    length_ms = max((_last(result) - begin_ms for result in drawn), default=0) or 1
+
+    def x(at_ms: int | None) -> float | None:
+        return None if at_ms is None else round(WIDTH * (at_ms - begin_ms) / length_ms, 1)
+
+    lanes = [_lane(result, number, x, shown) for number, result in enumerate(drawn)]
+    wrong = [result for result in report.results if not result.exact]
+    return {
+        "exact": report.exact,
+        "facts": [
+            ("exact", f"{len(report.results) - len(wrong)} of {len(report.results)}"),
+            ("clock", f"{report.factor}x"),
+            ("took", f"{report.total_s:.0f} s"),
+            ("Prometheus", f"{report.prometheus} ({report.engine})"),
+            ("Alertmanager", report.alertmanager),
+            ("routes", shown(report.configuration)),
+        ],
+        "repeated": [f"{each.factor}x was too fast for this machine: {shown(each.reason)}" for each in report.attempts],
+        "lanes": lanes,
+        "height": len(lanes) * _LANE + 26,
+        "bottom": len(lanes) * _LANE,
+        "marks": _marks(length_ms * report.factor),
+        "header": HEADER,
+        "rows": [
+            ([shown(cell) for cell in row(result, report)], "good" if result.exact else "bad")
+            for result in report.results
+        ],
+        "wrong": [
+            (shown(result.alert), verdict(result), [shown(finding.reason) for finding in result.findings])
+            for result in wrong
+        ],
+        "notes": [(shown(result.alert), shown(note)) for result in report.results for note in result.notes],
+        "received": [
+            (
+                shown(result.alert),
+                shown(result.delivered.receiver),
+                _pairs(result.delivered.group_labels, shown),
+                _pairs(result.delivered.labels, shown),
+                _pairs(result.delivered.annotations, shown),
+            )
+            for result in report.results
+            if result.delivered is not None
+        ],
+    }
+
+
+def _pairs(texts: Mapping[str, str], shown: Callable[[str], str]) -> list[tuple[str, str]]:
+    return [(shown(name), shown(value)) for name, value in texts.items()]
+
+
+def _last(result: LiveResult) -> int:
+    known = (result.resolved_ms, result.resolved.at_ms if result.resolved else None, result.firing_ms, result.moved_ms)
+    return max(at_ms for at_ms in known if at_ms is not None)
+
+
+def _lane(
+    result: LiveResult, number: int, x: Callable[[int | None], float | None], shown: Callable[[str], str]
+) -> Lane:
+    pending, firing, resolved = x(result.pending_ms), x(result.firing_ms), x(result.resolved_ms)
+    spans = []
+    if pending is not None:
+        end = next((at for at in (firing, resolved) if at is not None), float(WIDTH))
+        spans.append(Span(pending, max(1.5, round(end - pending, 1)), "pending"))
+    if firing is not None:
+        end = float(WIDTH) if resolved is None else resolved
+        spans.append(Span(firing, max(1.5, round(end - firing, 1)), "firing"))
+    told = x(result.delivered.at_ms) if result.delivered else None
+    ended = x(result.resolved.at_ms) if result.resolved else None
+    return Lane(shown(result.alert), number * _LANE, tuple(spans), told, ended)
+
+
+def _marks(length_ms: int) -> list[Mark]:
+    step = next((step for step in _STEPS_MS if length_ms / step <= 8), _STEPS_MS[-1])
+    return [
+        Mark(
+            round(WIDTH * at_ms / length_ms, 1),
+            format_duration(at_ms),
+            number % 2 == 1,
+            "start" if at_ms == 0 else "",
+        )
+        for number, at_ms in enumerate(range(0, length_ms - step // 3, step))
+    ]

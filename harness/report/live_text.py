@@ -1,0 +1,113 @@
+"""A live run on a terminal: what goes on while it runs, then one row per alert and what is wrong with whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from harness.live.model import LiveReport, LiveResult, LiveVerdict
+from harness.live.run import Progress
+from harness.report.terminal import narrating, shortened
+from harness.report.wording import one_line
+from harness.units import format_duration, format_with_unit
+
+HEADER = ("alert", "quiet at", "fires at", "pending", "hold", "of", "delivered to", "resolved", "verdict")
+_NUMBERS = ("quiet at", "fires at", "pending", "hold", "of")
+
+
+@contextmanager
+def live_progress() -> Iterator[Progress]:
+    """Told on standard error: phases, and on a terminal which alerts are pending and firing now."""
+    with narrating("live") as tell:
+        states: dict[str, str] = {}
+        phase = ""
+
+        def change(what: str) -> None:
+            nonlocal phase
+            phase = what
+            tell(what)
+
+        def state(alert: str, now: str) -> None:
+            if states.get(alert) != now:
+                states[alert] = now
+                counts = {kind: sum(each == kind for each in states.values()) for kind in ("pending", "firing")}
+                tell(f"{phase}: {alert} is {now} ({counts['pending']} pending, {counts['firing']} have fired)")
+
+        yield Progress(change, state)
+
+
+def live_table(report: LiveReport, out: Console) -> None:
+    """One row per alert, then reasons and notes."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for name in HEADER:
+        table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
+    for result in report.results:
+        cells = [Text(shortened(one_line(cell))) for cell in row(result, report)]
+        cells[-1].stylize("green" if result.exact else "red")
+        table.add_row(*cells)
+    out.print(table)
+    for result in report.results:
+        if not result.findings:
+            continue
+        out.print()
+        out.print(Text.assemble((shortened(one_line(result.alert)), "bold"), "  ", (verdict(result), "red")))
+        for finding in result.findings:
+            out.print(Padding(Text(f"- {finding.reason}"), (0, 0, 0, 2)))
+    notes = [(result, note) for result in report.results for note in result.notes]
+    if notes:
+        out.print()
+    for result, note in notes:
+        out.print(Text(f"note: {shortened(one_line(result.alert))}: {note}", style="dim"))
+
+
+def row(result: LiveResult, report: LiveReport) -> list[str]:
+    """The cells of one alert; durations are the world's."""
+    unit = result.contract.knob.unit
+
+    def after(at_ms: int | None, since_ms: int | None) -> str:
+        if at_ms is None or since_ms is None:
+            return "-"
+        return format_duration((at_ms - since_ms) * report.factor)
+
+    hold = result.hold_ticks
+    told = result.delivered.receiver if result.delivered else "-"
+    if result.inhibited_by:
+        told += f", silenced by {', '.join(result.inhibited_by)}"
+    return [
+        result.alert,
+        "-" if result.quiet_at is None else format_with_unit(result.quiet_at, unit),
+        "-" if result.fires_at is None else format_with_unit(result.fires_at, unit),
+        after(result.pending_ms, result.moved_ms),
+        "-" if hold is None else format_duration(hold * result.interval_ms),
+        format_duration(result.contract.hold_ms),
+        told,
+        "told" if result.resolved else "-",
+        verdict(result),
+    ]
+
+
+def verdict(result: LiveResult) -> str:
+    """The verdict in words."""
+    return result.verdict.value.replace("_", " ")
+
+
+def live_summary(report: LiveReport, out: Console) -> None:
+    """One line on the whole run, one for each run that was not believed."""
+    exact = sum(result.exact for result in report.results)
+    for each in report.attempts:
+        out.print(Text(f"repeated: {each.factor} times as fast was too busy: {each.reason}", style="yellow"))
+    busy = any(result.verdict is LiveVerdict.TOO_BUSY for result in report.results)
+    what = "the machine was too busy" if busy else f"{exact} of {len(report.results)} exact"
+    out.print(
+        Text(
+            f"{what}, {report.factor} times as fast as the world, in {report.total_s:.0f} s "
+            f"(Prometheus {report.prometheus} as {report.engine}, Alertmanager {report.alertmanager}, "
+            f"routes: {report.configuration})",
+            style="bold",
+        )
+    )

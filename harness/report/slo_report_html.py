@@ -1,0 +1,317 @@
+"""The SLO report as one self-contained HTML page: no script, nothing fetched, every label escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from harness.errors import printable
+from harness.report.html import shown
+from harness.report.slo_report_charts import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    LETTERS,
+    RIGHT,
+    TOP,
+    WIDTH,
+    budget_chart,
+    sli_chart,
+    spark,
+)
+from harness.report.slo_report_quality import quality_rows
+from harness.report.slo_report_words import (
+    MARKS,
+    TONES,
+    allowed_cell,
+    answer,
+    coverage_cell,
+    lasts_text,
+    left_cell,
+    period_cell,
+    period_text,
+    queries,
+    range_text,
+    sentence,
+    sli_cell,
+    state_text,
+    target_cell,
+    trend_arrow,
+    trend_text,
+    verdict_counts,
+    what_is_counted,
+)
+from harness.slo.budget import Point
+from harness.slo.course import Tally
+from harness.slo.model import Calendar
+from harness.slo.periods import Window, moment
+from harness.slo.report import POLICY, ObjectiveReport, SloReport, count_text, unit_of
+from harness.slo.verdict import HORIZON, PACE_MS, Rules, Verdict, factor, lasting, percent
+from harness.units import format_duration
+
+FRAME = {
+    "width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT, "top": TOP, "bottom": HEIGHT - BOTTOM,
+}  # fmt: skip
+_MANY = 30
+"""Objectives beyond which the charts' tables are left to JSON and CSV: a page of a hundred stays under a megabyte."""
+_ROWS = 31
+_LONGEST_QUERY = 4000
+
+
+def slo_report_html(report: SloReport, title: str = "") -> str:
+    """The whole page; the same report gives the same bytes."""
+    said, tone = answer(report)
+    many = len(report.objectives) > _MANY
+    views = [_view(number, one, report, many) for number, one in enumerate(report.objectives, 1)]
+    pressing = [
+        (view, one)
+        for view, one in zip(views, report.objectives, strict=True)
+        if one.ruling.verdict in (Verdict.EXHAUSTED, Verdict.AT_RISK)
+    ]
+    return _template().render(
+        title=title or "Service level objectives",
+        answer=said,
+        tone=tone,
+        range=range_text(report),
+        tiles=[
+            (number, verdict.value, TONES[verdict] if number else "soft") for verdict, number in verdict_counts(report)
+        ],
+        objectives=views,
+        consequences=[(view["anchor"], view["name"], shown(one.policy)) for view, one in pressing if one.policy],
+        without_policy=", ".join(view["name"] for view, one in pressing if not one.policy),
+        policy_key=POLICY,
+        rules=_rules(report.rules),
+        charted=any(view["charts"] for view in views),
+        frame=FRAME,
+        footer=f"{sentence(range_text(report))} Written by alert-harness.",
+    )
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("harness.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: _unbroken(printable(value)) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["content"] = _content
+    environment.filters["short"] = lambda number: f"{number:g}"
+    return environment.get_template("slo_report.html.j2")
+
+
+def _unbroken(text: str) -> str:
+    """No line ends between a number and its sign."""
+    return text.replace(" %", "\u00a0%").replace(" ×", "\u00a0×")
+
+
+def _content(text: object) -> Markup:
+    """Escaped for an element's content, where quotes need no escape: queries are full of them."""
+    escaped = printable(str(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return Markup(escaped)  # noqa: S704 - escaped in the line above
+
+
+def _view(number: int, one: ObjectiveReport, report: SloReport, many: bool) -> dict[str, Any]:
+    objective, verdict = one.objective, one.ruling.verdict
+    judged = verdict is not Verdict.NO_DATA
+    return {
+        "anchor": f"objective-{number}",
+        "name": shown(objective.title),
+        "service": shown(objective.service),
+        "description": shown(objective.description),
+        "verdict": verdict.value,
+        "tone": TONES[verdict],
+        "mark": MARKS[verdict],
+        "why": shown(sentence(one.ruling.reason)),
+        "period": _period_line(one),
+        "period_cell": period_cell(one),
+        "policy": shown(one.policy) if one.policy else "",
+        "pressing": verdict in (Verdict.EXHAUSTED, Verdict.AT_RISK),
+        "sli": sli_cell(one) if judged else "–",
+        "target": target_cell(objective),
+        "left": left_cell(one) if judged else "–",
+        "bar": _bar(one.left) if judged else None,
+        "spark": spark(one) if judged else "",
+        "trend_short": f"{trend_arrow(one)} {trend_text(one).partition(':')[0]}" if one.trend and judged else "",
+        "defects": [shown(sentence(text)) for text in one.defects],
+        "facts": _facts(one),
+        "charts": [
+            (name, chart)
+            for name, chart in (("SLI against target", sli_chart(one)), ("Error budget left", budget_chart(one)))
+            if chart is not None
+        ],
+        "alerts": _alerts(one),
+        "quality": quality_rows(report.quality, objective) if report.quality is not None else None,
+        "incidents": _incidents(one),
+        "small": _small(one),
+        "hours": [
+            (moment(hour.start_ms), _bad(one, hour.tally), percent(hour.tally.error_ratio or Fraction(0)),
+             percent(hour.cost))
+            for hour in one.hours
+        ],
+        "table": [] if many else _table(one),
+        "caveats": [shown(sentence(text)) for text in one.caveats],
+        "counted": what_is_counted(objective),
+        "queries": [(name, _cut(expr)) for name, expr in queries(objective)],
+        "place": shown(f"{objective.spec}, {objective.span.file}" if objective.span.file else objective.spec),
+    }  # fmt: skip
+
+
+def _bar(left: Fraction | None) -> str | None:
+    """The bar's length in percent."""
+    return None if left is None else f"{100 * float(min(Fraction(1), max(Fraction(0), left))):.0f}"
+
+
+def _cut(expr: str) -> str:
+    return expr if len(expr) <= _LONGEST_QUERY else f"{expr[:_LONGEST_QUERY]}… ({len(expr):,} characters)"
+
+
+def _period_line(one: ObjectiveReport) -> str:
+    text = period_text(one)
+    if one.window is Window.RUN:
+        return f"The run itself: {text}."
+    kind = f"Calendar period in {one.judged.zone}" if isinstance(one.objective.period, Calendar) else "Rolling period"
+    ends = f", ends {moment(one.judged.closes_ms, one.judged.zone)}" if one.judged.closes_ms > one.judged.end_ms else ""
+    return f"{kind} of {one.objective.period.label}: {text}{ends}."
+
+
+def _facts(one: ObjectiveReport) -> list[tuple[str, str, str]]:
+    """(name, value, small print) of the numbers that an engineer looks for first."""
+    unit = unit_of(one.objective)
+    facts = [
+        ("SLI", sli_cell(one), f"target {target_cell(one.objective)}"),
+        ("Error budget left", left_cell(one), f"of {allowed_cell(one)}" if one.trusted else ""),
+        ("Good", f"{count_text(one.whole.good)} {unit}", ""),
+        ("Bad", f"{count_text(one.whole.bad)} {unit}", f"of {count_text(one.whole.total)}"),
+    ]
+    if one.objective.slice_ms is not None and one.events.total != one.whole.total:
+        facts.append(("Beneath", f"{count_text(one.events.bad)} bad", f"of {count_text(one.events.total)} events"))
+    if one.left is not None:
+        facts += [
+            (
+                f"At the pace of the last {lasting(pace.length_ms)}",
+                lasts_text(pace),
+                "" if pace.burn is None else factor(pace.burn),
+            )
+            for pace in one.paces
+        ]
+        outage = int(max(Fraction(0), one.left) * one.objective.budget * one.judged.length_ms)
+        facts.append(("Left, as a total outage", lasting(outage) if outage else "none", "at even traffic"))
+    facts.append(("Measured", coverage_cell(one), "of the time so far"))
+    if one.seen_of_period != one.coverage:
+        facts.append(("Seen of the period", percent(one.seen_of_period), f"of {one.objective.period.label}"))
+    if one.trend is not None:
+        word, _, more = trend_text(one).partition(": ")
+        facts.append(("Trend", f"{trend_arrow(one)} {word}", more))
+    return facts
+
+
+def _alerts(one: ObjectiveReport) -> list[dict[str, str]]:
+    rows = []
+    for burning in one.alerts:
+        pair = burning.pair
+        now = [(format_duration(pair.long_ms), burning.long), (format_duration(pair.windows_ms[0]), burning.short)]
+        fired = "never"
+        if burning.times:
+            count = f"{burning.times} time{'' if burning.times == 1 else 's'}"
+            last = f", last until {moment(burning.last_ms, one.judged.zone)}" if burning.last_ms is not None else ""
+            fired = f"{count}, {lasting(burning.firing_ms)}{last}"
+        hold = f", for {format_duration(pair.hold_ms)}" if pair.hold_ms else ""
+        lasts = "–"
+        if burning.runs_out_ms is not None:
+            lasts = "gone" if burning.runs_out_ms == 0 else lasting(burning.runs_out_ms)
+        elif burning.long == 0:
+            lasts = "not burning"
+        rows.append(
+            {
+                "name": f"{shown(pair.severity)} {pair.label}",
+                "above": f"{factor(pair.factor)} (θ = {percent(burning.threshold)}){hold}",
+                "now": ", ".join(
+                    f"{name}: {factor(burn) if burn is not None else 'no events'}" for name, burn in dict(now).items()
+                ),
+                "state": state_text(burning),
+                "tone": "bad" if burning.firing else "" if burning.seen else "soft",
+                "fired": fired,
+                "lasts": lasts,
+            }
+        )
+    return rows
+
+
+def _incidents(one: ObjectiveReport) -> list[dict[str, str]]:
+    if one.incidents is None:
+        return []
+    rows = []
+    for i, incident in enumerate(one.incidents.listed):
+        mean = percent(incident.bad.error_ratio or Fraction(0))
+        worst = percent(incident.worst)
+        rows.append(
+            {
+                "letter": LETTERS[i] if i < len(LETTERS) else "",
+                "when": moment(incident.start_ms, one.judged.zone),
+                "lasted": lasting(incident.end_ms - incident.start_ms),
+                "bad": _bad(one, incident.bad),
+                "ratio": mean if mean == worst else f"{mean}, at worst {worst}",
+                "cost": percent(incident.cost),
+            }
+        )
+    return rows
+
+
+def _small(one: ObjectiveReport) -> str:
+    if one.incidents is None or not one.incidents.small:
+        return ""
+    number, besides = one.incidents.small, " besides" if one.incidents.listed else ""
+    return (
+        f"{number} smaller stretch{'' if number == 1 else 'es'} of fast burning{besides}, together "
+        f"{percent(one.incidents.small_cost)} of the budget."
+    )
+
+
+def _bad(one: ObjectiveReport, tally: Tally) -> str:
+    return f"{count_text(tally.bad)} of {count_text(tally.total)} {unit_of(one.objective)}"
+
+
+def _table(one: ObjectiveReport) -> list[tuple[str, ...]]:
+    """The charts' steps, joined to about a month of rows."""
+    if not one.points:
+        return []
+    size = -(-len(one.points) // _ROWS)
+    return [_row(one, one.points[i : i + size]) for i in range(0, len(one.points), size)]
+
+
+def _row(one: ObjectiveReport, part: Sequence[Point]) -> tuple[str, ...]:
+    total = sum((Fraction(point.tally.total) for point in part), Fraction(0))
+    bad = sum((Fraction(point.tally.bad) for point in part), Fraction(0))
+    length = part[-1].end_ms - part[0].start_ms
+    measured = sum(point.tally.measured_ms for point in part)
+    left = part[-1].left
+    trusted = one.trusted and total > 0
+    return (
+        moment(part[0].start_ms, one.judged.zone),
+        count_text(total),
+        count_text(bad),
+        percent(1 - bad / total) if trusted else "no data" if measured == 0 else "no events",
+        "–" if left is None else percent(left) if left >= 0 else f"−{percent(-left)}",
+        percent(Fraction(measured, length)),
+    )
+
+
+def _rules(rules: Rules) -> list[tuple[str, str]]:
+    return [
+        ("no data", f"less than {percent(rules.coverage_floor)} of the time so far was measured, there were no events, "
+                    "or what was counted cannot be right"),
+        ("exhausted", "more was bad than the error budget holds: SLI below target over what was measured"),
+        ("at risk", f"less than {percent(rules.at_risk)} of the budget is left; or at the pace of the last "
+                    f"{lasting(PACE_MS)} it is gone within 1/{HORIZON} of a rolling period, or before a calendar one "
+                    "ends; or a burn-rate alert is firing at the end"),
+        ("met", "none of these"),
+        ("error budget left", "1 − error ratio / (1 − target), over what was measured; nothing is extrapolated"),
+    ]  # fmt: skip

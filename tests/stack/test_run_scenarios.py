@@ -1,0 +1,121 @@
+"""Scenarios on a real stack: real traffic, real faults, and what Prometheus and Alertmanager make of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import jsonschema
+import pytest
+from needs import binary_of
+
+from harness.cli import main
+from harness.config import load_config
+from harness.errors import EXIT_FINDINGS, EXIT_INPUT, EXIT_OK
+from harness.live.clock import Clock
+from harness.stack.load import Traffic
+from harness.stack.opening import Kind, throwaway
+from harness.stack.scenario import load_scenario
+from harness.stack.spec import ANY_PORTS, Spec
+from harness.toolchain import Toolchain
+
+ROOT = Path(__file__).resolve().parents[2]
+SCENARIOS = sorted(file.stem for file in (ROOT / "fixtures" / "scenarios").glob("*.yml"))
+SCHEMA = json.loads((ROOT / "docs" / "schema" / "scenario.schema.json").read_text(encoding="utf-8"))
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    binary_of("prometheus", "3.5")
+    monkeypatch.chdir(ROOT)
+
+
+def played(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, object], str]:
+    """Exit code, the JSON document, and what was told beside it."""
+    code = main(["stack", "run", *arguments, "--json", "-", "--report", "none"])
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    jsonschema.validate(document, SCHEMA)
+    return code, document, err
+
+
+@pytest.mark.scenarios
+@pytest.mark.parametrize("runtime", ["process", "compose"])
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_each_scenario_ends_as_it_says(name: str, runtime: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if runtime == "compose":
+        pytest.importorskip("docker")
+    code, document, err = played(capsys, name, "--runtime", runtime)
+    assert code == EXIT_OK, err
+    assert document["runtime"] == runtime
+    if not any(fault.crash for fault in load_scenario(ROOT / "fixtures" / "scenarios" / f"{name}.yml").faults):
+        requests = document["requests"]
+        assert isinstance(requests, dict)
+        assert requests["counted_by_service"] == requests["total"]
+
+
+SHORT = """\
+version: 1
+name: short
+means: Recordings fail, and somebody wrote down the wrong alert.
+lasts: 12m
+load: {{requests_per_s: 20, recordings_per_s: 1, cameras: 3, streams: 2}}
+faults:
+  - {{at: 1m, until: 10m, recording_failures: 1}}
+expect:
+  - {{alert: {alert}, fires: {{from: 5m, to: 10m}}}}
+tolerate:
+  - {{alerts: [HighCPUUsage, HighMemoryUsage, LowDiskSpace], because: other work}}
+"""
+
+
+def test_a_wrong_expectation_is_caught(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The alert that was meant stays quiet, another fires: both are told, and the exit code says no."""
+    file = tmp_path / "short.yml"
+    file.write_text(SHORT.format(alert="HighCameraOfflineRate"), encoding="utf-8")
+    code, document, _ = played(capsys, str(file), "--runtime", "process")
+    assert code == EXIT_FINDINGS
+    alerts = document["alerts"]
+    assert isinstance(alerts, list)
+    judged = {alert["alert"]: alert["judgement"] for alert in alerts}
+    assert judged["HighCameraOfflineRate"] == "did_not_fire"
+    assert judged["RecordingFailures"] == "unexpected"
+
+
+def test_an_unknown_scenario_names_the_near_miss(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stack", "run", "error-brust"]) == EXIT_INPUT
+    assert "did you mean `error-burst`" in capsys.readouterr().err
+
+
+def test_traffic_is_counted_to_the_last_request(tmp_path: Path) -> None:
+    """What the load tallies is what the service's own counters say, also while requests fail."""
+    file = tmp_path / "short.yml"
+    file.write_text(SHORT.format(alert="RecordingFailures"), encoding="utf-8")
+    config = load_config(ROOT)
+    spec = Spec(config, Clock(30), ANY_PORTS)
+    with throwaway(spec, Toolchain(), Kind.PROCESS) as stack:
+        faults = Request(
+            f"{stack.url('streaming')}/faults",
+            data=b'{"error_ratio": 0.01}',
+            method="PUT",
+            headers={"Authorization": f"Bearer {stack.tokens.faults}", "Content-Type": "application/json"},
+        )
+        with Traffic(
+            stack.url("streaming"), load_scenario(file).load, factor=30, seed=7, webhook_token=stack.tokens.webhook
+        ) as traffic:
+            urlopen(faults, timeout=5).close()
+            time.sleep(3)
+        with urlopen(f"{stack.url('streaming')}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+    counted = sum(
+        float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if line.startswith("http_requests_total{") and 'endpoint="/api/' in line
+    )
+    assert traffic.tally.total > 60
+    assert counted == traffic.tally.total
+    assert traffic.tally.unanswered == 0
