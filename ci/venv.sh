@@ -30,4 +30,4 @@ fi
 
 rm -rf "$folder"
 "$python" -m venv "$folder"
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]' --editable ./fixtures/streaming
