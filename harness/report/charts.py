@@ -199,6 +199,14 @@ class Timeline:
     described: str
 
 
+_LONGEST_NAME = 44
+
+
+def lane_name(text: str) -> str:
+    """A name that fits above its lane, also on a phone; the table below the chart has all of it."""
+    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
+
+
 LANE_HEIGHT, _LANES = 26, 4
 _BAR = 20
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.live.model import LiveReport, LiveResult
-from harness.report.charts import WIDTH, Mark
+from harness.report.charts import WIDTH, Mark, lane_name
 from harness.report.live_text import HEADER, row, verdict
 from harness.units import format_duration
 
@@ -107,7 +107,7 @@ def _lane(
         spans.append(Span(firing, max(1.5, round(end - firing, 1)), "firing"))
     told = x(result.delivered.at_ms) if result.delivered else None
     ended = x(result.resolved.at_ms) if result.resolved else None
-    return Lane(shown(result.alert), number * _LANE, tuple(spans), told, ended)
+    return Lane(lane_name(shown(result.alert)), number * _LANE, tuple(spans), told, ended)
 
 
 def _marks(length_ms: int) -> list[Mark]:

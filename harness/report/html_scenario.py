@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report.charts import WIDTH, Mark
+from harness.report.charts import WIDTH, Mark, lane_name
 from harness.report.scenario_text import (
     conclusion,
     ended_in_words,
@@ -105,7 +105,10 @@ def _lanes(result: ScenarioResult, shown: Callable[[str], str]) -> list[Lane]:
             drawn += stretch(episode.firing_ms, episode.ended_ms, "firing")
         tolerated = bool(own) and all(judged.judgement is Judgement.TOLERATED for judged in own)
         named.append((f"{alert} (tolerated)" if tolerated else alert, drawn))
-    return [Lane(shown(name), number * _LANE, tuple(drawn)) for number, (name, drawn) in enumerate(named[:_MOST_LANES])]
+    return [
+        Lane(lane_name(shown(name)), number * _LANE, tuple(drawn))
+        for number, (name, drawn) in enumerate(named[:_MOST_LANES])
+    ]
 
 
 def _x(at_ms: int, lasts_ms: int) -> float:

@@ -8,12 +8,15 @@ import shutil
 import subprocess
 import tempfile
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 from needs import refuse_to_skip
 
+from harness.contracts import load_contracts
+from harness.live.model import Attempt, Delivery, LiveReport, LiveResult, LiveVerdict
 from harness.proof.model import AlertResult, Finding, SituationResult, Verdict
 from harness.report.html import page_html
 from harness.report.outcome import Outcome, Proved
@@ -69,6 +72,22 @@ def played(text: str) -> Outcome:
     return Outcome(scenario=result)
 
 
+def run_live(text: str) -> Outcome:
+    """A live run in which one alert is exact and one is not, in texts that mean harm."""
+    first, second = load_contracts([ROOT / "rules" / "contracts" / "business.yml"])[:2]
+    told = Delivery(text, "firing", 14_000, {"alertname": text, text: text}, {"summary": text}, {"job": text})
+    exact = LiveResult(
+        first.alert.value, first, None, Fraction(1), Fraction(0), True, 60_000, 1_000, 2_000, 12_000, 15_000
+    )
+    exact.hold_ticks, exact.delivered, exact.resolved = 10, told, replace(told, status="resolved", at_ms=17_000)
+    wrong = LiveResult(text, second, None, notes=[text], moved_ms=1_000, pending_ms=3_000, interval_ms=60_000)
+    wrong.find(LiveVerdict.NEVER_FIRES, text)
+    report = LiveReport([exact, wrong], 60, "process", "3.5.3", "0.33.1", text, [Attempt(120, text)], {"running": 20.0})
+    assert exact.exact
+    assert not report.exact
+    return Outcome(live=report)
+
+
 @pytest.fixture(scope="session")
 def modules() -> Path:
     """A folder with playwright-core and axe-core, from npm's own cache or registry; never in the project."""
@@ -96,7 +115,7 @@ def seen(modules: Path, good: Outcome, bad: Outcome, tmp_path_factory: pytest.Te
         refuse_to_skip("no Chromium for the browser tests")
     folder = tmp_path_factory.mktemp("pages")
     pages = {"good": good, "bad": bad, "hostile": hostile(good), "suites": Outcome(suites=bad.suites)}
-    pages["played"] = played(HOSTILE[0])
+    pages |= {"played": played(HOSTILE[0]), "live": run_live(HOSTILE[1])}
     for name, outcome in pages.items():
         (folder / f"{name}.html").write_text(page_html(outcome), encoding="utf-8")
     with tempfile.TemporaryDirectory() as home:
@@ -113,7 +132,7 @@ def seen(modules: Path, good: Outcome, bad: Outcome, tmp_path_factory: pytest.Te
 
 def opened(seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
     views = [view for view in seen if "width" in view]
-    assert len(views) == 5 * 2
+    assert len(views) == 6 * 2
     return views
 
 
@@ -140,9 +159,9 @@ def charts_have_marks(seen: list[dict[str, Any]]) -> None:
         if view["name"] in ("good", "bad"):
             assert len(view["charts"]) >= 4 * 6, where(view)
             assert min(view["charts"]) >= 2, where(view)
-        if view["name"] == "played":
+        if view["name"] in ("played", "live"):
             assert len(view["charts"]) == 1, where(view)
-            assert max(view["charts"]) >= 7, where(view)
+            assert max(view["charts"]) >= 5, where(view)
 
 
 def axe_finds_nothing_serious(seen: list[dict[str, Any]]) -> None:
@@ -161,7 +180,7 @@ def what_means_harm_is_text(seen: list[dict[str, Any]]) -> None:
             assert "{{ 7*7 }}" in view["text"]
             assert "\ufffdgnp.exe" in view["text"]
             assert "(10,000 characters)" in view["text"]
-    assert [view["inert"] for view in seen if "inert" in view] == [True] * 5  # the page's policy stops any script
+    assert [view["inert"] for view in seen if "inert" in view] == [True] * 6  # the page's policy stops any script
 
 
 def keyboard_and_print(seen: list[dict[str, Any]]) -> None:
@@ -176,6 +195,7 @@ def the_summary_answers_first(seen: list[dict[str, Any]]) -> None:
     assert "Yes: every alert fires exactly as meant." in texts["good"]
     assert "No: 7 of 10 alerts are not as meant" in texts["bad"]
     assert "Unit tests" in texts["suites"]
+    assert "No: 1 alert is not delivered as meant" in texts["live"]
     assert "No: the scenario did not end as expected" in texts["played"]
 
 
