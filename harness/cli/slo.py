@@ -1,0 +1,80 @@
+"""The door of `slo`: commands on service level objectives."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from harness.cli import slo_prove, slo_report
+from harness.cli.parsing import Commands, config_of
+
+
+def add(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "slo",
+        help="service level objectives: compile to rules",
+        description="Reads service level objectives (OpenSLO v1, sloth prometheus/v1).",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _add_compile(actions)
+    slo_prove.add(actions)
+    slo_report.add(actions)
+
+
+def _add_compile(actions: Commands) -> None:
+    parser = actions.add_parser(
+        "compile",
+        help="recording rules and burn-rate alerts, with promtool tests",
+        description="Compiles objectives to recording rules and multi-window, multi-burn-rate alerts under sloth's "
+        "names and labels. Prints the rules, or with -o writes rules/ and tests/ into a folder.",
+    )
+    parser.add_argument(
+        "files", nargs="*", metavar="PATH", help="file, folder or glob of objectives (default: the configured)"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="write DIR/rules/*.yml and DIR/tests/*.test.yml, a file of each for each objective",
+    )
+    parser.add_argument(
+        "--format",
+        default="prometheus",
+        choices=("prometheus", "prometheus-operator"),
+        help="rule files, or PrometheusRule objects (with -o: in DIR/manifests, beside the rule files)",
+    )
+    parser.add_argument(
+        "--windows",
+        default="workbook",
+        choices=("workbook", "pyrra"),
+        help="window catalogue: the SRE Workbook's (30d, 28d), or pyrra's, which scales to any period",
+    )
+    parser.add_argument(
+        "--interval", default="1m", metavar="DURATION", help="how often rules are evaluated (default: 1m)"
+    )
+    parser.add_argument(
+        "--default-slo-period",
+        default="30d",
+        metavar="DURATION",
+        help="period of the objectives in sloth's files, which name none (default: 30d)",
+    )
+    parser.set_defaults(run=run_compile)
+
+
+def run_compile(arguments: argparse.Namespace) -> int:
+    config = config_of(arguments)
+    # Imported here, so that `--help` and usage errors answer at once.
+    from harness.commands import slo_compile
+
+    return slo_compile.run(
+        config,
+        slo_compile.Choices(
+            files=arguments.files,
+            output=arguments.output,
+            format=arguments.format,
+            windows=arguments.windows,
+            interval=arguments.interval,
+            period=arguments.default_slo_period,
+        ),
+    )

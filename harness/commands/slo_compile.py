@@ -1,0 +1,120 @@
+"""Objectives compiled to rules: printed, or written with their tests into a folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.commands.writing import count, must_be_writable, write
+from harness.config import Config, objective_files
+from harness.errors import EXIT_OK, InputError
+from harness.slo.compile import CompiledGroup, compile_objectives
+from harness.slo.load import load_objectives
+from harness.slo.unittests import unit_tests_yaml
+from harness.slo.write import MARK, Format, file_name, rules_yaml
+from harness.units import parse_duration_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the command line says."""
+
+    files: Sequence[str]
+    output: Path | None
+    format: str
+    windows: str
+    interval: str
+    period: str
+
+
+def run(config: Config, choices: Choices) -> int:
+    """Compile the objectives; everything is read and checked before the first file is written."""
+    if choices.output is not None:
+        must_be_writable("-o", choices.output, folder=True)
+    # A path on the command line is relative to where the user stands, one in the configuration to its own folder.
+    patterns, folder = (choices.files, Path.cwd()) if choices.files else (config.objectives, config.folder)
+    objectives = load_objectives(
+        objective_files(patterns, folder), period_ms=_duration_ms("--default-slo-period", choices.period)
+    )
+    groups = compile_objectives(
+        objectives, windows=choices.windows, interval_ms=_duration_ms("--interval", choices.interval)
+    )
+    form = Format(choices.format)
+    if choices.output is None:
+        write("-", rules_yaml(groups, form))
+        return EXIT_OK
+    files = _files(groups, form)
+    removed = _write_folder(choices.output, files)
+    done = [f"{count(len(groups), 'objective')} in {choices.output}: {count(len(files), 'file')} written"]
+    if removed:
+        done.append(f"{count(len(removed), 'file')} of objectives that are gone removed: {', '.join(removed)}")
+    print("; ".join(done), file=sys.stderr)
+    return EXIT_OK
+
+
+def _duration_ms(option: str, text: str) -> int:
+    try:
+        value = parse_duration_ms(text)
+    except ValueError as err:
+        raise InputError(f"{option}: {err}", hint=f"write {option} 30s, 1m or 30d") from err
+    if value == 0:
+        raise InputError(f"{option} is 0", hint=f"write {option} 30s, 1m or 30d")
+    return value
+
+
+def _files(groups: Sequence[CompiledGroup], form: Format) -> dict[str, str]:
+    """Relative path → text; tests stand beside plain rule files, which is what promtool reads."""
+    files: dict[str, str] = {}
+    for group in groups:
+        name = file_name(group)
+        if f"rules/{name}.yml" in files:
+            raise InputError(
+                f"the files of two objectives would both be named {name}.yml",
+                span=group.objective.span,
+                hint="give one of them another name",
+            )
+        files[f"rules/{name}.yml"] = rules_yaml([group])
+        files[f"tests/{name}.test.yml"] = unit_tests_yaml(group, f"../rules/{name}.yml")
+        if form is Format.OPERATOR:
+            files[f"manifests/{name}.yml"] = rules_yaml([group], form)
+    return files
+
+
+def _write_folder(folder: Path, files: dict[str, str]) -> list[str]:
+    """Write the files, each at once, and remove generated ones that are no longer among them; says which."""
+    for name, text in files.items():
+        target = folder / name
+        if target.exists() and not _is_ours(target):
+            raise InputError(
+                f"{target} is there and was not generated", hint="choose another folder for -o, or move it away"
+            )
+        _replace(target, text)
+    stale = [
+        path
+        for part in ("rules", "tests", "manifests")
+        for path in sorted((folder / part).glob("*.yml"))
+        if f"{part}/{path.name}" not in files and _is_ours(path)
+    ]
+    for path in stale:  # a rule of an objective that is gone would go on alerting
+        path.unlink()
+    return [str(path) for path in stale]
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").startswith(MARK)
+    except OSError:
+        return False
+
+
+def _replace(target: Path, text: str) -> None:
+    """A Prometheus that reloads meanwhile sees the old file or the new one."""
+    beside = target.with_name(f".{target.name}.new")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(target)
+    except OSError as err:
+        raise InputError(f"cannot write {target}: {err.strerror or err}", hint="choose another folder for -o") from err

@@ -1,0 +1,77 @@
+"""How alerts are named and labelled: sloth's `alerting` mapping, which OpenSLO documents carry in an annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.errors import HarnessError, InputError, UnsupportedError
+from harness.slo.model import Alerting, SeverityAlert
+from harness.slo.values import truth
+from harness.source import Fields, SourceFile, Text, load_yaml
+
+ANNOTATION = "alert-harness/alerting"
+"""The annotation of an OpenSLO `SLO` that holds this mapping as YAML text."""
+
+SEVERITIES = {"page_alert": "page", "ticket_alert": "ticket"}
+
+
+def read_alerting(fields: Fields) -> Alerting:
+    """From the fields of sloth's `alerting`, and `min_events`, which is ours."""
+    fields.only("name", "labels", "annotations", *SEVERITIES, "min_events")
+    name = fields.optional_text("name")
+    if name is not None and not name.value.strip():
+        raise InputError("`name` of the alerting is empty", span=name.span, hint="name the alerts, or remove the line")
+    return Alerting(
+        name=name.value if name else None,
+        labels=texts(fields, "labels"),
+        annotations=texts(fields, "annotations"),
+        severities={
+            severity: _severity(fields.fields(key, f"`{key}`")) for key, severity in SEVERITIES.items() if key in fields
+        },
+        min_events=_min_events(fields),
+    )
+
+
+def read_annotation(text: Text) -> Alerting:
+    """From the text of the annotation; errors point into it."""
+    inner = SourceFile.of_text(text.span.file, text.value)
+    try:
+        documents = load_yaml(inner)
+        if len(documents) != 1:
+            raise InputError(f"`{ANNOTATION}` must hold one mapping", span=text.span, hint="see docs/slo.md")
+        return read_alerting(Fields(documents[0], inner, f"`{ANNOTATION}`"))
+    except HarnessError as err:
+        span = err.span
+        if span is not None and span is not text.span:
+            before = sum(len(line) + 1 for line in inner.lines[: span.line - 1]) + span.column - 1
+            span = text.span_at(before, span.length)
+        kind = UnsupportedError if isinstance(err, UnsupportedError) else InputError
+        raise kind(err.message, span=span, hint=err.hint) from err
+
+
+def texts(fields: Fields, name: str) -> Mapping[str, str]:
+    """A mapping of plain texts, such as labels; empty if it is absent."""
+    if name not in fields:
+        return {}
+    return {key: text.value for key, text in fields.fields(name, f"`{name}`").texts().items()}
+
+
+def _severity(fields: Fields) -> SeverityAlert:
+    fields.only("disable", "labels", "annotations", "for")
+    return SeverityAlert(
+        labels=texts(fields, "labels"),
+        annotations=texts(fields, "annotations"),
+        hold_ms=fields.duration_ms("for") if "for" in fields else None,
+        disabled=truth(fields, "disable", default=False),
+    )
+
+
+def _min_events(fields: Fields) -> int:
+    text = fields.optional_text("min_events")
+    if text is None:
+        return 0
+    if not (text.value.isascii() and text.value.isdecimal()):
+        raise InputError(
+            f"`min_events` must be a whole number, found `{text.value}`", span=text.span, hint="write 0, 1, 2, …"
+        )
+    return int(text.value)

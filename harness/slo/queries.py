@@ -1,0 +1,183 @@
+"""How a window gets into an objective's queries, and what their selectors say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import promql_parser as promql
+
+from harness.errors import InputError, UnsupportedError
+from harness.rules.expr import parse_expr, walk
+from harness.slo.model import WINDOW_PLACEHOLDER, Query, Reading
+from harness.source import Text
+
+_PLACEHOLDER = re.compile(r"\{\{-?\s*\.window\s*-?\}\}")
+_TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_OPS = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}
+_OVER = {Reading.COUNTER: "rate", Reading.GAUGE: "sum_over_time"}
+_PER_SECOND = frozenset({"rate", "irate"})
+_PER_WINDOW = frozenset({"increase", "count_over_time", "sum_over_time"})
+_ANY_WINDOW = "5m"
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One label matcher; `op` is ``=``, ``!=``, ``=~`` or ``!~``."""
+
+    label: str
+    op: str
+    value: str
+
+    def accepts(self, value: str) -> bool:
+        """Whether it selects a series whose label has this value (absent is empty); unreadable patterns do."""
+        if self.op in ("=", "!="):
+            return (value == self.value) is (self.op == "=")
+        try:
+            return (re.fullmatch(self.value, value, re.DOTALL) is not None) is (self.op == "=~")
+        except re.error:
+            return True
+
+    def __str__(self) -> str:
+        return f"{self.label}{self.op}{quote(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A selector of series; the metric's name is empty where only a matcher gives it."""
+
+    metric: str
+    matchers: tuple[Matcher, ...]
+
+    def __str__(self) -> str:
+        inside = ", ".join(str(matcher) for matcher in self.matchers)
+        return f"{self.metric}{{{inside}}}" if inside or not self.metric else self.metric
+
+    def accepts(self, labels: dict[str, str]) -> bool:
+        """Whether it selects a series of these labels, ``__name__`` among them."""
+        if self.metric and labels.get("__name__") != self.metric:
+            return False
+        return all(matcher.accepts(labels.get(matcher.label, "")) for matcher in self.matchers)
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A selector that is added or taken away."""
+
+    sign: int
+    selector: Selector
+
+
+def quote(value: str) -> str:
+    """A label value between double quotes, as PromQL and Go read it."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def normal_placeholder(text: str) -> str:
+    """The text with Go's spellings of the window's place (``{{ .window }}``) made one."""
+    return _PLACEHOLDER.sub(WINDOW_PLACEHOLDER, text)
+
+
+def check_query(query: Query, what: str) -> None:
+    """Raise InputError or UnsupportedError, at its place, for a query that cannot be read or windowed."""
+    text = normal_placeholder(query.text.value)
+    for template in _TEMPLATE.finditer(text):
+        if template[0] != WINDOW_PLACEHOLDER:
+            raise UnsupportedError(
+                f"{what} holds the template `{template[0]}`",
+                span=query.text.span_at(query.text.value.find(template[0]), len(template[0])),
+                hint=f"only {WINDOW_PLACEHOLDER} is filled in; write the value itself",
+            )
+    if not query.expr:
+        raise InputError(f"{what} is empty", span=query.text.span, hint="write a PromQL query")
+    tree(query)
+    if query.reading in _OVER:
+        terms(query, what)
+
+
+def tree(query: Query) -> Any:
+    """The AST of a query, with some window in its place; raises InputError where it is no PromQL."""
+    if WINDOW_PLACEHOLDER not in normal_placeholder(query.expr):
+        return parse_expr(query.text)
+    filled = normal_placeholder(query.expr).replace(WINDOW_PLACEHOLDER, _ANY_WINDOW)
+    return parse_expr(Text(filled, query.text.span))
+
+
+def selectors(query: Query) -> Iterator[Selector]:
+    """Every selector of the query, from left to right."""
+    for node in walk(tree(query)):
+        if isinstance(node, promql.VectorSelector):
+            yield selector_of(node)
+
+
+def selector_of(node: Any) -> Selector:
+    """A selector's node of an AST, without offset and range."""
+    matchers = [Matcher(m.name, _OPS[str(m.op)], m.value) for m in node.matchers.matchers]
+    return Selector(node.name or "", tuple(m for m in matchers if not (node.name and m.label == "__name__")))
+
+
+def terms(query: Query, what: str) -> tuple[Term, ...]:
+    """A query of counters as sums and differences of selectors, which is all that a window can be put into.
+
+    Raises UnsupportedError, with the way out, for any other query.
+    """
+    return tuple(_terms(tree(query), 1, query, what))
+
+
+def _terms(node: Any, sign: int, query: Query, what: str) -> Iterator[Term]:
+    is_sum = isinstance(node, promql.AggregateExpr) and str(node.op) == "sum" and node.modifier is None
+    if is_sum or isinstance(node, promql.ParenExpr):
+        yield from _terms(node.expr, sign, query, what)
+    elif isinstance(node, promql.BinaryExpr) and str(node.op) in ("+", "-") and node.modifier is None:
+        yield from _terms(node.lhs, sign, query, what)
+        yield from _terms(node.rhs, sign if str(node.op) == "+" else -sign, query, what)
+    elif isinstance(node, promql.VectorSelector):
+        if node.offset is not None or node.at is not None or node.matchers.or_matchers:
+            raise UnsupportedError(
+                f"{what}: `offset`, `@` and `or` between matchers cannot be windowed",
+                span=query.text.span_at(0),
+                hint=f"write the whole query with [{WINDOW_PLACEHOLDER}] as its range",
+            )
+        yield Term(sign, selector_of(node))
+    else:
+        raise UnsupportedError(
+            f"{what} is no sum or difference of selectors, so a window cannot be put into it: `{node}`",
+            span=query.text.span_at(0),
+            hint='name the raw series alone, such as `requests_total{job="api"}` (they are summed), or write the '
+            f"whole query with its range as [{WINDOW_PLACEHOLDER}]",
+        )
+
+
+def windowed(query: Query, window: str) -> str:
+    """The query over a window (a Prometheus duration): a rate, or a count, of events."""
+    if query.reading not in _OVER:
+        return normal_placeholder(query.expr).replace(WINDOW_PLACEHOLDER, window)
+    return " ".join(
+        part
+        for i, term in enumerate(terms(query, "the query"))
+        for part in (("-" if term.sign < 0 else "+",) if i or term.sign < 0 else ()) + (_over(query, term, window),)
+    )
+
+
+def windowed_terms(query: Query, window: str) -> list[tuple[int, str]]:
+    """The summands of the windowed query with their signs; a query that windows itself is one."""
+    if query.reading not in _OVER:
+        return [(1, windowed(query, window))]
+    return [(term.sign, _over(query, term, window)) for term in terms(query, "the query")]
+
+
+def _over(query: Query, term: Term, window: str) -> str:
+    return f"sum({_OVER[query.reading]}({term.selector}[{window}]))"
+
+
+def per_second(query: Query) -> bool | None:
+    """Whether the windowed query gives events per second; False: events per window; None: it does not say."""
+    if query.reading in _OVER:
+        return query.reading is Reading.COUNTER
+    called = {node.func.name for node in walk(tree(query)) if isinstance(node, promql.Call)}
+    if called & _PER_SECOND and not called & _PER_WINDOW:
+        return True
+    return False if called & _PER_WINDOW and not called & _PER_SECOND else None

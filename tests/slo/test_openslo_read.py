@@ -1,0 +1,314 @@
+"""OpenSLO documents as objectives, and objectives as documents."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from slo_bench import THRESHOLD, document, ratio, read
+
+from harness.errors import InputError, Span
+from harness.slo import Objective, load_objectives
+from harness.slo.calendar import bounds_ms
+from harness.slo.model import (
+    Alerting,
+    BurnPair,
+    Calendar,
+    Events,
+    Metadata,
+    Occurrences,
+    Op,
+    Query,
+    RatioTimeslices,
+    RawRatio,
+    Reading,
+    Rolling,
+    SeverityAlert,
+    Threshold,
+    Timeslices,
+)
+from harness.slo.openslo_writer import write_openslo
+from harness.source import Text
+
+ROOT = Path(__file__).resolve().parents[2]
+
+REFERENCES = """\
+apiVersion: openslo/v1
+kind: SLO
+metadata:
+  name: pages
+  displayName: Pages
+  labels: {team: web, tags: [a, b]}
+  annotations: {example.com/owner: web}
+spec:
+  description: Pages are there.
+  service: shop
+  indicatorRef: page-requests
+  timeWindow: [{duration: 4w, isRolling: true}]
+  budgetingMethod: Occurrences
+  objectives:
+    - {displayName: Internal, target: 0.995}
+    - {displayName: Contract, targetPercent: 99}
+  alertPolicies: [{alertPolicyRef: fast}]
+---
+apiVersion: openslo/v1
+kind: SLI
+metadata: {name: page-requests, displayName: Page requests}
+spec:
+  description: Requests for pages.
+  ratioMetric:
+    counter: true
+    good: {metricSource: {metricSourceRef: main, spec: {query: 'sum(pages_total{code!~"5.."})'}}}
+    total: {metricSource: {metricSourceRef: main, spec: {query: 'sum(pages_total)'}}}
+---
+apiVersion: openslo/v1
+kind: DataSource
+metadata: {name: main}
+spec: {type: Prometheus, connectionDetails: {url: "http://x", password: [anything, {goes: here}]}}
+---
+apiVersion: openslo/v1
+kind: Service
+metadata: {name: shop, displayName: The shop}
+spec: {description: It sells.}
+---
+apiVersion: openslo/v1
+kind: AlertPolicy
+metadata: {name: fast}
+spec:
+  alertWhenBreaching: true
+  conditions: [{conditionRef: burning}]
+  notificationTargets: [{targetRef: on-call}]
+---
+apiVersion: openslo/v1
+kind: AlertCondition
+metadata: {name: burning}
+spec:
+  severity: page
+  condition: {kind: burnrate, threshold: 2.5, lookbackWindow: 1h, alertAfter: 5m}
+---
+apiVersion: openslo/v1
+kind: AlertNotificationTarget
+metadata: {name: on-call}
+spec: {target: email}
+"""
+
+
+def test_every_reference_is_resolved_and_all_metadata_kept(tmp_path: Path) -> None:
+    one, two = read(tmp_path, REFERENCES)
+    assert (one.name, two.name) == ("pages-internal", "pages-contract")
+    assert (one.target, two.target) == (Fraction(995, 1000), Fraction(99, 100))
+    assert one.period == Rolling(28 * 86_400_000)
+    assert one.labels == {"team": "web", "tags": ("a", "b")}
+    assert one.annotations == {"example.com/owner": "web"}
+    assert one.service_about == Metadata("shop", "The shop", "It sells.")
+    assert one.indicator_about == Metadata("page-requests", "Page requests", "Requests for pages.")
+    assert one.alerting.labels == {"notification_target": "on-call"}
+    assert one.alerting.pairs == (BurnPair("page", 3_600_000, None, Fraction(5, 2), 300_000),)
+    assert isinstance(one.indicator, Events)
+    assert one.indicator.good is not None
+    assert (one.indicator.good.expr, one.indicator.good.source_ref, one.indicator.good.source_type) == (
+        'sum(pages_total{code!~"5.."})', "main", "Prometheus",
+    )  # fmt: skip
+
+
+def test_references_reach_into_other_files(tmp_path: Path) -> None:
+    parts = REFERENCES.split("---\n")
+    files = []
+    for i, part in enumerate(parts):
+        files.append(tmp_path / f"{i}.yml")
+        files[-1].write_text(part, encoding="utf-8")
+    assert [objective.name for objective in load_objectives(files)] == ["pages-internal", "pages-contract"]
+    with pytest.raises(
+        InputError, match=r"no document of kind SLI is named `page-requests` \(did you mean `page-request`"
+    ):
+        read(tmp_path, REFERENCES.replace("name: page-requests,", "name: page-request,"))
+
+
+def test_documents_that_nobody_refers_to_are_checked_too(tmp_path: Path) -> None:
+    wrong = "apiVersion: openslo/v1\nkind: Service\nmetadata: {name: x}\nspec: {descripton: x}\n"
+    with pytest.raises(InputError, match=r"did you mean `description`"):
+        read(tmp_path, document(), wrong)
+
+
+def test_our_own_objectives() -> None:
+    """The service's five promises, as numbers; the first a second time by the calendar month."""
+    found = {o.name: o for o in load_objectives(sorted((ROOT / "slo").glob("*.yml")))}
+    assert {name: str(o.target) for name, o in found.items()} == {
+        "api-availability": "999/1000",
+        "api-availability-month": "999/1000",
+        "api-latency": "99/100",
+        "camera-fleet": "99/100",
+        "recordings": "999/1000",
+        "stream-availability": "199/200",
+    }
+    assert all(o.period.nominal_ms == 30 * 86_400_000 for o in found.values())
+    assert found["camera-fleet"].budgeting == Timeslices(Fraction(1), 60_000)
+    assert found["camera-fleet"].indicator.threshold == Fraction(1, 5)  # type: ignore[union-attr]
+    assert all(o.service == "streaming" for o in found.values())
+
+
+@pytest.mark.parametrize(
+    ("calendar", "at", "begin", "end"),
+    [
+        (Calendar(1, 0, datetime(2026, 1, 1), "UTC"), "2026-02-28T23:59:59+00:00", "2026-02-01", "2026-03-01"),
+        (
+            Calendar(1, 0, datetime(2026, 1, 15, 12), "UTC"),
+            "2026-03-15T11:59:59+00:00",
+            "2026-02-15T12",
+            "2026-03-15T12",
+        ),
+        (Calendar(3, 0, datetime(2026, 1, 1), "UTC"), "2025-12-31T00:00:00+00:00", "2025-10-01", "2026-01-01"),
+        (Calendar(12, 0, datetime(2024, 4, 1), "UTC"), "2026-03-31T00:00:00+00:00", "2025-04-01", "2026-04-01"),
+        (Calendar(0, 7, datetime(2026, 1, 5), "UTC"), "2026-01-04T12:00:00+00:00", "2025-12-29", "2026-01-05"),
+    ],
+)
+def test_calendar_periods(calendar: Calendar, at: str, begin: str, end: str) -> None:
+    ms = round(datetime.fromisoformat(at).timestamp() * 1000)
+    utc = [round(datetime.fromisoformat(f"{text}+00:00" if "T" not in text else f"{text}:00+00:00").timestamp() * 1000)
+           if "T" in text else round(datetime.fromisoformat(f"{text}T00:00:00+00:00").timestamp() * 1000)
+           for text in (begin, end)]  # fmt: skip
+    assert bounds_ms(calendar, ms) == tuple(utc)
+
+
+def test_a_day_on_which_the_clock_is_put_back_has_25_hours() -> None:
+    berlin = Calendar(0, 1, datetime(2026, 1, 1), "Europe/Berlin")
+    noon = round(datetime.fromisoformat("2026-10-25T12:00:00+01:00").timestamp() * 1000)
+    begin, end = bounds_ms(berlin, noon)
+    assert end - begin == 25 * 3_600_000
+
+
+@given(
+    st.datetimes(datetime(2000, 1, 1), datetime(2035, 1, 1)),
+    st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"]),
+    st.sampled_from([(1, 0), (3, 0), (12, 0), (0, 1), (0, 7)]),
+    st.integers(1, 28),
+)
+@settings(deadline=None, max_examples=100)
+def test_every_moment_lies_in_one_period_and_periods_join(
+    at: datetime, zone: str, length: tuple[int, int], day: int
+) -> None:
+    calendar = Calendar(*length, datetime(2026, 1, day, 3), zone)
+    ms = round(at.timestamp() * 1000)
+    begin, end = bounds_ms(calendar, ms)
+    assert begin <= ms < end
+    assert bounds_ms(calendar, begin) == (begin, end)
+    assert bounds_ms(calendar, end)[0] == end
+    assert bounds_ms(calendar, begin - 1)[1] == begin
+
+
+# -- round trip ----------------------------------------------------------------------------------------------------
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\x85\u2028\u2029\ufeff"), max_size=20)
+FILLED = WORDS.filter(lambda text: bool(text.strip()))
+KEYS = st.sampled_from(["a", "team", "x.y", "x-y", "Z_9", "0", "null", "yes"])
+TEXTS = st.dictionaries(KEYS, WORDS, max_size=3)
+RATIOS = st.decimals("0.0001", "0.9999", places=4).map(Fraction)
+MINUTES = st.integers(1, 100_000).map(lambda count: count * 60_000)
+
+
+def _query(expr: str, reading: Reading) -> Query:
+    return Query(expr, reading, Text(expr, Span("", 1, 1)), "Prometheus", None)
+
+
+def _selector(name: str) -> st.SearchStrategy[str]:
+    return WORDS.map(lambda value: f"{name}{{a={_quoted(value)}}}")
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _first_day(moment: datetime) -> datetime:
+    return moment.replace(day=1, microsecond=0)
+
+
+@st.composite
+def objectives(draw: st.DrawFn) -> Objective:
+    reading = draw(st.sampled_from([Reading.COUNTER, Reading.GAUGE]))
+    total = _query(draw(_selector("all_total")), reading)
+    part = _query(draw(_selector("part_total")), reading)
+    instant = _query(draw(_selector("value")), Reading.INSTANT)
+    indicator = draw(
+        st.sampled_from([
+            Events(total, good=part), Events(total, bad=part), RawRatio(instant, True), RawRatio(instant, False),
+            Threshold(instant, draw(st.sampled_from(Op)), draw(st.decimals(-9, 9, places=3).map(Fraction))),
+        ])
+    )  # fmt: skip
+    settings_of = st.builds(
+        SeverityAlert, labels=TEXTS, annotations=TEXTS, hold_ms=st.none() | MINUTES, disabled=st.booleans()
+    )
+    pairs = st.builds(
+        BurnPair, severity=FILLED, long_ms=MINUTES, short_ms=st.none(),
+        factor=st.decimals("0.01", 99, places=2).map(Fraction), hold_ms=st.just(0) | MINUTES,
+    )  # fmt: skip
+    return Objective(
+        name=draw(FILLED),
+        service=draw(FILLED),
+        target=draw(RATIOS),
+        period=draw(
+            st.builds(Rolling, MINUTES)
+            | st.builds(
+                Calendar, st.sampled_from([1, 2, 3, 12]), st.just(0),
+                st.datetimes(datetime(2000, 1, 1), datetime(2030, 1, 28)).map(_first_day),
+                st.sampled_from(["UTC", "Europe/Berlin"]),
+            )
+        ),
+        indicator=indicator,
+        budgeting=draw(
+            st.just(Occurrences()) | st.builds(Timeslices, RATIOS, MINUTES) | st.builds(RatioTimeslices, MINUTES)
+        ),
+        alerting=draw(
+            st.builds(
+                Alerting, name=st.none() | FILLED, labels=TEXTS, annotations=TEXTS,
+                severities=st.dictionaries(st.sampled_from(["page", "ticket"]), settings_of),
+                pairs=st.none() | st.lists(pairs, min_size=1, max_size=2).map(tuple), min_events=st.integers(0, 9),
+            )
+        ),
+        display_name=draw(WORDS),
+        description=draw(WORDS),
+        labels=draw(st.dictionaries(KEYS, WORDS | st.lists(WORDS, max_size=3).map(tuple), max_size=3)),
+        annotations=draw(TEXTS),
+        goal=draw(WORDS),
+        indicator_about=Metadata(draw(FILLED), draw(WORDS), draw(WORDS), draw(TEXTS), draw(TEXTS)),
+        service_about=Metadata(),
+    )  # fmt: skip
+
+
+@given(objectives())
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+def test_what_is_written_reads_back_as_the_same_objective(tmp_path: Path, objective: Objective) -> None:
+    file = tmp_path / "slo.yml"
+    file.write_text(write_openslo([objective]), encoding="utf-8")
+    assert load_objectives([file]) == [objective]
+
+
+def test_services_are_written_once(tmp_path: Path) -> None:
+    found = read(tmp_path, REFERENCES.replace("  alertPolicies: [{alertPolicyRef: fast}]\n", ""))
+    text = write_openslo(found)
+    assert text.count("kind: Service") == 1
+    assert read(tmp_path, text) == found
+
+
+def test_thresholds_and_slices_survive(tmp_path: Path) -> None:
+    text = document(
+        indicator=THRESHOLD.format(query="sum(depth)"),
+        method="Timeslices",
+        goal="{op: lte, value: 0.1, target: 0.99, timeSliceTarget: 0.5, timeSliceWindow: 5}",
+    )
+    (objective,) = read(tmp_path, text)
+    assert objective.budgeting == Timeslices(Fraction(1, 2), 300_000)
+    assert read(tmp_path, write_openslo([objective])) == [objective]
+
+
+def test_a_windowed_query_may_stand_in_openslo(tmp_path: Path) -> None:
+    indicator = ratio("bad", "sum(rate(errors_total[{{ .window }}]))", "sum(rate(requests_total[{{.window}}]))")
+    (objective,) = read(tmp_path, document(indicator=indicator))
+    assert isinstance(objective.indicator, Events)
+    assert objective.indicator.total.reading is Reading.WINDOWED
