@@ -19,7 +19,7 @@ verify: $(STAMP)  ## the main job: check, test and prove the alert rules
 	$(BIN)/alert-harness verify
 
 test: $(STAMP) lint  ## every test that is not slow
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not scenarios" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not scenarios" $(ARGS)
 
 test-slow: $(STAMP)  ## the tests that take minutes: thousands of examples, real downloads
 	$(BIN)/python -m pytest -m slow $(ARGS)

@@ -14,6 +14,7 @@ import hashlib
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,21 +62,30 @@ def build(prometheus: Path, tag: str | None = None) -> str:
     digest = hashlib.sha256(context).hexdigest()
     client = connect(docker, 300)
     try:
-        if _hash_of(client, tag) != digest:
-            _build(client, context, tag, digest)
-    except (docker.errors.DockerException, OSError) as err:
-        raise EngineError(f"cannot build {tag}: {err}") from err
+        if hash_of(client, tag) != digest:
+            build_from(client, context, tag, digest)
     finally:
         client.close()
     return tag
 
 
-def _hash_of(client: Any, tag: str) -> str | None:
+def hash_of(client: Any, tag: str) -> str | None:
+    """What an image says that it is made of; None if it says nothing, or is not there."""
     found = client.api.images(tag)
     return (found[0].get("Labels") or {}).get(HASH_LABEL) if found else None
 
 
-def _build(client: Any, context: bytes, tag: str, digest: str) -> None:
+def build_from(client: Any, context: bytes, tag: str, digest: str, arguments: Mapping[str, str] | None = None) -> None:
+    """Build an image from a tar archive that holds its Dockerfile; `digest` becomes a label. Raises EngineError."""
+    import docker
+
+    try:
+        _build(client, context, tag, digest, arguments)
+    except (docker.errors.DockerException, OSError) as err:
+        raise EngineError(f"cannot build {tag}: {err}") from err
+
+
+def _build(client: Any, context: bytes, tag: str, digest: str, arguments: Mapping[str, str] | None) -> None:
     import io
 
     events = client.api.build(
@@ -83,6 +93,7 @@ def _build(client: Any, context: bytes, tag: str, digest: str) -> None:
         custom_context=True,
         tag=tag,
         labels={HASH_LABEL: digest},
+        buildargs=dict(arguments or {}),
         rm=True,
         forcerm=True,
         decode=True,

@@ -30,6 +30,18 @@ docker_up() {
     return 3
 }
 
+# The compose plugin of version 2, where `docker compose` is not there.
+compose_up() {
+    if docker compose version >/dev/null 2>&1; then
+        return
+    fi
+    if [ "$(id -u)" != 0 ]; then
+        echo "docker has no compose plugin, and only root can install one here." >&2
+        return 3
+    fi
+    .venv/bin/python ci/fetch_compose.py /usr/local/lib/docker/cli-plugins
+}
+
 docker_answers() {
     .venv/bin/python - <<'PY' 2>/dev/null
 import docker

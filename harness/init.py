@@ -20,7 +20,7 @@ import promql_parser as promql
 from harness.config import FILE_NAMES, is_unit_test
 from harness.errors import InputError, UnsupportedError
 from harness.rules import AlertRule, RuleFile, load_rule_file
-from harness.rules.expr import _children, parse_expr
+from harness.rules.expr import children, parse_expr
 from harness.rules.model import RecordingRule
 from harness.source import Text, display_path
 from harness.units import format_duration
@@ -255,7 +255,7 @@ def _walk(tree: Any) -> Iterator[tuple[Any, str]]:
         node, around = todo.pop()
         yield node, around
         inner = node.func.name if isinstance(node, promql.Call) else around
-        todo += [(child, inner) for child in reversed(_children(node))]
+        todo += [(child, inner) for child in reversed(children(node))]
 
 
 def _literal(node: Any) -> float | None:

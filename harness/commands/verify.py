@@ -9,21 +9,27 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from harness.commands import live, stack_run
+from harness.commands import live, slo_report, stack_run
 from harness.commands.project import Choices, Project, load, open_for, toolchain
 from harness.commands.prove import prove_all, write_documents
 from harness.commands.test import run_beside
 from harness.commands.writing import count
-from harness.config import Config, unit_test_files
+from harness.config import Config, objective_files, unit_test_files
 from harness.engines.promtool import Promtool
+from harness.engines.url import UrlEngine
 from harness.errors import EXIT_FINDINGS, EXIT_OK, EngineError, InputError, near_miss
 from harness.live.model import LiveReport
 from harness.proof.prove import check_rule_files
 from harness.report.live_text import live_progress, live_table
 from harness.report.outcome import Outcome
 from harness.report.scenario_text import scenario_report, traffic_in_words
+from harness.report.slo_report_terminal import print_slo_report
+from harness.report.slo_report_words import verdict_counts
 from harness.report.terminal import console, narrating, proof_table
 from harness.report.wording import summary
+from harness.slo.load import load_objectives
+from harness.slo.model import Objective
+from harness.slo.report import SloReport
 from harness.stack.opening import Kind
 from harness.stack.run import ScenarioResult
 from harness.suites.model import Report
@@ -69,9 +75,10 @@ def run(config: Config, choices: Choices, *, tests: Sequence[str] | None, skip: 
     if kind == "process" and (choices.engine or config.engine) == "auto":
         good.append(_prove_in_container(config, choices, project, promtool, complaints, out))
     delivered = None if "live" in skip else _live(config, choices, out)
-    played = None if "stack" in skip else _played(config, project, out)
+    played, objectives = (None, None) if "stack" in skip else _played(config, project, out)
     good += [delivered is None or delivered.exact, played is None or played.passed]
-    outcome = Outcome(proved, suites, delivered, played, [str(problem) for problem in problems])
+    good.append(objectives is None or not objectives.defective)
+    outcome = Outcome(proved, suites, delivered, played, objectives, [str(problem) for problem in problems])
     choices.outputs.write(outcome, out)
     out.print()
     if all(good):
@@ -123,22 +130,51 @@ def _live(config: Config, choices: Choices, out: Console) -> LiveReport | None:
     return report
 
 
-def _played(config: Config, project: Project, out: Console) -> ScenarioResult | None:
-    """The configured scenario on a throwaway stack; None where none is configured."""
+def _played(config: Config, project: Project, out: Console) -> tuple[ScenarioResult | None, SloReport | None]:
+    """The configured scenario on a throwaway stack, and how the objectives stand after it; None: none is configured."""
     if config.scenario is None:
         _step(out, None, "stack: skipped, the setting `scenario` names none")
-        return None
+        return None, None
     scenario = stack_run.find_scenario(config, config.scenario)
     scenario.check_alerts(project.files)
+    objectives = _objectives(config)
+    report = None
     with (
         narrating(f"playing {scenario.name}") as step,
         stack_run.own_stack(config, Kind.PROCESS, stack_run.COMPRESS, step) as stack,
     ):
         result = stack_run.play_on(stack, scenario, project.files, seed=1, step=step)
+        if objectives:
+            step("reading how the objectives stand")
+            with UrlEngine(stack.url("prometheus"), read_only=True) as prometheus:
+                report = slo_report.report(
+                    objectives,
+                    prometheus,
+                    round(result.began_s * 1000),
+                    round(result.ended_s * 1000),
+                    compress=result.factor,
+                )
     _step(out, result.passed, f"stack: {scenario.name} at {result.factor}x, {traffic_in_words(result)}")
     if not result.passed:
         scenario_report(result, out)
-    return result
+    if report is None:
+        _step(out, None, "slo: skipped, the setting `objectives` names no file")
+    else:
+        said = ", ".join(f"{number} {verdict.value}" for verdict, number in verdict_counts(report) if number)
+        _step(out, not report.defective, f"slo: {count(len(objectives), 'objective')} over that run: {said}")
+        print_slo_report(report, out)
+    return result, report
+
+
+def _objectives(config: Config) -> list[Objective]:
+    """Those of the settings; none where they name no file, for not everybody has objectives."""
+    try:
+        files = objective_files(config.objectives, config.folder)
+    except InputError:
+        if "objectives" in config.places:
+            raise
+        return []
+    return load_objectives(files)
 
 
 def _prove_in_container(

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import requests
 
 from harness.engines.base import Engine, with_log
+from harness.engines.child import free_port
 from harness.engines.cleanup import forget, remember, shielded
 from harness.engines.owner import Owner
 from harness.engines.private import PREFIX
@@ -48,7 +49,8 @@ class ContainerEngine(Engine):
     ``image`` defaults to ALERT_HARNESS_IMAGE, then :data:`DEFAULT_IMAGE`, pulled if it is not there and ``pull`` is on.
     ``entrypoint`` is the binary inside the image if the image's own entry point is something else. ``publish`` is the
     host address on which the port is published (ALERT_HARNESS_DOCKER_PUBLISH; default 127.0.0.1): only an engine on
-    another machine needs another. ``rule_files``, ``extra_config`` and ``flags`` are as for a process.
+    another machine needs another. ``rule_files``, ``extra_config`` and ``flags`` are as for a process. With
+    ``host_network`` it shares the network of the container engine's machine, so that it reaches servers on 127.0.0.1.
     Raises EngineError if there is no container engine, no such image, or Prometheus does not become ready.
     """
 
@@ -65,6 +67,7 @@ class ContainerEngine(Engine):
         publish: str | None = None,
         memory: str = "2g",
         pull: bool = True,
+        host_network: bool = False,
         ready_timeout_s: float = 60.0,
         timeout_s: float = 120.0,
     ) -> None:
@@ -77,6 +80,7 @@ class ContainerEngine(Engine):
         self._publish = publish or os.environ.get("ALERT_HARNESS_DOCKER_PUBLISH") or "127.0.0.1"
         self._memory = memory
         self._may_pull = pull
+        self._port = free_port() if host_network else None
         self._ready_timeout_s = ready_timeout_s
         self._container_name: str | None = None
         self._owner_pid = os.getpid()
@@ -167,16 +171,21 @@ class ContainerEngine(Engine):
             raise self._no_start(err) from err
 
     def _create_once(self) -> None:
-        more = {"entrypoint": [self._entrypoint]} if self._entrypoint else {}
+        more: dict[str, object] = {"entrypoint": [self._entrypoint]} if self._entrypoint else {}
+        listen = f":{_PORT.removesuffix('/tcp')}"
+        if self._port is None:
+            more["ports"] = {_PORT: (self._publish, None)}  # None: the engine picks a free port
+        else:
+            more["network_mode"] = "host"
+            listen = f"127.0.0.1:{self._port}"
         self._client.containers.create(
             self.image,
             command=[
                 f"--storage.tsdb.path={_DATA}/tsdb",
-                *server_flags(_CONFIG, f":{_PORT.removesuffix('/tcp')}", self._timeout_s, self._flags),
+                *server_flags(_CONFIG, listen, self._timeout_s, self._flags),
             ],
             name=self._container_name,
             labels={LABEL: "1", OWNER_LABEL: Owner.current().text()},
-            ports={_PORT: (self._publish, None)},  # None: the engine picks a free port
             user="65534:65534",
             cap_drop=["ALL"],
             security_opt=["no-new-privileges:true"],
@@ -257,6 +266,8 @@ class ContainerEngine(Engine):
 
     def _published(self) -> str | None:
         """The base URL of the published port, once it is known."""
+        if self._port is not None:
+            return f"http://127.0.0.1:{self._port}"
         try:
             found = self._client.api.inspect_container(self._container_name)["NetworkSettings"]["Ports"].get(_PORT)
         except self._failures as err:
@@ -327,13 +338,15 @@ def sweep(client: Any) -> list[str]:
 
 
 def tar_of(files: Mapping[str, bytes], executable: Sequence[str] = ()) -> bytes:
-    """An uncompressed tar archive, the same bytes for the same files."""
+    """An uncompressed tar archive, the same bytes for the same files; a name that ends in `/` is an empty folder."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         for name, content in sorted(files.items()):
             info = tarfile.TarInfo(name)
             info.size = len(content)
             info.mode = 0o755 if name in executable else 0o644
+            if name.endswith("/"):
+                info.type, info.mode = tarfile.DIRTYPE, 0o755
             archive.addfile(info, io.BytesIO(content))
     return out.getvalue()
 

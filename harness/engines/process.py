@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import errno
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
 
 import requests
 import yaml
 
-from harness.engines.base import Engine, with_log
-from harness.engines.cleanup import forget, remember, shielded
-from harness.engines.private import folder_error, folder_name, make_folder, remove_folder, sweep
-from harness.errors import EngineError
-
-_PORT_TRIES = 5
-_POLL_S = 0.005
-_TAIL_BYTES = 1 << 16
-_TAIL_LINES = 12
+from harness.engines.base import Engine
+from harness.engines.child import Child, free_port
 
 _NO_FLAGS: tuple[str, ...] = ()
 
@@ -73,14 +54,6 @@ def config_text(extra: Mapping[str, object] | None, rule_files: Sequence[str]) -
     return yaml.safe_dump(config, allow_unicode=True, sort_keys=False)
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class ProcessEngine(Engine):
     """Prometheus started from a binary.
 
@@ -104,240 +77,74 @@ class ProcessEngine(Engine):
         pick_port: Callable[[], int] = free_port,
     ) -> None:
         super().__init__(timeout_s=timeout_s)
-        self._binary = prometheus
-        self._rule_files = [str(path.resolve()) for path in rule_files]
-        self._extra_config = extra_config
+        self._config = config_text(extra_config, [str(path.resolve()) for path in rule_files])
         self._flags = list(flags)
-        self._temp = temp
-        self._ready_timeout_s = ready_timeout_s
-        self._pick_port = pick_port
-        self._folder: Path | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._owner_pid = os.getpid()
-        sweep(temp)
+        self._child = Child(
+            f"Prometheus ({prometheus})",
+            prometheus,
+            self._arguments,
+            what="Prometheus",
+            answers=self._is_ready,
+            prepare=self._prepare,
+            temp=temp,
+            ready_timeout_s=ready_timeout_s,
+            pick_port=pick_port,
+            hint="is this a Prometheus of 2.53 or later?",
+        )
         self._start()
 
     @property
     def _name(self) -> str:
-        return f"Prometheus ({self._binary})"
+        return self._child.name
 
     @property
     def pid(self) -> int | None:
         """The process id of Prometheus while it runs."""
-        return self._process.pid if self._process else None
+        return self._child.pid
 
     @property
     def folder(self) -> Path | None:
         """Its private folder while it runs."""
-        return self._folder
+        return self._child.folder
 
     def reset(self) -> None:
-        self._destroy()
+        self._child.close()
         self._start()
 
     def close(self) -> None:
-        self._destroy()
+        self._child.close()
         self._session.close()
 
     def log_tail(self) -> str:
-        return _tail(self._folder / "prometheus.log") if self._folder else ""
+        return self._child.log_tail()
 
     def _obituary(self) -> str | None:
-        status = self._process.poll() if self._process else None
-        if status is None:
-            return None if self._process else f"{self._name} is closed"
-        return f"{self._name} ended {_status(status)}"
-
-    # -- start ---------------------------------------------------------------------------------------------------
+        return self._child.obituary()
 
     def _start(self) -> None:
-        remember(self)
+        self._child.start()
+        self._base = self._child.url
         try:
-            self._make_folder()
-            deadline = time.monotonic() + self._ready_timeout_s
-            for attempt in range(_PORT_TRIES):
-                port = self._pick_port()
-                self._spawn(port)
-                if self._wait(port, deadline, last=attempt == _PORT_TRIES - 1):
-                    break
             self._read_version()
-        except BaseException:  # Ctrl-C too: whatever happens, nothing of a failed start may stay
-            self._destroy()
+        except BaseException:
+            self._child.close()
             raise
 
-    def _make_folder(self) -> None:
-        try:
-            # Named before it is made, so that an interrupt right after the making still knows what to remove.
-            self._folder = folder_name(self._temp)
-            make_folder(self._folder)
-            text = config_text(self._extra_config, self._rule_files)
-            (self._folder / "prometheus.yml").write_text(text, encoding="utf-8")
-        except OSError as err:
-            raise folder_error(err) from err
+    def _prepare(self, folder: Path) -> None:
+        (folder / "prometheus.yml").write_text(self._config, encoding="utf-8")
 
-    def _spawn(self, port: int) -> None:
-        folder = self._folder
-        if folder is None:
-            raise EngineError(f"{self._name} is closed")
-        self._base = f"http://127.0.0.1:{port}"
-        command = [
-            str(self._binary),
+    def _arguments(self, folder: Path, port: int) -> list[str]:
+        return [
             f"--storage.tsdb.path={folder / 'data'}",
             *server_flags(str(folder), f"127.0.0.1:{port}", self._timeout_s, self._flags),
         ]
-        try:
-            with (folder / "prometheus.log").open("wb") as log:
-                self._process = _in_lasting_thread(lambda: _popen(command, log.fileno(), folder))
-        except FileNotFoundError as err:
-            raise EngineError(
-                f"there is no Prometheus at {self._binary}", hint="`alert-harness doctor` shows what was found"
-            ) from err
-        except OSError as err:
-            if err.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-                raise folder_error(err) from err
-            raise EngineError(
-                f"cannot start {self._binary}: {err.strerror or err}",
-                hint="name an executable Prometheus for this machine",
-            ) from err
 
-    def _wait(self, port: int, deadline: float, *, last: bool) -> bool:
-        """Wait until it is ready; False if it lost its port to somebody else and another may be tried."""
-        while True:
-            ended = self._obituary()
-            if ended:
-                log = self.log_tail()
-                if "address already in use" in log and not last:
-                    return False
-                hint = "is this a Prometheus of 2.53 or later?"
-                if "address already in use" in log:
-                    hint = f"port {port} of 127.0.0.1 is taken, and so were the {_PORT_TRIES - 1} tried before"
-                elif "no space left" in log or self._disk_is_full():
-                    hint = "the disk is full: make room, or set TMPDIR to another one"
-                raise EngineError(with_log(f"{ended} before it was ready", log), hint=hint)
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise EngineError(
-                    with_log(f"{self._name} was not ready after {self._ready_timeout_s:g} s", self.log_tail()),
-                    hint="is this a Prometheus? is the machine overloaded?",
-                )
-            if self._is_ready(min(left, 1.0)):
-                return True
-            time.sleep(_POLL_S)
-
-    def _is_ready(self, timeout_s: float) -> bool:
+    def _is_ready(self, url: str, folder: Path, timeout_s: float) -> bool:
         """Whether *our* Prometheus answers: on a lost port somebody else's would, until ours has ended."""
         try:
-            if self._session.get(f"{self._base}/-/ready", timeout=timeout_s).status_code != 200:
+            if self._session.get(f"{url}/-/ready", timeout=timeout_s).status_code != 200:
                 return False
-            flags = self._session.get(f"{self._base}/api/v1/status/flags", timeout=timeout_s).json()
-            return bool(flags["data"]["storage.tsdb.path"] == str(Path(str(self._folder)) / "data"))
+            flags = self._session.get(f"{url}/api/v1/status/flags", timeout=timeout_s).json()
+            return bool(flags["data"]["storage.tsdb.path"] == str(folder / "data"))
         except (requests.exceptions.RequestException, ValueError, KeyError, TypeError):
             return False
-
-    def _disk_is_full(self) -> bool:
-        # Then the log is empty too; Prometheus dies by SIGBUS or a panic.
-        try:
-            return self._folder is not None and shutil.disk_usage(self._folder).free < 1 << 16
-        except OSError:
-            return False
-
-    # -- end -----------------------------------------------------------------------------------------------------
-
-    def _destroy(self) -> None:
-        if self._owner_pid != os.getpid():  # a forked copy of the owner
-            return
-        with shielded():
-            if self._process is not None:
-                _end(self._process)
-            if self._folder is not None:
-                remove_folder(self._folder)
-            self._process = self._folder = None
-            forget(self)
-
-
-def _popen(command: list[str], log: int, folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        cwd=folder,
-        # Out of the terminal's process group: Ctrl-C is for the harness, which then ends Prometheus itself.
-        start_new_session=True,
-        # The one thing that ends it when we are SIGKILLed. Python code between fork and exec can deadlock if another
-        # thread holds a lock; this is one call of an already loaded C function, which takes none.
-        preexec_fn=_die_with_parent(os.getpid()) if sys.platform == "linux" else None,
-    )
-
-
-def _die_with_parent(parent: int) -> Callable[[], None] | None:
-    pr_set_pdeathsig = 1  # linux/prctl.h
-    try:
-        prctl = ctypes.CDLL(None).prctl
-    except (OSError, AttributeError):
-        return None  # the sweep of the next run does it
-
-    def arm() -> None:
-        prctl(pr_set_pdeathsig, int(signal.SIGKILL))
-        if os.getppid() != parent:  # it died before the call
-            os._exit(1)
-
-    return arm
-
-
-_spawner_lock = threading.Lock()
-_spawner: ThreadPoolExecutor | None = None
-
-
-def _forget_spawner() -> None:
-    global _spawner
-    _spawner = None  # a forked child has the object, but not its thread
-
-
-os.register_at_fork(after_in_child=_forget_spawner)
-
-
-def _in_lasting_thread(make: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-    """Start a child from a thread that lives as long as the process.
-
-    The kernel sends the parent-death signal when the *thread* that forked ends, not when its process does.
-    """
-    global _spawner
-    if threading.current_thread() is threading.main_thread():
-        return make()
-    with _spawner_lock:
-        if _spawner is None:
-            _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="alert-harness-spawner")
-        return _spawner.submit(make).result()
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for stop, patience_s in ((process.terminate, 3.0), (process.kill, 10.0)):
-        if process.poll() is not None:
-            return
-        stop()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience_s)
-
-
-def _tail(path: Path) -> str:
-    try:
-        with path.open("rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            log.seek(max(0, size - _TAIL_BYTES))
-            text = log.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-    lines = text.splitlines()
-    # Under a wrong flag Prometheus prints its help of 200 lines.
-    wrong = [line for line in lines if line.startswith(("Error parsing command line", "prometheus: error:"))]
-    return "\n".join(wrong[:1] or lines[-_TAIL_LINES:])
-
-
-def _status(code: int) -> str:
-    if code >= 0:
-        return f"with exit status {code}"
-    try:
-        return f"by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"by signal {-code}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -99,6 +101,24 @@ class Axis:
         a, b = self.value(quiet), self.value(other)
         p = self.position(a + (b - a) * share)
         return min(max(p, min(quiet, other)), max(quiet, other))
+
+
+def refine(
+    truth: dict[int, bool], near: int, ask: Callable[[list[int]], Mapping[int, bool]], most_flips: int, most_asked: int
+) -> list[tuple[int, int]]:
+    """The flips of a surveyed truth, each narrowed to two adjacent positions, nearest to `near` first.
+
+    `ask` is told up to `most_asked` positions in a round and returns their truth, which is added to `truth`.
+    """
+    while True:
+        places = sorted(truth)
+        flips = [(a, b) for a, b in itertools.pairwise(places) if truth[a] != truth[b]]
+        flips.sort(key=lambda flip: min(abs(p - near) for p in flip))
+        open_flips = [flip for flip in flips[:most_flips] if flip[1] - flip[0] > 1]
+        if not open_flips:
+            return flips
+        most = most_asked // len(open_flips)
+        truth.update(ask(sorted({p for low, high in open_flips for p in spread(low, high, most)})))
 
 
 def spread(low: int, high: int, most: int) -> list[int]:

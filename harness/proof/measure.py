@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from harness.contracts import Contract, Op, Situation
 from harness.contracts.model import Shape
 from harness.contracts.world import KnobSteps, Scrapes, Trace, traces
 from harness.engines.base import QueryError
-from harness.proof.axis import Axis, spread, ulps_between
+from harness.proof.axis import Axis, refine, ulps_between
 from harness.proof.model import Boundary, CurvePoint, Fact, Located, Measured, Sides, SituationResult
 from harness.replay import AlertTimeline, Batch, Plan, Reel, Replay, State, Tape
 from harness.rules.expr import LOOKBACK_MS, Comparison, comparisons
@@ -109,16 +108,14 @@ class Measurer:
         surveyed = axis.survey()
         survey = self._steady(contract, plan, [axis.value(p) for p in surveyed], contract.scrape_ms)
         truth = dict(zip(surveyed, self._holds(plan, survey, plan.rule.expr.value), strict=True))
-        while True:
-            places = sorted(truth)
-            flips = [(a, b) for a, b in itertools.pairwise(places) if truth[a] != truth[b]]
-            flips.sort(key=lambda flip: min(abs(p - axis.at_threshold) for p in flip))
-            open_flips = [flip for flip in flips[:_MAX_FLIPS] if flip[1] - flip[0] > 1]
-            if not open_flips:
-                return Search(truth, flips, surveyed, survey)
-            most = _ROUND // len(open_flips)
-            wanted = sorted({p for low, high in open_flips for p in spread(low, high, most)})
-            truth.update(self._truth(contract, plan, axis, wanted))
+        flips = refine(
+            truth,
+            axis.at_threshold,
+            lambda wanted: self._truth(contract, plan, axis, wanted),
+            _MAX_FLIPS,
+            _ROUND,
+        )
+        return Search(truth, flips, surveyed, survey)
 
     def _truth(self, contract: Contract, plan: Plan, axis: Axis, positions: Sequence[int]) -> dict[int, bool]:
         steady = self._steady(contract, plan, [axis.value(p) for p in positions], contract.scrape_ms)

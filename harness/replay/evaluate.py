@@ -8,7 +8,7 @@ plan is refused by name.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.engines.base import Engine, Samples, Series
@@ -16,7 +16,7 @@ from harness.errors import InputError, UnsupportedError
 from harness.replay.slots import Reel, common_multiple_ms
 from harness.replay.timeline import AlertTimeline, alert_states
 from harness.rules import AlertRule, Group, RecordingRule, RuleFile
-from harness.rules.expr import metric_names, reach_ms, subquery_steps_ms
+from harness.rules.expr import metric_names, ranges_over, reach_ms, selects, subquery_steps_ms
 from harness.series import STALE, Labels, format_labels
 from harness.source import Text
 from harness.units import format_duration
@@ -33,6 +33,8 @@ class Plan:
     recordings: tuple[tuple[Group, RecordingRule], ...]
     reach_ms: int
     align_ms: int
+    warm_ms: Mapping[int, int]
+    """By id of a recording rule: how long before a tick its results matter, because a reader ranges over them."""
 
     @property
     def interval_ms(self) -> int:
@@ -51,6 +53,8 @@ class Replay:
         self.engine = engine
         self._order = [(group, rule) for file in files for group in file.groups for rule in group.rules]
         self._recorded: set[tuple[int, str, int]] = set()
+        self._warm_ms: dict[int, int] = {}
+        """By id of a recording rule the longest time that any plan made so far needs it to be warm."""
 
     def plan(self, group: Group, rule: AlertRule) -> Plan:
         """The recording rules that `rule` needs, in order, and its reach.
@@ -59,11 +63,12 @@ class Replay:
         """
         needed = self._needed(rule)
         chain = [(g, r) for g, r in needed if isinstance(r, RecordingRule)]
-        own = reach_ms(rule.expr) + group.query_offset_ms
-        below = sum(reach_ms(r.expr) + g.query_offset_ms + g.interval_ms for g, r in chain)
         steps = [step for e in (rule.expr, *(r.expr for _, r in chain)) for step in subquery_steps_ms(e)]
         align = common_multiple_ms(group.interval_ms, *(g.interval_ms for g, _ in chain), *steps)
-        return Plan(rule, group, tuple(chain), own + below, align)
+        reach, warm = _looks_back([*chain, (group, rule)])
+        for key, ms in warm.items():
+            self._warm_ms[key] = max(ms, self._warm_ms.get(key, 0))
+        return Plan(rule, group, tuple(chain), reach, align, warm)
 
     def _needed(self, rule: AlertRule) -> list[tuple[Group, RecordingRule]]:
         wanted: set[int] = set()
@@ -79,7 +84,7 @@ class Replay:
                 )
             for i, (group, other) in enumerate(self._order):
                 # A selector without a fixed name may select any of them.
-                if not isinstance(other, RecordingRule) or (other.record not in names and None not in names):
+                if not isinstance(other, RecordingRule) or not _reads(reader, group, other):
                     continue
                 if i >= at:
                     raise UnsupportedError(
@@ -115,6 +120,37 @@ class Replay:
             for when, value in zip(series.timestamps_ms, series.values, strict=True):
                 found[(when - at) // reel.slot_ms][labels] = value
         return found
+
+    def instant(self, plan: Plan, reel: Reel) -> list[dict[Labels, float]]:
+        """What the alert's expression returns at the very beginning of each case: label set → value.
+
+        Recording rules are evaluated at that tick alone, or before it as far as a reader ranges over them; so cases
+        with a long history cost little. A reel is asked either for this or for whole timelines.
+        """
+        for group, rule in plan.recordings:
+            if not self._first_time(reel, rule):
+                continue
+            merged: dict[Labels, dict[int, float]] = {}
+            warm = self._warm(rule, group, reel)
+            for series in self._at_beginnings(rule.expr, group, reel, warm):
+                points = merged.setdefault(_recorded_labels(rule, group, dict(series.labels)), {})
+                points.update(zip(series.timestamps_ms, series.values, strict=True))
+            self.engine.write(_with_stale_ends(merged, group.interval_ms))
+        at = reel.start_ms - plan.group.query_offset_ms
+        found: list[dict[Labels, float]] = [{} for _ in range(reel.count)]
+        for series in self._at_beginnings(plan.rule.expr, plan.group, reel, 0):
+            for when, value in zip(series.timestamps_ms, series.values, strict=True):
+                found[(when - at) // reel.slot_ms][series.labels] = value
+        return found
+
+    def _at_beginnings(self, expr: Text, group: Group, reel: Reel, warm_ms: int) -> Iterator[Series]:
+        """The expression at each case's beginning, or at every tick of the `warm_ms` before it too."""
+        begins = [reel.begin_ms(case) - group.query_offset_ms for case in range(reel.count)]
+        if warm_ms == 0:
+            yield from self.engine.query_range(expr.value, begins[0], begins[-1], reel.slot_ms)
+            return
+        for begin in begins:
+            yield from self.engine.query_range(expr.value, begin - warm_ms, begin, group.interval_ms)
 
     def timelines(self, plan: Plan, reel: Reel) -> list[list[AlertTimeline]]:
         """The alerts of each case, tick by tick from the case's beginning to its length."""
@@ -155,25 +191,39 @@ class Replay:
             made.append(AlertTimeline(labels, tuple(history), frozenset(values), values))
         return made
 
-    def _over_reel(self, expr: Text, group: Group, reel: Reel) -> list[Series]:
-        start = reel.start_ms - group.query_offset_ms
+    def _first_time(self, reel: Reel, rule: RecordingRule) -> bool:
+        """Whether a recording rule was not yet evaluated over a reel; after this question it counts as evaluated."""
+        key = (reel.start_ms, rule.record, id(rule))
+        known = key in self._recorded
+        self._recorded.add(key)
+        return not known
+
+    def _warm(self, rule: RecordingRule, group: Group, reel: Reel) -> int:
+        """How long before a case's beginning the rule is evaluated, in whole ticks: for every plan that may come.
+
+        What was recorded once is not recorded again, so all plans for a reel are made before it is evaluated.
+        """
+        return min(self._warm_ms.get(id(rule), 0), reel.lead_ms) // group.interval_ms * group.interval_ms
+
+    def _over_reel(self, expr: Text, group: Group, reel: Reel, warm_ms: int = 0) -> list[Series]:
+        start = reel.start_ms - warm_ms - group.query_offset_ms
         end = reel.begin_ms(reel.count - 1) + reel.length_ms - group.query_offset_ms
         return self.engine.query_range(expr.value, start, end, group.interval_ms)
 
     def _record(self, plan: Plan, reel: Reel) -> None:
         """Evaluate the plan's recording rules over the reel and write their results back, stale markers included."""
         for group, rule in plan.recordings:
-            key = (reel.start_ms, rule.record, id(rule))
-            if key in self._recorded:
+            if not self._first_time(reel, rule):
                 continue
-            self._recorded.add(key)
             # Rules of one name (a common idiom: one ratio per source) write series of different labels.
             merged: dict[Labels, dict[int, float]] = {}
-            for series in self._over_reel(rule.expr, group, reel):
+            warm = self._warm(rule, group, reel)
+            for series in self._over_reel(rule.expr, group, reel, warm):
                 labels = _recorded_labels(rule, group, dict(series.labels))
                 points = merged.setdefault(labels, {})
                 for when, value in zip(series.timestamps_ms, series.values, strict=True):
-                    if (when + group.query_offset_ms - reel.start_ms) % reel.slot_ms > reel.length_ms:
+                    at = (when + group.query_offset_ms - reel.start_ms) % reel.slot_ms
+                    if reel.length_ms < at < reel.slot_ms - warm:
                         continue
                     if when in points:
                         raise InputError(
@@ -183,6 +233,39 @@ class Replay:
                         )
                     points[when] = value
             self.engine.write(_with_stale_ends(merged, group.interval_ms))
+
+
+def _reads(reader: AlertRule | RecordingRule, group: Group, recorded: RecordingRule) -> bool:
+    return selects(reader.expr, recorded.record, _static_labels(recorded, group))
+
+
+def _looks_back(chain: Sequence[tuple[Group, AlertRule | RecordingRule]]) -> tuple[int, dict[int, int]]:
+    """How far back the last rule sees through the recording rules before it, and how long each of those must be warm.
+
+    A rule that ranges over what another records, which itself needs to be warm, needs both times.
+    """
+    warm: dict[int, int] = {id(rule): 0 for _, rule in chain}
+    reach: dict[int, int] = {}
+    for i, (group, rule) in enumerate(chain):
+        below = [
+            reach[id(other)] + chain[j][0].interval_ms
+            for j, (g, other) in enumerate(chain[:i])
+            if isinstance(other, RecordingRule) and _reads(rule, g, other)
+        ]
+        reach[id(rule)] = reach_ms(rule.expr) + group.query_offset_ms + max(below, default=0)
+    for i in range(len(chain) - 1, -1, -1):
+        _, rule = chain[i]
+        for g, other in chain[:i]:
+            if not isinstance(other, RecordingRule) or not _reads(rule, g, other):
+                continue
+            ranged = ranges_over(rule.expr, other.record, _static_labels(other, g))
+            own = reach_ms(rule.expr) if ranged else 0
+            warm[id(other)] = max(warm[id(other)], warm[id(rule)] + own)
+    return reach[id(chain[-1][1])], warm
+
+
+def _static_labels(rule: RecordingRule, group: Group) -> dict[str, str]:
+    return {name: text.value for name, text in {**group.labels, **rule.labels}.items()}
 
 
 def _with_stale_ends(series: Mapping[Labels, Mapping[int, float]], interval_ms: int) -> list[Samples]:

@@ -32,6 +32,8 @@ class Batch:
     """How far back the rule sees; so much empty time separates the cases."""
     align_ms: int
     """Slots begin at multiples of this (the group's interval, subquery steps)."""
+    lead_ms: int = 0
+    """How much history a case has before it begins, at negative times: what its rules look back on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Reel:
     slot_ms: int
     count: int
     length_ms: int
+    lead_ms: int = 0
 
     def begin_ms(self, case: int) -> int:
         return self.start_ms + case * self.slot_ms
@@ -65,9 +68,10 @@ class Tape:
         for batch in batches:
             last_ms = max((trace.times_ms[-1] for case in batch.cases for trace in case if trace.times_ms), default=0)
             # A millisecond more than the reach: 2.x still sees a sample that is exactly as old as the lookback.
-            slot_ms = _round_up(max(batch.length_ms, last_ms) + batch.reach_ms + 1, batch.align_ms)
-            start_ms = _round_up(self._next_ms + batch.reach_ms, batch.align_ms)
-            reel = Reel(start_ms, slot_ms, len(batch.cases), batch.length_ms)
+            apart_ms = batch.reach_ms + batch.lead_ms
+            slot_ms = _round_up(max(batch.length_ms, last_ms) + apart_ms + 1, batch.align_ms)
+            start_ms = _round_up(self._next_ms + apart_ms, batch.align_ms)
+            reel = Reel(start_ms, slot_ms, len(batch.cases), batch.length_ms, batch.lead_ms)
             for i, case in enumerate(batch.cases):
                 for trace in case:
                     series.setdefault(trace.labels, []).append((reel.begin_ms(i), trace))

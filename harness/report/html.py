@@ -13,6 +13,7 @@ from harness.errors import printable
 from harness.proof.model import AlertResult, Sides, Verdict
 from harness.report.charts import FRAME, LANE_HEIGHT, Timeline, counters_of, response_curve, timeline
 from harness.report.html_live import live_view
+from harness.report.html_objectives import objectives_view
 from harness.report.html_scenario import scenario_view
 from harness.report.html_suites import suites_view, untested
 from harness.report.outcome import Outcome
@@ -58,6 +59,7 @@ def page_html(outcome: Outcome, title: str = "") -> str:
         charted=any(result.measured.curve or result.measured.facts for result in results),
         live=live_view(outcome.live, shown) if outcome.live is not None else None,
         scenario=scenario_view(outcome.scenario, shown) if outcome.scenario is not None else None,
+        objectives=objectives_view(outcome.objectives, shown) if outcome.objectives is not None else None,
         suites=suites_view(outcome.suites, shown) if outcome.suites is not None else None,
         untested=untested_rules,
         parts=_parts(outcome, bool(untested_rules)),
@@ -146,6 +148,7 @@ def _parts(outcome: Outcome, untested_rules: bool) -> list[tuple[str, str]]:
     there = (
         ("live", "Live, from the metric to the receiver", outcome.live is not None),
         ("scenario", "Scenario", outcome.scenario is not None),
+        ("objectives", "Objectives", outcome.objectives is not None),
         ("tests", "Unit tests", outcome.suites is not None),
         ("untested", "What is untested", untested_rules),
     )

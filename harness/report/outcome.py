@@ -12,6 +12,7 @@ from harness.suites.model import Report
 
 if TYPE_CHECKING:
     from harness.live.model import LiveReport
+    from harness.slo.report import SloReport
     from harness.stack.run import ScenarioResult
 
 
@@ -38,15 +39,22 @@ class Outcome:
     suites: Report | None = None
     live: LiveReport | None = None
     scenario: ScenarioResult | None = None
+    objectives: SloReport | None = None
     problems: Sequence[str] = ()
     """What else a run found wrong (promtool's lint), one line each."""
 
     @property
     def good(self) -> bool:
-        proved = self.proof is None or (bool(self.proof.results) and self.proof.exact == len(self.proof.results))
-        played = self.scenario is None or self.scenario.passed
-        delivered = self.live is None or self.live.exact
-        return proved and delivered and played and (self.suites is None or self.suites.passed) and not self.problems
+        return all(
+            (
+                self.proof is None or (bool(self.proof.results) and self.proof.exact == len(self.proof.results)),
+                self.suites is None or self.suites.passed,
+                self.live is None or self.live.exact,
+                self.scenario is None or self.scenario.passed,
+                self.objectives is None or not self.objectives.defective,
+                not self.problems,
+            )
+        )
 
 
 class Stopwatch:

@@ -14,8 +14,10 @@ from rich.text import Text
 from harness.errors import InputError, near_miss
 from harness.report.annotations import github, gitlab
 from harness.report.html import page_html
+from harness.report.html_objectives import PAGE as OBJECTIVES_PAGE
 from harness.report.junit import junit_xml
 from harness.report.outcome import Outcome
+from harness.report.slo_report_html import slo_report_html
 from harness.report.wording import one_line
 from harness.source import display_path
 
@@ -72,6 +74,8 @@ class Outputs:
         if self.page is not None:
             file = self.page / "index.html"
             write_file(file, page_html(outcome))
+            if outcome.objectives is not None:
+                write_file(self.page / OBJECTIVES_PAGE, slo_report_html(outcome.objectives))
             out.print()
             out.print(Text(f"report: {one_line(display_path(file))}"), soft_wrap=True)
 

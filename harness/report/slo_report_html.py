@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -24,7 +24,7 @@ from harness.report.slo_report_charts import (
     sli_chart,
     spark,
 )
-from harness.report.slo_report_quality import quality_rows
+from harness.report.slo_report_quality import quality_table
 from harness.report.slo_report_words import (
     MARKS,
     TONES,
@@ -46,7 +46,7 @@ from harness.report.slo_report_words import (
     verdict_counts,
     what_is_counted,
 )
-from harness.slo.budget import Point
+from harness.slo.budget import Point, thinned
 from harness.slo.course import Tally
 from harness.slo.model import Calendar
 from harness.slo.periods import Window, moment
@@ -60,6 +60,7 @@ FRAME = {
 _MANY = 30
 """Objectives beyond which the charts' tables are left to JSON and CSV: a page of a hundred stays under a megabyte."""
 _ROWS = 31
+_FEWER_STEPS = 120
 _LONGEST_QUERY = 4000
 
 
@@ -67,7 +68,9 @@ def slo_report_html(report: SloReport, title: str = "") -> str:
     """The whole page; the same report gives the same bytes."""
     said, tone = answer(report)
     many = len(report.objectives) > _MANY
-    views = [_view(number, one, report, many) for number, one in enumerate(report.objectives, 1)]
+    views = [
+        _view(number, _lighter(one) if many else one, report, many) for number, one in enumerate(report.objectives, 1)
+    ]
     pressing = [
         (view, one)
         for view, one in zip(views, report.objectives, strict=True)
@@ -90,6 +93,10 @@ def slo_report_html(report: SloReport, title: str = "") -> str:
         frame=FRAME,
         footer=f"{sentence(range_text(report))} Written by alert-harness.",
     )
+
+
+def _lighter(one: ObjectiveReport) -> ObjectiveReport:
+    return replace(one, points=tuple(thinned(one.points, _FEWER_STEPS)))
 
 
 @lru_cache(maxsize=1)
@@ -148,7 +155,7 @@ def _view(number: int, one: ObjectiveReport, report: SloReport, many: bool) -> d
             if chart is not None
         ],
         "alerts": _alerts(one),
-        "quality": quality_rows(report.quality, objective) if report.quality is not None else None,
+        "quality": quality_table(report.quality, objective) if report.quality is not None else None,
         "incidents": _incidents(one),
         "small": _small(one),
         "hours": [
@@ -268,9 +275,9 @@ def _incidents(one: ObjectiveReport) -> list[dict[str, str]]:
 def _small(one: ObjectiveReport) -> str:
     if one.incidents is None or not one.incidents.small:
         return ""
-    number, besides = one.incidents.small, " besides" if one.incidents.listed else ""
+    number, more = one.incidents.small, "more" if one.incidents.listed else "short"
     return (
-        f"{number} smaller stretch{'' if number == 1 else 'es'} of fast burning{besides}, together "
+        f"{number} {more} {'stretch' if number == 1 else 'stretches'} of fast burning, together "
         f"{percent(one.incidents.small_cost)} of the budget."
     )
 
@@ -281,26 +288,22 @@ def _bad(one: ObjectiveReport, tally: Tally) -> str:
 
 def _table(one: ObjectiveReport) -> list[tuple[str, ...]]:
     """The charts' steps, joined to about a month of rows."""
-    if not one.points:
-        return []
-    size = -(-len(one.points) // _ROWS)
-    return [_row(one, one.points[i : i + size]) for i in range(0, len(one.points), size)]
+    return [_row(one, point) for point in thinned(one.points, _ROWS)]
 
 
-def _row(one: ObjectiveReport, part: Sequence[Point]) -> tuple[str, ...]:
-    total = sum((Fraction(point.tally.total) for point in part), Fraction(0))
-    bad = sum((Fraction(point.tally.bad) for point in part), Fraction(0))
-    length = part[-1].end_ms - part[0].start_ms
-    measured = sum(point.tally.measured_ms for point in part)
-    left = part[-1].left
-    trusted = one.trusted and total > 0
+def _row(one: ObjectiveReport, point: Point) -> tuple[str, ...]:
+    tally = point.tally
+    if one.trusted and tally.sli is not None:
+        sli = percent(tally.sli)
+    else:
+        sli = "no data" if tally.measured_ms == 0 else "no events"
     return (
-        moment(part[0].start_ms, one.judged.zone),
-        count_text(total),
-        count_text(bad),
-        percent(1 - bad / total) if trusted else "no data" if measured == 0 else "no events",
-        "–" if left is None else percent(left) if left >= 0 else f"−{percent(-left)}",
-        percent(Fraction(measured, length)),
+        moment(point.start_ms, one.judged.zone),
+        count_text(tally.total),
+        count_text(tally.bad),
+        sli,
+        "–" if point.left is None else percent(point.left) if point.left >= 0 else f"−{percent(-point.left)}",
+        percent(Fraction(tally.measured_ms, point.end_ms - point.start_ms)),
     )
 
 

@@ -29,6 +29,7 @@ def slo_report_json(report: SloReport) -> str:
         },
         "summary": {verdict.name.lower(): report.count(verdict) for verdict in Verdict},
         "objectives": [_objective(one) for one in report.objectives],
+        "quality": report.quality,
     }
     return document_text(document)
 

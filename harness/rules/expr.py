@@ -5,7 +5,8 @@ Parsing is promql-parser's; nothing here evaluates.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -60,10 +61,11 @@ def walk(root: Any) -> Iterator[Any]:
     while todo:
         node = todo.pop()
         yield node
-        todo.extend(reversed(_children(node)))
+        todo.extend(reversed(children(node)))
 
 
-def _children(node: Any) -> list[Any]:
+def children(node: Any) -> list[Any]:
+    """The expressions right below a node, from left to right."""
     if isinstance(node, promql.BinaryExpr):
         return [node.lhs, node.rhs]
     if isinstance(node, promql.AggregateExpr):
@@ -100,7 +102,7 @@ def reach_ms(expr: Text) -> int:
         elif isinstance(node, promql.SubqueryExpr):
             above += _ms(node.range) + (_ms(node.step) or DEFAULT_SUBQUERY_STEP_MS)
         farthest = max(farthest, above)
-        todo += [(child, above) for child in _children(node)]
+        todo += [(child, above) for child in children(node)]
     return farthest
 
 
@@ -141,6 +143,68 @@ def metric_names(expr: Text) -> set[str | None]:
             fixed = [m.value for m in node.matchers.matchers if m.name == "__name__" and m.op == promql.MatchOp.Equal]
             names.add(node.name or (fixed[0] if fixed else None))
     return names
+
+
+def ranges_ms(expr: Text) -> list[int]:
+    """The lengths of all its range selectors and subqueries, from left to right."""
+    return [
+        _ms(node.range)
+        for node in walk(parse_expr(expr))
+        if isinstance(node, promql.MatrixSelector | promql.SubqueryExpr)
+    ]
+
+
+def alternatives(expr: Text) -> list[str]:
+    """The operands of its outermost `or`s as PromQL; the whole expression where there is none, or it cannot be split."""
+    parts, todo = [], [parse_expr(expr)]
+    while todo:
+        node = todo.pop()
+        while isinstance(node, promql.ParenExpr):
+            node = node.expr
+        if isinstance(node, promql.BinaryExpr) and str(node.op) == "or":
+            todo += [node.rhs, node.lhs]
+        else:
+            parts.append(_faithful_text(node))
+    found = [part for part in parts if part is not None]
+    return found if len(found) == len(parts) > 1 else [expr.value]
+
+
+def selects(expr: Text, name: str, labels: Mapping[str, str]) -> bool:
+    """Whether the expression may select series of this name that carry these labels, whatever others they have."""
+    return any(_may_select(node, name, labels) for node in walk(parse_expr(expr)))
+
+
+def ranges_over(expr: Text, name: str, labels: Mapping[str, str]) -> bool:
+    """Whether it looks at more than the newest sample of such series: by a range, a subquery or an offset."""
+    todo = [(parse_expr(expr), False)]
+    while todo:
+        node, ranged = todo.pop()
+        if isinstance(node, promql.VectorSelector):
+            if (ranged or node.offset is not None) and _may_select(node, name, labels):
+                return True
+            continue
+        ranged = ranged or isinstance(node, promql.MatrixSelector | promql.SubqueryExpr)
+        todo += [(child, ranged) for child in children(node)]
+    return False
+
+
+def _may_select(node: Any, name: str, labels: Mapping[str, str]) -> bool:
+    if not isinstance(node, promql.VectorSelector) or (node.name and node.name != name):
+        return False
+    known = {**labels, "__name__": name}
+    return all(
+        m.name not in known or _accepts(m.op, m.value, known[m.name]) for m in node.matchers.matchers
+    )  # `or` between matchers only widens what the parser lists there, which is nothing
+
+
+def _accepts(op: Any, wanted: str, value: str) -> bool:
+    """What a matcher says of a value; True for patterns that Python cannot read."""
+    if op in (promql.MatchOp.Equal, promql.MatchOp.NotEqual):
+        return (value == wanted) is (op == promql.MatchOp.Equal)
+    try:
+        return (re.fullmatch(wanted, value, re.DOTALL) is not None) is (op == promql.MatchOp.Re)
+    except re.error:
+        return True
 
 
 def comparisons(expr: Text) -> list[Comparison]:

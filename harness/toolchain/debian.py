@@ -18,6 +18,7 @@ from pathlib import Path
 
 from harness.toolchain.aptsources import AptSource, machine_sources, pick_archive
 from harness.toolchain.attempts import HostUnreachable, Progress, SourceFailed, cache_failed, without_urls
+from harness.toolchain.relocate import relocate
 from harness.toolchain.store import Staged
 from harness.toolchain.tools import KnownTool, matches_prefix, parse_version
 
@@ -160,13 +161,12 @@ def _unpack(tools: Sequence[KnownTool], packages: list[Path], staging: Path, apt
         path = next((file for name in tool.executables if (file := unpacked / "usr/bin" / name).is_file()), None)
         if path is None or path.is_symlink():
             raise SourceFailed(f"the packages of {where} hold no {tool.name}")
-        root = None
-        for folder in tool.package_data:
-            if (unpacked / folder).is_dir():
-                root = staging / f"root-{tool.name}"
-                (root / folder).parent.mkdir(parents=True, exist_ok=True)
-                os.rename(unpacked / folder, root / folder)
-        yield Staged(tool, path, "debian", root)
+        data = None
+        folder = unpacked / tool.package_data.removeprefix("/")
+        if tool.package_data and folder.is_dir() and relocate(path, tool.package_data):
+            data = staging / f"data-{tool.name}"
+            os.rename(folder, data)
+        yield Staged(tool, path, "debian", data)
 
 
 class _Apt:

@@ -2,7 +2,7 @@
 
 tools/<tool>/<version>.<platform>/<tool>          the executable
                                   manifest.json   what it is, so that finding it needs no run of it
-                                  root/…          folders of its package that it needs
+                                  data/…          the folder of its package that it must be started in
 tools/.staging-<project>-…                        a fetch under way; swept by the next one if its run was killed
 tools/.lock-<project>                             held while fetching; the kernel drops it with its process
 """
@@ -65,12 +65,12 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """An executable that was fetched but not yet put in its place; ``root`` as in ``Tool.package_root``."""
+    """An executable that was fetched but not yet put in its place; ``data`` is what will be ``Tool.start_in``."""
 
     known: KnownTool
     path: Path
     source: str
-    root: Path | None = None
+    data: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +124,10 @@ class Store:
                 probe(known, path)
             except SourceFailed as err:
                 return Entry(folder, version, None, str(err))
-        root = folder / "root" if manifest.has_root else None
-        return Entry(folder, version, Tool(known.name, path, version, manifest.version_text, "cache", root))
+        data = folder / "data" if manifest.has_root else None
+        if data is not None and not data.is_dir():
+            return Entry(folder, version, None, "the folder of its package's files is missing")
+        return Entry(folder, version, Tool(known.name, path, version, manifest.version_text, "cache", data))
 
     @contextlib.contextmanager
     def lock(self, project: Project, progress: Progress) -> Iterator[None]:
@@ -200,13 +202,13 @@ class Store:
         prepared.mkdir()
         path = prepared / name
         os.rename(item.path, path)
-        if item.root is not None:
-            os.rename(item.root, prepared / "root")
+        if item.data is not None:
+            os.rename(item.data, prepared / "data")
         seconds = int(time.time())
         os.utime(path, (seconds, seconds))  # whole seconds survive every archive format
         stat = path.stat()
         manifest = Manifest(
-            name, text, self.platform, item.source, stat.st_size, stat.st_mtime_ns, _sha256(path), item.root is not None
+            name, text, self.platform, item.source, stat.st_size, stat.st_mtime_ns, _sha256(path), item.data is not None
         )
         (prepared / _MANIFEST).write_text(json.dumps(asdict(manifest), indent=1) + "\n", "utf-8")
         place = self.root / name / f"{text}.{self.platform}"
@@ -217,8 +219,8 @@ class Store:
                 return present.tool
             self.discard(present)
         os.rename(prepared, place)
-        root = place / "root" if item.root is not None else None
-        return Tool(name, place / name, version, text, item.source, root)
+        data = place / "data" if item.data is not None else None
+        return Tool(name, place / name, version, text, item.source, data)
 
 
 def _sha256(path: Path) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,10 +22,9 @@ _NUMBERS = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 class Tool:
     """A tool that was found: an executable of a known version.
 
-    ``origin`` is ``setting``, ``PATH``, ``cache``, ``release`` or ``debian``. ``package_root`` is set for what was
-    unpacked from a distribution's package: the folder that stands for ``/`` in it. Debian's Alertmanager, for one,
-    looks for its templates in ``/usr/share/prometheus/alertmanager``, which is then
-    ``package_root / "usr/share/prometheus/alertmanager"``.
+    ``origin`` is ``setting``, ``PATH``, ``cache``, ``release`` or ``debian``. ``start_in`` is the working directory
+    that it must be started in, if it needs one: Debian's Alertmanager, unpacked without root, finds its templates
+    there.
     """
 
     name: str
@@ -33,7 +32,7 @@ class Tool:
     version: Version
     version_text: str
     origin: str
-    package_root: Path | None = None
+    start_in: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,8 @@ class KnownTool:
     """What is known of a tool before any is found.
 
     ``executables`` are the names it may have on PATH, upstream's first, then Debian's. ``older_lacks`` is a sentence
-    on what a version below ``minimum`` cannot do. ``package_data`` are folders of the Debian package that the
-    executable needs at run time.
+    on what a version below ``minimum`` cannot do. ``package_data`` is a folder of the Debian package, compiled into the
+    executable by its absolute path, which it needs at run time.
     """
 
     name: str
@@ -64,7 +63,7 @@ class KnownTool:
     older_lacks: str
     purpose: str
     needed_by_verify: bool = False
-    package_data: tuple[str, ...] = field(default=())
+    package_data: str = ""
 
     @property
     def minimum_text(self) -> str:
@@ -119,7 +118,7 @@ TOOLS: Mapping[str, KnownTool] = MappingProxyType(
                 minimum=(0, 22, 0),
                 older_lacks=_OLD_ALERTMANAGER,
                 purpose="routes and notifies in live runs",
-                package_data=("usr/share/prometheus/alertmanager",),
+                package_data="/usr/share/prometheus/alertmanager",
             ),
             KnownTool(
                 name="amtool",

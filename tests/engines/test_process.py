@@ -18,10 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.engines import Samples, make_labels, open_engine, process
+from harness.engines import Samples, make_labels, open_engine
+from harness.engines.child import free_port, tail
 from harness.engines.owner import Owner, process_start
 from harness.engines.private import PREFIX, sweep
-from harness.engines.process import ProcessEngine, free_port
+from harness.engines.process import ProcessEngine
 from harness.errors import EXIT_ENGINE, EngineError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,7 +68,7 @@ def owner_run(temp: Path, prometheus_path: Path) -> Iterator[Run]:
         head = f"""
             import json, os, sys, time
             from pathlib import Path
-            from harness.engines import process
+            from harness.engines import child as process
             from harness.engines.process import ProcessEngine
             prometheus = Path({str(prometheus_path)!r})
             def say(**facts): print(json.dumps(facts), flush=True)
@@ -303,7 +304,7 @@ def test_prometheus_dies_with_its_killed_owner(owner_run: Run, temp: Path) -> No
 
 
 def test_the_next_run_ends_what_a_killed_one_left(owner_run: Run, temp: Path, prometheus_path: Path) -> None:
-    survive = "    process._die_with_parent = lambda parent: None\n"
+    survive = "    process.die_with_parent = lambda parent: None\n"
     child, facts = owner_run(survive + OPEN + "    time.sleep(60)\n")
     pid = int(str(facts["pid"]))
     assert sweep(temp) == []  # its owner lives
@@ -437,5 +438,5 @@ def test_open_engine(prometheus_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_log_of_a_child_that_is_no_prometheus_is_cut(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"\xff\n" + b"".join(b"line %d\n" % i for i in range(50_000)))
-    assert process._tail(log).splitlines() == [f"line {i}" for i in range(49_988, 50_000)]
-    assert process._tail(tmp_path / "absent") == ""
+    assert tail(log).splitlines() == [f"line {i}" for i in range(49_988, 50_000)]
+    assert tail(tmp_path / "absent") == ""

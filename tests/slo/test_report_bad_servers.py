@@ -1,4 +1,4 @@
-"""`slo report` at the command line, on servers that misbehave as no real Prometheus can be made to, and on real ones."""
+"""`slo report` at the command line: on servers that misbehave as no real one can be made to, and on a real one."""
 
 from __future__ import annotations
 
@@ -172,6 +172,7 @@ def test_samples_from_the_future_and_out_of_range_are_not_counted(
     (one,) = json.loads(capsys.readouterr().out)["objectives"]
     assert one["counts"]["total"] == 0
     assert one["verdict"] == "no_data"
+    assert "outside of the time asked for" in one["caveats"][0]
 
 
 def test_credentials_are_sent_and_never_told(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 import report_world as world
+from hypothesis import HealthCheck, given, settings
 from report_world import DAY, END, MINUTE, START
+from test_sli_counting import LIMIT, covered_seconds, expected, worlds
 
 from harness.engines.base import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
@@ -18,6 +21,7 @@ from harness.errors import InputError
 from harness.report.slo_report_html import slo_report_html
 from harness.report.slo_report_json import slo_report_json
 from harness.slo import Objective, load_objectives
+from harness.slo.course import Grid
 from harness.slo.history import Clock, Counting, History
 from harness.slo.periods import Window, judged
 from harness.slo.report import ObjectiveReport, SloReport, judge, make_report
@@ -268,6 +272,43 @@ def test_increase_would_not_have_counted_this(shared_engine: Engine, tmp_path: P
     one = make_report([objective], shared_engine, START, end, window=Window.RUN).objectives[0]
     assert one.whole.bad == 3
     assert shared_engine.query('sum(increase(few_total{code="500"}[5m]))', end)[0].values[0] != 3
+
+
+# -- against rational arithmetic ---------------------------------------------------------------------------------------
+
+_numbers = itertools.count()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(worlds())
+def test_what_is_reported_equals_rational_arithmetic_on_the_samples(
+    shared_engine: Engine, tmp_path: Path, world_of: tuple[list, list, Grid, list[int]]
+) -> None:
+    """Written to a real Prometheus and read back in pieces: resets, gaps, births, and windows that cut anywhere."""
+    every, bad, grid, _ = world_of
+    name = f"any_{next(_numbers)}"
+    wrong = {series for series, _ in bad}
+    for series, samples in every:
+        if samples:
+            given_labels = make_labels(f"{name}_total", **TARGET, path=series, code="500" if series in wrong else "200")
+            shared_engine.write([Samples(given_labels, [START + at for at, _ in samples], [v for _, v in samples])])
+    objective = sloth(
+        tmp_path,
+        name,
+        f'sum(rate({name}_total{{code="500"}}[{{{{.window}}}}]))',
+        f"sum(rate({name}_total[{{{{.window}}}}]))",
+    )
+    begin, end = START + grid.start_ms, START + grid.end_ms
+    one = make_report([objective], shared_engine, begin, end, window=Window.RUN, gap_ms=LIMIT).objectives[0]
+    read = [(s, [(at, v) for at, v in samples if grid.start_ms - LIMIT < at <= grid.end_ms]) for s, samples in every]
+    total, errors = (
+        sum(expected([e for e in read if e[0] in names], read, grid.start_ms, grid.end_ms).values(), Fraction(0))
+        for names in ({s for s, _ in every}, wrong)
+    )
+    assert (one.whole.total, one.whole.bad) == (total, errors)
+    assert one.whole.measured_ms == covered_seconds(read, grid.start_ms, grid.end_ms) * 1000
+    if one.trusted:
+        assert one.left == 1 - errors / total / Fraction(1, 1000)
 
 
 # -- ways to count -----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,13 +160,15 @@ def test_an_old_package_is_not_downloaded(machine: Machine, apt: FakeApt) -> Non
     ]
 
 
-def test_alertmanager_keeps_the_folder_that_it_reads_its_templates_from(machine: Machine, apt: FakeApt) -> None:
+def test_alertmanager_finds_its_templates_where_they_were_unpacked(machine: Machine, apt: FakeApt) -> None:
+    compiled_in = "/usr/share/prometheus/alertmanager/default.tmpl"
+    reads = script("alertmanager", "0.33.1") + f'[ "$1" = --version ] || cat {compiled_in}\n'
     apt.offer(
         "testing",
         "prometheus-alertmanager",
         "1:0.33.1-5",
         {
-            "usr/bin/prometheus-alertmanager": script("alertmanager", "0.33.1"),
+            "usr/bin/prometheus-alertmanager": reads,
             "usr/bin/amtool": script("amtool", "0.33.1"),
             "usr/share/prometheus/alertmanager/default.tmpl": "template",
             "etc/prometheus/alertmanager.yml": "not kept",
@@ -175,10 +178,11 @@ def test_alertmanager_keeps_the_folder_that_it_reads_its_templates_from(machine:
     cached = machine.toolchain(offline=True).find("alertmanager")
     for tool in (fetched, cached):
         assert tool.path.name == "alertmanager"
-        assert tool.package_root is not None
-        assert (tool.package_root / "usr/share/prometheus/alertmanager/default.tmpl").read_text() == "template"
-        assert not (tool.package_root / "etc").exists()
-    assert machine.toolchain(offline=True).find("amtool").package_root is None
+        assert tool.start_in is not None
+        assert [file.name for file in tool.start_in.iterdir()] == ["default.tmpl"]
+        shown = subprocess.run([tool.path], cwd=tool.start_in, capture_output=True, text=True, check=True)
+        assert shown.stdout.splitlines()[1:] == ["template"]
+    assert machine.toolchain(offline=True).find("amtool").start_in is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,109 @@
+"""Every alert end to end on a compressed clock."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.commands.project import Choices, Project, load, toolchain
+from harness.commands.writing import write
+from harness.config import Config
+from harness.engines.base import Engine
+from harness.engines.private import sweep
+from harness.engines.promtool import Promtool
+from harness.errors import EXIT_FINDINGS, EXIT_OK, EngineError, InputError
+from harness.live import DEFAULT_FACTOR
+from harness.live.clock import Clock
+from harness.live.model import LiveReport
+from harness.live.routing import Routing
+from harness.live.run import Progress, Tools, fitting_factor, live
+from harness.live.servers import ContainerOpener, Opener, ProcessOpener
+from harness.proof.prove import check_rule_files
+from harness.report.live_json import live_json
+from harness.report.live_text import live_progress, live_summary, live_table
+from harness.report.terminal import console
+from harness.toolchain import Toolchain
+
+
+def command(config: Config, choices: Choices, *, factor: int | None, alertmanager: Path | None) -> int:
+    """Run, and print one row per alert; 1 if any is not exact."""
+    with live_progress() as progress:
+        report = run(config, choices, factor=factor, alertmanager=alertmanager, progress=progress)
+    if choices.json != "-":
+        out = console()
+        live_table(report, out)
+        out.print()
+        live_summary(report, out)
+    if choices.json is not None:
+        write(choices.json, live_json(report))
+    return EXIT_OK if report.exact else EXIT_FINDINGS
+
+
+def run(
+    config: Config,
+    choices: Choices,
+    *,
+    factor: int | None = None,
+    alertmanager: Path | None = None,
+    progress: Progress | None = None,
+) -> LiveReport:
+    """One live run over the project; `verify` calls it too.
+
+    `factor` None: the largest up to DEFAULT_FACTOR that fits every duration. `alertmanager` replaces the configured
+    file.
+    Raises InputError and UnsupportedError for what is wrong with rules, contracts or configuration, EngineError where
+    Prometheus or Alertmanager cannot be had or break.
+    """
+    project = load(config, choices)
+    if not project.contracts:
+        raise InputError("there is no contract to run", hint="write one, or let `alert-harness init` begin it")
+    routing = Routing.load(alertmanager or config.alertmanager)
+    clock = _clock(factor, project)
+    routing.for_run(clock, lambda receiver: "http://127.0.0.1/")  # what it refuses, before anything starts
+    sweep()
+    found = toolchain(config)
+    complaints = check_rule_files(Promtool(found.find("promtool").path), project.files)
+    return live(project.files, project.contracts, _tools(config, choices, found), routing, clock, progress, complaints)
+
+
+def _clock(factor: int | None, project: Project) -> Clock:
+    """The clock that was asked for, if it fits the project."""
+    limit = Clock(DEFAULT_FACTOR if factor is None else factor).factor
+    fits = fitting_factor(limit, project.files, project.contracts)
+    if factor is not None and fits != factor:
+        raise InputError(
+            f"a clock {factor} times as fast does not leave every interval, hold, range and scrape whole milliseconds",
+            hint=f"the largest factor below that does is {fits}",
+        )
+    return Clock(fits)
+
+
+def _tools(config: Config, choices: Choices, found: Toolchain) -> Tools:
+    opener, replay = _engines(config, choices, found)
+    return Tools(opener, replay, found.find("alertmanager"), found.find("amtool"))
+
+
+def _engines(config: Config, choices: Choices, tools: Toolchain) -> tuple[Opener, Callable[[], Engine]]:
+    """How the live Prometheus is started, and the engine for replay beside it: the same kind."""
+    kind = choices.engine or config.engine
+    if kind == "url":
+        raise InputError(
+            "`live` starts a Prometheus of its own, with its own rules",
+            hint="choose --engine process or --engine docker",
+        )
+    if kind in ("auto", "process"):
+        try:
+            binary = tools.find("prometheus").path
+        except EngineError:
+            if kind == "process":
+                raise
+        else:
+            from harness.engines.process import ProcessEngine
+
+            return ProcessOpener(binary), lambda: ProcessEngine(binary)
+    from harness.engines.container import ContainerEngine
+
+    image = choices.image or config.image
+    print("alert-harness: Prometheus runs in a container, Alertmanager beside it as a process", file=sys.stderr)
+    return ContainerOpener(image), lambda: ContainerEngine(image)

@@ -1,0 +1,127 @@
+"""How good burn-rate alerts are: the compiled rules, or any others, over the incident library."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.text import Text
+
+from harness.commands import project
+from harness.commands.writing import must_be_writable, write
+from harness.config import Config, objective_files, rule_files
+from harness.engines.private import private_folder
+from harness.errors import EXIT_FINDINGS, EXIT_OK, InputError, near_miss
+from harness.report.slo_quality_chart import picture
+from harness.report.slo_quality_json import quality_json
+from harness.report.slo_quality_text import quality_table, summary
+from harness.report.terminal import console, watching
+from harness.rules import RuleFile, load_rules
+from harness.slo.compile import compile_objectives
+from harness.slo.load import load_objectives
+from harness.slo.model import Objective
+from harness.slo.prove import STEPS, Subject, prove
+from harness.slo.windows import pairs_of
+from harness.slo.write import file_name, rules_yaml
+from harness.units import parse_duration_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the command line says."""
+
+    files: Sequence[str] = ()
+    rules: Sequence[str] | None = None
+    windows: str = "workbook"
+    objectives: Sequence[str] | None = None
+    interval: str = "1m"
+    period: str = "30d"
+    json: str | None = None
+    picture: str | None = None
+    engine: str | None = None
+    image: str | None = None
+    url: str | None = None
+
+
+def run(config: Config, choices: Choices) -> int:
+    """Prove, print a row per severity, write documents; 1 if any severity is not as meant."""
+    chosen = project.Choices(engine=choices.engine, image=choices.image, url=choices.url, json=choices.json)
+    project.check_choices(config, chosen)
+    if choices.picture is not None:
+        must_be_writable("--picture", Path(choices.picture), folder=False)
+    objectives = _objectives(config, choices)
+    tools = project.toolchain(config)
+    with private_folder() as folder:
+        subjects = _subjects(objectives, choices, folder)
+        with project.open_for(config, chosen, tools) as engine, _progress(len(subjects)) as advance:
+            qualities = list(prove(subjects, engine, advance))
+            kind, version = engine.kind, engine.version
+    out = console(sys.stderr if choices.json == "-" else None)
+    if choices.json != "-":
+        quality_table(qualities, out)
+        out.print()
+        out.print(Text(summary(qualities, kind, version), style="bold"))
+    if choices.json is not None:
+        write(choices.json, quality_json(qualities, kind, version))
+    if choices.picture is not None:
+        write(choices.picture, picture(qualities))
+    return EXIT_OK if qualities and all(quality.as_meant for quality in qualities) else EXIT_FINDINGS
+
+
+@contextmanager
+def _progress(subjects: int) -> Iterator[Callable[[str], None]]:
+    with watching(STEPS * subjects, "proving") as watch:
+        yield watch.step
+
+
+def _objectives(config: Config, choices: Choices) -> list[Objective]:
+    patterns, folder = (choices.files, Path.cwd()) if choices.files else (config.objectives, config.folder)
+    found = load_objectives(objective_files(patterns, folder), period_ms=_duration_ms(choices.period))
+    if not choices.objectives:
+        return found
+    known = {objective.name for objective in found}
+    for name in choices.objectives:
+        if name not in known:
+            raise InputError(
+                f"no objective is named `{name}`{near_miss(name, known)}",
+                hint=f"known objectives: {', '.join(sorted(known))}",
+            )
+    return [objective for objective in found if objective.name in choices.objectives]
+
+
+def _duration_ms(text: str) -> int:
+    try:
+        value = parse_duration_ms(text)
+    except ValueError as err:
+        raise InputError(str(err), hint="write a number and a unit, such as 1m or 30d") from err
+    if value == 0:
+        raise InputError(f"`{text}` is no time at all", hint="write a number above 0 and a unit, such as 1m or 30d")
+    return value
+
+
+def _subjects(objectives: Sequence[Objective], choices: Choices, folder: Path) -> list[Subject]:
+    """Objectives that alert, each with its rules: those of the user, or its own compiled ones."""
+    theirs = tuple(load_rules(rule_files(choices.rules, Path.cwd()))) if choices.rules else None
+    made = []
+    for objective in objectives:
+        # Rules that others made may hold pairs that never fire: that is a finding then, and not an error of ours.
+        pairs = pairs_of(objective, choices.windows, unreachable=theirs is not None)
+        if pairs:
+            files = theirs if theirs is not None else _compiled(objective, choices, folder)
+            made.append(Subject(objective, pairs, files))
+    if not made:
+        raise InputError(
+            "none of these objectives has alerts: there is nothing to prove",
+            hint="all their severities are disabled; name another objective",
+        )
+    return made
+
+
+def _compiled(objective: Objective, choices: Choices, folder: Path) -> tuple[RuleFile, ...]:
+    (group,) = compile_objectives([objective], windows=choices.windows, interval_ms=_duration_ms(choices.interval))
+    path = folder / f"{file_name(group)}.yml"
+    path.write_text(rules_yaml([group]), encoding="utf-8")
+    return tuple(load_rules([path]))

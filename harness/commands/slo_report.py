@@ -1,0 +1,244 @@
+"""How objectives stand, from what a Prometheus-compatible server holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from harness.commands.writing import must_be_writable, write
+from harness.config import Config
+from harness.engines.base import Engine
+from harness.engines.url import UrlEngine
+from harness.errors import EXIT_FINDINGS, EXIT_OK, InputError, near_miss
+from harness.report.html_objectives import PAGE
+from harness.report.outputs import OFF, write_file
+from harness.report.slo_report_csv import slo_report_csv
+from harness.report.slo_report_html import slo_report_html
+from harness.report.slo_report_json import slo_report_json
+from harness.report.slo_report_junit import slo_report_junit
+from harness.report.slo_report_markdown import slo_report_markdown
+from harness.report.slo_report_quality import check_quality
+from harness.report.slo_report_terminal import print_slo_report, reading
+from harness.report.terminal import console
+from harness.report.wording import one_line
+from harness.slo.load import DEFAULT_PERIOD_MS, load_configured
+from harness.slo.model import Objective
+from harness.slo.periods import Window, parse_time_ms
+from harness.slo.report import SloReport, make_report
+from harness.slo.verdict import Rules, Verdict
+from harness.source import display_path
+from harness.units import parse_duration_ms
+
+FAIL_ON: Mapping[str, frozenset[Verdict]] = {
+    "at-risk": frozenset({Verdict.AT_RISK, Verdict.EXHAUSTED}),
+    "exhausted": frozenset({Verdict.EXHAUSTED}),
+    "no-data": frozenset({Verdict.NO_DATA}),
+    "none": frozenset(),
+}
+"""What each `--fail-on` fails; an indicator that cannot be right fails with all but `none`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a command line chose; None where it chose nothing."""
+
+    files: Sequence[str] = ()
+    prometheus: str | None = None
+    begin: str | None = None
+    end: str | None = None
+    window: str = Window.PERIOD.value
+    compress: int = 1
+    step: str | None = None
+    gap: str | None = None
+    min_coverage: str | None = None
+    at_risk: str | None = None
+    period: str | None = None
+    timeout: str = "2m"
+    quality: Path | None = None
+    page: str | None = None
+    json: str | None = None
+    markdown: str | None = None
+    csv: str | None = None
+    junit: Path | None = None
+    fail_on: Sequence[str] | None = None
+
+    @property
+    def prints_document(self) -> bool:
+        """Whether standard output belongs to a document."""
+        return "-" in (self.json, self.markdown, self.csv)
+
+
+def run(config: Config, choices: Choices) -> int:
+    """Report on the objectives; 1 if a verdict is one of those that `--fail-on` names."""
+    now_ms = time.time_ns() // 1_000_000
+    end = now_ms - now_ms % 60_000 if choices.end is None else parse_time_ms(choices.end, "--to", now_ms)
+    begin = None if choices.begin is None else parse_time_ms(choices.begin, "--from", now_ms)
+    window = Window(choices.window)
+    if window is Window.RUN and begin is None:
+        raise InputError("--window run needs the run's beginning", hint="name it with --from")
+    usual = Rules()
+    rules = Rules(
+        _share(choices.min_coverage, "--min-coverage", usual.coverage_floor),
+        _share(choices.at_risk, "--at-risk", usual.at_risk),
+    )
+    failing = verdicts_that_fail(choices.fail_on)
+    page = _page(config, choices)
+    _check_outputs(choices, page)
+    quality = _quality(choices.quality)
+    objectives = load(config, choices)
+    engine = open_server(choices.prometheus or config.url, timeout_s=_duration_ms(choices.timeout, "--timeout") / 1000)
+    with engine, reading(len(objectives)) as progress:
+        report = make_report(
+            objectives, engine, begin, end,
+            compress=choices.compress, window=window, rules=rules, quality=quality, progress=progress,
+            gap_ms=None if choices.gap is None else _duration_ms(choices.gap, "--gap"),
+            step_ms=None if choices.step is None else _duration_ms(choices.step, "--step"),
+        )  # fmt: skip
+    out = console(sys.stderr if choices.prints_document else None)
+    if not choices.prints_document:
+        print_slo_report(report, out)
+    for target, render in (
+        (choices.json, slo_report_json), (choices.markdown, slo_report_markdown), (choices.csv, slo_report_csv)
+    ):  # fmt: skip
+        if target is not None:
+            write(target, render(report))
+    if choices.junit is not None:
+        write_file(choices.junit, slo_report_junit(report, failing))
+    if page is not None:
+        write_page(report, page)
+        out.print()
+        out.print(Text(f"report: {one_line(display_path(page))}"), soft_wrap=True)
+    return exit_code(report, choices.fail_on)
+
+
+def report(
+    objectives: Sequence[Objective],
+    engine: Engine,
+    start_ms: int,
+    end_ms: int,
+    *,
+    compress: int = 1,
+    window: str = "run",
+    quality: Mapping[str, Any] | None = None,
+) -> SloReport:
+    """The report over a run: `start_ms` to `end_ms` of the engine's clock, which ran `compress` times as fast.
+
+    `window` is ``run`` or ``period``. Raises as :func:`harness.slo.report.make_report` does.
+    """
+    with reading(len(objectives)) as progress:
+        return make_report(
+            objectives, engine, start_ms, end_ms,
+            compress=compress, window=Window(window), quality=quality, progress=progress,
+        )  # fmt: skip
+
+
+def write_page(report: SloReport, file: Path) -> None:
+    """The HTML page."""
+    write_file(file, slo_report_html(report))
+
+
+def exit_code(report: SloReport, fail_on: Sequence[str] | None) -> int:
+    """1 if something is as `fail_on` says it must not be."""
+    failing = verdicts_that_fail(fail_on)
+    found = any(one.ruling.verdict in failing for one in report.objectives)
+    if report.defective and list(fail_on or ()) != ["none"]:
+        found = True
+    return EXIT_FINDINGS if found else EXIT_OK
+
+
+def verdicts_that_fail(fail_on: Sequence[str] | None) -> frozenset[Verdict]:
+    """What the values of `--fail-on` name together; exhausted if there are none."""
+    for name in fail_on or ():
+        if name not in FAIL_ON:
+            raise InputError(
+                f"--fail-on {name}: there is no such verdict{near_miss(name, FAIL_ON)}",
+                hint=f"expected one of: {', '.join(FAIL_ON)}",
+            )
+    return frozenset().union(*(FAIL_ON[name] for name in fail_on or ("exhausted",)))
+
+
+def load(config: Config, choices: Choices) -> list[Objective]:
+    """The objectives of the command line, else those of the settings."""
+    period = DEFAULT_PERIOD_MS if choices.period is None else _duration_ms(choices.period, "--default-slo-period")
+    if choices.files:
+        return load_configured(choices.files, Path.cwd(), period_ms=period)
+    return load_configured(config.objectives, config.folder, period_ms=period)
+
+
+def open_server(url: str | None, *, timeout_s: float) -> Engine:
+    """The server to read from; credentials come from ALERT_HARNESS_URL_*."""
+    named = url or os.environ.get("ALERT_HARNESS_URL")
+    if not named:
+        raise InputError("no server to read from", hint="name it with --prometheus, such as http://127.0.0.1:9090")
+    return UrlEngine(named, timeout_s=timeout_s, read_only=True)
+
+
+def _page(config: Config, choices: Choices) -> Path | None:
+    """A folder on the command line is relative to where the user stands, one in the settings to their file."""
+    named = config.report if choices.page is None else choices.page
+    if named in OFF:
+        return None
+    folder = config.folder if choices.page is None else Path()
+    return folder / named / PAGE
+
+
+def _check_outputs(choices: Choices, page: Path | None) -> None:
+    """Refuse what would only fail after minutes of reading."""
+    documents = (("--json", choices.json), ("--markdown", choices.markdown), ("--csv", choices.csv))
+    printed = [option for option, target in documents if target == "-"]
+    if len(printed) > 1:
+        raise InputError(f"{' - and '.join(printed)} - both want standard output", hint="write one of them to a file")
+    for option, target in documents:
+        if target is not None and target != "-":
+            must_be_writable(option, Path(target), folder=False)
+    if choices.junit is not None:
+        must_be_writable("--junit", choices.junit, folder=False)
+    if page is not None:
+        must_be_writable("--report", page, folder=False)
+
+
+def _duration_ms(text: str, option: str) -> int:
+    try:
+        ms = parse_duration_ms(text)
+    except ValueError as err:
+        raise InputError(f"{option}: {err}", hint="write a number and a unit, such as 1m") from err
+    if ms <= 0:
+        raise InputError(f"{option} must be longer than 0, not {text}", hint="write a number and a unit, such as 1m")
+    return ms
+
+
+def _share(text: str | None, option: str, default: Fraction) -> Fraction:
+    """``25%`` or ``0.25``."""
+    if text is None:
+        return default
+    try:
+        share = Fraction(text.strip().removesuffix("%").strip()) / (100 if text.strip().endswith("%") else 1)
+    except (ValueError, ZeroDivisionError) as err:
+        raise InputError(f"{option} `{text}` is no share", hint="write a percentage, such as 25%") from err
+    if not 0 <= share <= 1:
+        raise InputError(f"{option} `{text}` is not between 0 and 100 %", hint="write a percentage, such as 25%")
+    return share
+
+
+def _quality(file: Path | None) -> Mapping[str, Any] | None:
+    """The document of `slo prove --json`."""
+    if file is None:
+        return None
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as err:
+        raise InputError(
+            f"cannot read {file}: {err.strerror or err}", hint="name a file of `slo prove --json`"
+        ) from err
+    except ValueError as err:
+        raise InputError(f"{file} is no JSON: {err}", hint="name a file that `slo prove --json` wrote") from err
+    return check_quality(document, str(file))

@@ -1,0 +1,316 @@
+"""What was stored and received, against the contract and the course that the case must take."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from harness.engines.base import Engine
+from harness.live.cases import UP, Case, says
+from harness.live.clock import Clock
+from harness.live.model import Delivery, LiveResult, LiveVerdict
+from harness.live.routing import Routing
+from harness.live.world import World, group_key
+from harness.replay import State
+from harness.series import Labels, format_labels
+from harness.units import format_duration
+
+_BROKEN_TEMPLATE = re.compile(r"<error expanding template|error executing template|<no value>|%!.?\(")
+"""What Go's templates and printf leave in a text instead of failing."""
+_EDGE_MS = 50
+"""A scrape that ends so shortly before a tick may be committed after the tick has looked."""
+_RANK = {State.INACTIVE: 0, State.PENDING: 1, State.FIRING: 2}
+
+Rendered = list[tuple[Mapping[str, str], Mapping[str, str]]]
+
+
+@dataclass(slots=True)
+class Witness:
+    """Everything that a world left behind. Times are Unix milliseconds."""
+
+    ticks: Mapping[str, list[int]] = field(default_factory=dict)
+    """Group → the ticks that took place, less the group's query offset (as samples are stored)."""
+    alerts: dict[str, list[tuple[dict[str, str], list[int]]]] = field(default_factory=dict)
+    """Alert → its series of `ALERTS`, each with the times of its samples."""
+    ups: dict[Labels, list[tuple[int, float]]] = field(default_factory=dict)
+    stored: dict[Labels, int] = field(default_factory=dict)
+    """How many samples of each exposed series Prometheus stored."""
+    due: Mapping[Labels, list[int]] = field(default_factory=dict)
+    rendered: dict[str, Rendered] = field(default_factory=dict)
+    """Alert → (labels, annotations) as Prometheus' API showed them from time to time."""
+    inhibited: dict[str, set[str]] = field(default_factory=dict)
+    told: Sequence[Delivery] = ()
+    first_shown_ms: int = 0
+    read_ms: int = 0
+
+    def read(self, engine: Engine, world: World, until_ms: int) -> None:
+        """Read the stored samples; one query per kind."""
+        self.read_ms = until_ms
+        for series in engine.query("ALERTS[1h]", until_ms):
+            labels = dict(series.labels)
+            self.alerts.setdefault(labels["alertname"], []).append((labels, series.timestamps_ms))
+        if world.targets:
+            for series in engine.query(f"{UP}[1h]", until_ms):
+                self.ups[series.labels] = list(zip(series.timestamps_ms, series.values, strict=True))
+        metrics = sorted({dict(labels)["__name__"] for labels in self.due})
+        for metric in metrics:
+            selector = f'{{__name__="{metric}"}}'
+            for series in engine.query(f"count_over_time({selector}[1h])", until_ms):
+                named = tuple(sorted({**dict(series.labels), "__name__": metric}.items()))
+                self.stored[named] = round(series.values[0])
+
+    def too_busy(self, world: World, clock: Clock, since_ms: int, until_ms: int) -> str:
+        """Why this run says nothing: a tick or scrape that the machine missed; empty if it kept up."""
+        for case in world.all():
+            group = case.located.group
+            interval = clock.shrink_ms(group.interval_ms)
+            ticks = [at for at in self.ticks.get(group_key(group), []) if at >= since_ms - 2 * interval]
+            gaps = [b - a for a, b in itertools.pairwise(ticks)]
+            if missed := sum(gap // interval - 1 for gap in gaps):
+                return f"{missed} evaluations of group `{group.name}` were missed"
+            if not ticks or until_ms - ticks[-1] > 3 * interval:
+                return f"group `{group.name}` was not evaluated to the end"
+        spare = min((clock.shrink_ms(case.contract.scrape_ms // 2) for case in world.all()), default=0)
+        late = [s for s in world.feed.sent if s.due_ms >= since_ms and s.sent_ms > s.due_ms + spare - _EDGE_MS]
+        if late:
+            return f"{len(late)} samples of the exporter were scraped after the tick that needed them"
+        for labels, due in self.due.items():
+            wanted = sum(at <= self.read_ms for at in due)
+            if (got := self.stored.get(labels, 0)) < wanted:
+                return f"Prometheus stored {got} of {wanted} samples of {format_labels(labels)}"
+        return self._targets(world, clock, since_ms)
+
+    def _targets(self, world: World, clock: Clock, since_ms: int) -> str:
+        for case in world.all():
+            every = clock.shrink_ms(case.contract.scrape_ms)
+            for labels, feed in world.targets.items() if case.uses_up else ():
+                seen = [(at, value) for at, value in self.ups.get(labels, []) if at >= since_ms - 2 * every]
+                if any(b - a > 1.5 * every for (a, _), (b, _) in itertools.pairwise(seen)) or not seen:
+                    return f"scrapes of {format_labels(labels)} were missed"
+                for at, value in seen:
+                    near = any(abs(at - edge) < 4 * _EDGE_MS for down in feed.down_ms for edge in down)
+                    if not near and value == feed.is_down(at):
+                        return f"a scrape of {format_labels(labels)} failed that was answered"
+        return ""
+
+
+def judge(
+    case: Case,
+    witness: Witness,
+    clock: Clock,
+    routing: Routing,
+    silenced: Sequence[tuple[Case, Witness]],
+) -> LiveResult:
+    """The outcome for a case; `silenced` are its appearances as a companion, where it must not be notified."""
+    contract, rule = case.contract, case.located.rule
+    result = LiveResult(
+        case.name,
+        contract,
+        case.located,
+        quiet_at=case.course.quiet,
+        fires_at=case.course.fires,
+        at_threshold=case.course.at_threshold,
+        interval_ms=case.plan.interval_ms,
+        moved_ms=case.tick_ms(case.course.on, clock),
+        hold_ticks_meant=-(-contract.hold_ms // case.plan.interval_ms),
+    )
+    if not case.course.at_threshold:
+        result.notes.append(
+            f"rates round at the threshold on this clock: quiet was seen at {says(case, case.course.quiet)}"
+        )
+    _ticks(case, witness, clock, result)
+    told = [d for d in witness.told if d.labels.get("alertname") == rule.alert]
+    _delivery(case, witness, routing, told, result)
+    if result.delivered is not None:
+        _receiver(case, result)
+        _rendering(case, witness, result)
+    for twin, other in silenced:
+        _silence(twin, other, clock, result)
+    return result
+
+
+# -- ticks -------------------------------------------------------------------------------------------------------
+
+
+def _ticks(case: Case, witness: Witness, clock: Clock, result: LiveResult) -> None:
+    states = _states(case, witness, clock)
+    offset = clock.shrink_ms(case.located.group.query_offset_ms)
+    took_place = {at + offset for at in witness.ticks.get(group_key(case.located.group), [])}
+    course, interval = case.course, case.plan.interval_ms
+    begin = next((i for i in range(course.on) if case.tick_ms(i, clock) > witness.first_shown_ms + _EDGE_MS), course.on)
+    over = case.over()
+    ends = min(course.ticks, course.ticks if over is None else over + 2)
+    seen = [i for i in range(begin, ends) if case.tick_ms(i, clock) in took_place]
+    result.quiet_ticks = sum(i < course.on or (over is not None and i >= over) for i in seen)
+
+    early = [i for i in seen if i <= course.on - 1 and states.get(i, State.INACTIVE) is not State.INACTIVE]
+    if early:
+        what = says(case, course.quiet)
+        result.find(
+            LiveVerdict.FIRES_AT_THRESHOLD,
+            f"{states[early[0]].value} while {what}, where the contract ({contract_says(case)}) wants quiet",
+        )
+
+    def first(state: State, after: int) -> int | None:
+        return next((i for i in seen if i >= after and states.get(i, State.INACTIVE) is state), None)
+
+    firing = first(State.FIRING, course.on)
+    pending = first(State.PENDING, course.on)
+    if firing is not None and (pending is None or pending > firing):
+        pending = firing  # without a hold it fires at once
+    resolved = None if firing is None else first(State.INACTIVE, firing)
+    at = {name: None if i is None else case.tick_ms(i, clock) for name, i in
+          (("pending", pending), ("firing", firing), ("resolved", resolved))}  # fmt: skip
+    result.pending_ms, result.firing_ms, result.resolved_ms = at["pending"], at["firing"], at["resolved"]
+    if firing is None:
+        done = "becomes pending but never fires" if pending is not None else "stays quiet"
+        result.find(LiveVerdict.NEVER_FIRES, f"{done} while {says(case, course.fires)}, {contract_says(case)}")
+        return
+    if pending is None:
+        raise AssertionError("an alert that fires was pending first")
+    result.hold_ticks = firing - pending
+    if result.hold_ticks != result.hold_ticks_meant:
+        result.find(
+            LiveVerdict.WRONG_HOLD,
+            f"fires {format_duration(result.hold_ticks * interval)} ({result.hold_ticks} ticks) after it becomes "
+            f"pending, the contract says {format_duration(case.contract.hold_ms)} ({result.hold_ticks_meant} ticks)",
+        )
+    meant = {state: case.first(state) for state in (State.PENDING, State.FIRING)}
+    for state, got in ((State.PENDING, pending), (State.FIRING, firing)):
+        wanted = meant[state] if meant[state] is not None or state is State.FIRING else meant[State.FIRING]
+        if wanted is not None and abs(got - wanted) > case.play:
+            result.find(
+                LiveVerdict.WRONG_TICK,
+                f"{state.value} {got - course.on} ticks after the knob moved, "
+                f"on the world's clock {wanted - course.on}",
+            )
+    if resolved is None:
+        if over is not None:
+            result.find(
+                LiveVerdict.NOT_RESOLVED, f"still firing {len(seen)} ticks later, back at {says(case, course.quiet)}"
+            )
+        elif course.at_threshold:
+            result.find(
+                LiveVerdict.FIRES_AT_THRESHOLD,
+                f"keeps firing after the knob went back to {says(case, course.quiet)}, {contract_says(case)}",
+            )
+    elif over is not None and abs(resolved - over) > case.play:
+        result.find(
+            LiveVerdict.WRONG_TICK,
+            f"resolved {resolved - course.off} ticks after the knob went back, "
+            f"on the world's clock {over - course.off}",
+        )
+
+
+def contract_says(case: Case) -> str:
+    """The contract's threshold in words."""
+    contract = case.contract
+    return f"{contract.op.value} {says(case, contract.threshold).partition(' = ')[2]}"
+
+
+def _states(case: Case, witness: Witness, clock: Clock) -> dict[int, State]:
+    """Tick of the case → state, the worst of all alerts that carry the contract's labels."""
+    interval = clock.shrink_ms(case.plan.interval_ms)
+    offset = clock.shrink_ms(case.located.group.query_offset_ms)
+    series = [found for found in witness.alerts.get(case.located.rule.alert, []) if _is_of(case, found[0])]
+    named = [found for found in series if case.contract.identifies.items() <= found[0].items()] or series
+    states: dict[int, State] = {}
+    for labels, times in named:
+        state = State(labels["alertstate"])
+        for at in times:
+            tick = (at + offset - case.begin_ms) // interval
+            if _RANK[state] > _RANK[states.get(tick, State.INACTIVE)]:
+                states[tick] = state
+    return states
+
+
+def _is_of(case: Case, labels: Mapping[str, str]) -> bool:
+    """Whether an alert is this rule's, where two rules share a name: their plain labels tell them apart."""
+    static = {**case.located.group.labels, **case.located.rule.labels}
+    return all(labels.get(name) == text.value for name, text in static.items() if "{{" not in text.value)
+
+
+# -- notification ------------------------------------------------------------------------------------------------
+
+
+def _delivery(case: Case, witness: Witness, routing: Routing, told: Sequence[Delivery], result: LiveResult) -> None:
+    told = [d for d in told if _is_of(case, d.labels)]
+    firing = [d for d in told if d.status == "firing"]
+    result.receivers = tuple(dict.fromkeys(d.receiver for d in firing))
+    named = [d for d in firing if case.contract.identifies.items() <= d.labels.items()]
+    result.delivered = next(iter(named or firing), None)
+    if result.delivered is None:
+        if result.firing_ms is not None:
+            by = sorted(witness.inhibited.get(case.located.rule.alert, ()))
+            why = f": it is inhibited by {', '.join(by)}" if by else ""
+            if not by and case.routed and not any(routing.tells(name) for name in case.routed):
+                why = f": it is routed to `{case.routed[0]}`, which sends nowhere"
+            result.find(LiveVerdict.NOT_DELIVERED, f"fired, but no receiver was told{why}")
+        return
+    others = {format_labels(d.labels) for d in firing} - {format_labels(result.delivered.labels)}
+    if others and case.main() is not None and sum(t.fires for t in case.timelines) <= 1:
+        result.find(
+            LiveVerdict.WRONG_LABELS, f"{len(others) + 1} alerts were notified where one is meant: {min(others)} …"
+        )
+    if not any(routing.tells_resolved(name) for name in result.receivers):
+        result.notes.append(f"receiver `{result.delivered.receiver}` is not told of resolved alerts (send_resolved)")
+        return
+    mine = format_labels(result.delivered.labels)
+    result.resolved = next((d for d in told if d.status == "resolved" and format_labels(d.labels) == mine), None)
+    if result.resolved is None and result.resolved_ms is not None:
+        result.find(LiveVerdict.NOT_RESOLVED, f"receiver `{result.delivered.receiver}` was not told that it is over")
+
+
+def _receiver(case: Case, result: LiveResult) -> None:
+    if set(case.routed) != set(result.receivers):
+        result.find(
+            LiveVerdict.WRONG_RECEIVER,
+            f"delivered to {', '.join(result.receivers)}, but what the contract describes "
+            f"(severity {case.contract.severity}) is routed to {', '.join(case.routed)}",
+        )
+
+
+def _rendering(case: Case, witness: Witness, result: LiveResult) -> None:
+    told = result.delivered
+    if told is None:
+        return
+    for name, value in {"severity": case.contract.severity, **case.contract.identifies}.items():
+        if told.labels.get(name) != value:
+            got = f'`{name}="{told.labels[name]}"`' if name in told.labels else f"no `{name}` label"
+            result.find(
+                LiveVerdict.WRONG_LABELS, f'the notification carries {got}, the contract says `{name}="{value}"`'
+            )
+    for name in case.contract.annotations:
+        if not told.annotations.get(name, "").strip():
+            what = "renders to nothing" if name in told.annotations else "is missing"
+            result.find(LiveVerdict.WRONG_ANNOTATIONS, f"annotation `{name}` {what}; the contract asks for it")
+    for kind, texts in (("annotation", told.annotations), ("label", told.labels)):
+        for name, text in texts.items():
+            if _BROKEN_TEMPLATE.search(text):
+                result.find(LiveVerdict.WRONG_ANNOTATIONS, f"{kind} `{name}` does not render: {text}")
+    for name, text in told.group_labels.items():
+        if told.labels.get(name) != text:
+            result.find(LiveVerdict.WRONG_LABELS, f'grouped under `{name}="{text}"`, which is not the alert\'s own')
+    shown = [
+        texts for labels, texts in witness.rendered.get(case.located.rule.alert, []) if dict(labels) == told.labels
+    ]
+    if shown and dict(told.annotations) not in [dict(texts) for texts in shown]:
+        result.notes.append("the notification's annotations are of a moment at which Prometheus was not asked for them")
+
+
+def _silence(twin: Case, witness: Witness, clock: Clock, result: LiveResult) -> None:
+    """The same alert beside its silencers: it fires, and nobody is told."""
+    by = ", ".join(twin.inhibitors)
+    told = [d for d in witness.told if d.labels.get("alertname") == twin.located.rule.alert and _is_of(twin, d.labels)]
+    fired = State.FIRING in _states(twin, witness, clock).values()
+    if told:
+        result.find(
+            LiveVerdict.NOT_INHIBITED,
+            f"receiver `{told[0].receiver}` was told although {by} was firing, which inhibits it by the configuration",
+        )
+    elif fired:
+        result.inhibited_by = tuple(twin.inhibitors)
+    else:
+        result.find(LiveVerdict.NEVER_FIRES, f"does not fire beside {by}")

@@ -1,0 +1,393 @@
+"""The stack as containers: compose.yaml, by docker compose."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from harness.config import Config
+from harness.engines.base import with_log
+from harness.engines.cleanup import forget, remember, shielded
+from harness.engines.private import private_folder, sweep
+from harness.errors import EngineError, InputError
+from harness.live.clock import Clock
+from harness.source import display_path
+from harness.stack.compose_command import Compose
+from harness.stack.configs import StackFolder, write_rules, write_yaml
+from harness.stack.ports import claim
+from harness.stack.processes import READY_S, answers
+from harness.stack.reaper import Reaper
+from harness.stack.runtime import ServiceStatus, State, Target, Tokens
+from harness.stack.services import SERVICES, service
+from harness.stack.spec import WEBHOOK_VARIABLE, Spec, new_tokens, write_private
+from harness.stack.state import Record, StateFolder
+from harness.stack.streaming import clock_variables
+from harness.stack.targets import read_targets
+from harness.toolchain import probe_container_engine
+
+ENV_FILES = "ALERT_HARNESS_STACK_ENV"
+"""Names a further env file for compose, for instance build/stack-images.env with local images."""
+
+_UP_S = 300
+_GONE_S = 30.0
+_POLL_S = 0.1
+_TAIL_LINES = 2000
+_BUILT = "streaming"
+# The only value that has no `:?` in compose.yaml and yet must be there.
+_SINK_URL = "http://sink:9095/"
+
+Progress = Callable[[str], None]
+
+
+class ComposeRuntime:
+    """See :class:`harness.stack.runtime.Runtime`."""
+
+    kind = "compose"
+
+    def __init__(
+        self, compose: Compose, stack: StackFolder, clock: Clock, ports: Mapping[str, int], model: Mapping[str, Any]
+    ) -> None:
+        self._compose = compose
+        self._stack = stack
+        self._clock = clock
+        self.ports = dict(ports)
+        environment = model["services"][_BUILT]["environment"]
+        self._tokens = Tokens(
+            environment.get("STREAMING_WEBHOOK_TOKEN") or "", environment.get("STREAMING_FAULTS_TOKEN") or ""
+        )
+        self.absent = left_out(model)
+        self._names = [name for name in model["services"] if name not in self.absent]
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
+    def tokens(self) -> Tokens:
+        return self._tokens
+
+    @property
+    def project(self) -> str:
+        """Compose's project."""
+        return self._compose.project
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.ports[service(self._known(name)).name]}"
+
+    def services(self) -> list[ServiceStatus]:
+        seen = self._seen()
+        return [self._status(name, seen.get(name)) for name in (*self._names, *self.absent)]
+
+    def _seen(self) -> dict[str, dict[str, Any]]:
+        lines = self._compose.run("ps", "--all", "--format", "json").splitlines()
+        return {each["Service"]: each for line in lines if line.startswith("{") for each in [json.loads(line)]}
+
+    def _status(self, name: str, found: Mapping[str, Any] | None) -> ServiceStatus:
+        if name in self.absent:
+            return ServiceStatus(name, State.ABSENT, reason=self.absent[name])
+        url = self.url(name) if name in SERVICES else ""
+        if found is None:
+            return ServiceStatus(name, State.ENDED, url, reason="its container is gone")
+        if found["State"] == "running":
+            sick = "it does not answer its health check" if found.get("Health") == "unhealthy" else ""
+            return ServiceStatus(name, State.RUNNING, url, reason=sick)
+        return ServiceStatus(name, State.ENDED, url, reason=f"{found['State']} with exit status {found['ExitCode']}")
+
+    def targets(self) -> list[Target]:
+        return read_targets(self.url("prometheus"), self._stack.scraped(), self.absent)
+
+    def start(self, *names: str) -> None:
+        self._up([self._known(name) for name in names] or self._names)
+
+    def _up(self, names: Sequence[str], *options: str, reaper: Reaper | None = None) -> None:
+        try:
+            self._compose.run(
+                "up", "--detach", "--wait", "--wait-timeout", str(_UP_S), "--no-build", *options, *names,
+                timeout_s=_UP_S + 60, reaper=reaper,
+            )  # fmt: skip
+        except EngineError as err:
+            raise self._with_logs(err) from err
+
+    def _with_logs(self, err: EngineError) -> EngineError:
+        """The error with the log of the first service that is not well."""
+        with contextlib.suppress(EngineError):
+            for name, each in self._seen().items():
+                if each.get("Health") == "unhealthy" or each["State"] in ("exited", "restarting", "dead"):
+                    log = self._compose.run("logs", "--no-log-prefix", "--tail", "8", name)
+                    return EngineError(with_log(f"{err.message}\n{name} is {each['State']}", log), hint=err.hint)
+        return err
+
+    def stop(self, *names: str) -> None:
+        self._compose.run("stop", *([self._known(name) for name in names] or self._names))
+
+    def kill(self, name: str) -> None:
+        self._compose.run("kill", "--signal", "SIGKILL", self._known(name))
+        deadline = time.monotonic() + _GONE_S
+        while (found := self._seen().get(name)) is not None and found["State"] == "running":
+            if time.monotonic() > deadline:
+                raise EngineError(f"{name} survives SIGKILL", hint="is the container engine well?")
+            time.sleep(_POLL_S)
+
+    def restart(self, name: str) -> None:
+        self._compose.run("restart", "--no-deps", self._known(name))
+        if name in SERVICES:
+            self._wait(name)
+        else:
+            self._up([name], "--no-deps", "--no-recreate")
+
+    def _wait(self, name: str) -> None:
+        """Until it answers on this machine: sooner known than by the next health check."""
+        deadline = time.monotonic() + READY_S
+        while not answers(self.url(name) + SERVICES[name].ready):
+            if time.monotonic() > deadline:
+                raise self._with_logs(EngineError(f"{name} was not ready after {READY_S:g} s"))
+            time.sleep(_POLL_S)
+
+    def logs(self, name: str) -> str:
+        return self._compose.run("logs", "--no-log-prefix", "--no-color", "--tail", str(_TAIL_LINES), self._known(name))
+
+    def log_command(self, names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+        """The command that follows the logs of services from now on, and its environment."""
+        prefix = ["--no-log-prefix"] if len(names) == 1 else []
+        arguments = ["logs", *prefix, "--no-color", "--tail", "0", "--follow", *map(self._known, names)]
+        return [*self._compose.command, *arguments], self._compose.environment
+
+    def close(self, *, volumes: bool = True) -> None:
+        """Remove the containers and networks, and with `volumes` the data."""
+        with shielded():
+            self._compose.run("down", "--remove-orphans", "--timeout", "10", *(["--volumes"] if volumes else []))
+            forget(self)
+
+    def _known(self, name: str) -> str:
+        if name in self.absent:
+            raise InputError(
+                f"{name} is not part of this stack: {self.absent[name]}",
+                hint="`alert-harness stack status` shows what is",
+            )
+        return name if name in self._names else service(name).name
+
+
+def left_out(model: Mapping[str, Any]) -> dict[str, str]:
+    """Services that a scale of 0 leaves out, with the reason."""
+    return {
+        name: f"{name.upper().replace('-', '_')}_SCALE is 0"
+        for name, each in model["services"].items()
+        if each.get("scale") == 0
+    }
+
+
+def check(spec: Spec, progress: Progress) -> None:
+    """Raises EngineError with one line if containers cannot be had: no engine, no compose, no image."""
+    found = probe_container_engine()
+    if not found.found:
+        raise EngineError(f"no container engine is up: {found.problem}", hint=found.todo or None)
+    stack = StackFolder(spec.config)
+    compose = Compose(stack.compose_file, (*_env_files(stack),), _checking(stack))
+    model = compose.model()
+    _get_images(compose, model, progress)
+
+
+def _checking(stack: StackFolder) -> dict[str, str]:
+    """Stand-ins for passwords where there are none yet: no image depends on them."""
+    return {} if (stack.path / ".env").exists() else dict.fromkeys(_PASSWORDS, "unset")
+
+
+_PASSWORDS = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "GRAFANA_PASSWORD")
+
+
+def _get_images(compose: Compose, model: Mapping[str, Any], progress: Progress) -> None:
+    """Pull and build what is not here."""
+    import docker
+
+    wanted = {each["image"]: name for name, each in model["services"].items() if name not in left_out(model)}
+    client = docker.from_env(timeout=30)
+    try:
+        here = {tag for image in client.api.images() for tag in image.get("RepoTags") or ()}
+    finally:
+        client.close()
+    missing = {image: name for image, name in wanted.items() if image not in here}
+    # Built anew each time, for its source may have changed; unless the image is somebody else's.
+    built = model["services"][_BUILT]["image"]
+    pulled = [name for image, name in missing.items() if image != built]
+    if pulled:
+        progress(f"pulling the images of {', '.join(pulled)}")
+        compose.run("pull", "--quiet", *pulled, timeout_s=1800)
+    if "STREAMING_IMAGE" not in os.environ and built.endswith(":local"):
+        progress("building the image of the streaming service")
+        compose.run("build", "--quiet", _BUILT, timeout_s=1800)
+    elif built in missing:
+        raise EngineError(f"the image {built} is not here", hint="build it, or leave STREAMING_IMAGE unset")
+
+
+def _env_files(stack: StackFolder) -> Iterator[str]:
+    """Later ones win."""
+    own = stack.path / ".env"
+    if own.exists():
+        yield str(own.resolve())
+    more = os.environ.get(ENV_FILES, "")
+    if more:
+        if not Path(more).is_file():
+            raise InputError(f"{ENV_FILES}: {more} does not exist", hint="`python ci/images.py` makes one")
+        yield str(Path(more).resolve())
+
+
+def make_env_file(file: Path) -> None:
+    """An env file with passwords and tokens that nobody knows, for our eyes only."""
+    tokens = new_tokens()
+    lines = [
+        "# Made by `alert-harness stack up`. Keep it as long as the volumes: the database remembers its password.",
+        *(f"{name}={secrets.token_hex(24)}" for name in _PASSWORDS),
+        f"{WEBHOOK_VARIABLE}={_SINK_URL}",
+        f"STREAMING_WEBHOOK_TOKEN={tokens.webhook}",
+        "STREAMING_FAULTS=1",
+        f"STREAMING_FAULTS_TOKEN={tokens.faults}",
+    ]
+    write_private(file, "\n".join(lines) + "\n")
+
+
+def _variables(spec: Spec, ports: Mapping[str, int]) -> dict[str, str]:
+    found = {SERVICES[name].variable: str(port) for name, port in ports.items()}
+    if spec.webhook_url:
+        found[WEBHOOK_VARIABLE] = spec.webhook_url
+    return found
+
+
+def _override(stack: StackFolder, spec: Spec, folder: Path) -> Path | None:
+    """A second compose file that puts the stack on a faster clock; None in real time."""
+    clock = spec.clock
+    if clock.factor == 1:
+        return None
+    configs = folder / "compressed"
+    configs.mkdir(mode=0o755)
+    write_rules(spec.config, clock, configs / "rules")
+    write_yaml(configs / "prometheus.yml", clock.prometheus(stack.prometheus()))
+    write_yaml(configs / "alertmanager.yml", clock.alertmanager(stack.alertmanager()))
+    # Read by the containers' own users. The folder around them is ours alone, and is not mounted.
+    for path in (configs, *configs.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    base = stack.compose_model()["services"]["prometheus"]["command"]
+    mounts = {
+        "prometheus": {"prometheus.yml": "/etc/prometheus/prometheus.yml", "rules": "/etc/prometheus/rules"},
+        "alertmanager": {"alertmanager.yml": "/etc/alertmanager/alertmanager.yml"},
+    }
+    services: dict[str, dict[str, Any]] = {
+        name: {
+            "volumes": [
+                {"type": "bind", "source": str(configs / source), "target": target, "read_only": True}
+                for source, target in targets.items()
+            ]
+        }
+        for name, targets in mounts.items()
+    }
+    services["prometheus"]["command"] = [*base, *clock.flags()]
+    services[_BUILT] = {"environment": clock_variables(clock)}
+    file = folder / "compressed.yaml"
+    write_yaml(file, {"services": services})
+    return file
+
+
+def _prepared(spec: Spec, stack: StackFolder, env_files: Sequence[str], folder: Path, project: str) -> ComposeRuntime:
+    first = Compose(stack.compose_file, tuple(env_files), {}, project)
+    skipped = left_out(first.model())
+    ports = claim({name: port for name, port in spec.ports.items() if name not in skipped})
+    compose = Compose(
+        stack.compose_file, tuple(env_files), _variables(spec, ports), project, _override(stack, spec, folder)
+    )
+    model = compose.model()
+    named = Compose(compose.file, compose.env_files, compose.variables, model["name"], compose.override)
+    return ComposeRuntime(named, stack, spec.clock, ports, model)
+
+
+def _started(runtime: ComposeRuntime, progress: Progress, *, volumes: bool) -> Reaper:
+    """Bring it up under a reaper's eyes; if that fails, nothing is left of it."""
+    end = ["down", "--remove-orphans", "--timeout", "5", *(["--volumes"] if volumes else [])]
+    compose = runtime._compose
+    reaper = Reaper([*compose.command, *end], compose.environment, str(compose.file.parent))
+    try:
+        progress(f"starting {', '.join(runtime._names)}")
+        runtime._up(runtime._names, reaper=reaper)
+    except BaseException:
+        with contextlib.suppress(EngineError):
+            runtime.close(volumes=volumes)
+        reaper.done()
+        raise
+    for name in SERVICES:
+        if name not in runtime.absent:
+            progress(f"{name} is ready at {runtime.url(name)}")
+    return reaper
+
+
+@contextmanager
+def throwaway_containers(spec: Spec, progress: Progress) -> Iterator[ComposeRuntime]:
+    """Containers, networks and volumes of a project of its own for the length of a block."""
+    sweep()
+    stack = StackFolder(spec.config)
+    with private_folder() as folder:
+        env_file = folder / "passwords.env"
+        make_env_file(env_file)
+        project = f"alert-harness-{secrets.token_hex(6)}"
+        # Only what chooses images is taken from the project's own: its tokens and data are not ours to use.
+        more = [each for each in _env_files(stack) if not each.endswith("/.env")]
+        runtime = _prepared(spec, stack, [str(env_file), *more], folder, project)
+        remember(runtime)
+        reaper = _started(runtime, progress, volumes=True)
+        try:
+            yield runtime
+        finally:
+            runtime.close()
+            reaper.done()
+
+
+def bring_up(spec: Spec, state: StateFolder, progress: Progress) -> ComposeRuntime:
+    """Start the project's containers so that they stay."""
+    stack = StackFolder(spec.config)
+    state.make()
+    own = stack.path / ".env"
+    if not own.exists():
+        make_env_file(own)
+        progress(f"{display_path(own)} was not there; made one with new passwords and tokens")
+    env_files = list(_env_files(stack))
+    runtime = _prepared(spec, stack, env_files, state.run, "")
+    reaper = _started(runtime, progress, volumes=False)
+    try:
+        state.write(
+            Record(
+                "compose",
+                spec.clock.factor,
+                runtime.ports,
+                runtime.absent,
+                project=runtime.project,
+                env_files=tuple(env_files),
+            )
+        )
+    finally:
+        reaper.done()
+    return runtime
+
+
+def attach(config: Config, state: StateFolder, record: Record) -> ComposeRuntime:
+    """The project's containers that run already."""
+    stack = StackFolder(config)
+    compose = _recorded(stack, state, record)
+    return ComposeRuntime(compose, stack, Clock(record.factor), record.ports, compose.model())
+
+
+def _recorded(stack: StackFolder, state: StateFolder, record: Record) -> Compose:
+    override = state.run / "compressed.yaml"
+    variables = {SERVICES[name].variable: str(port) for name, port in record.ports.items()}
+    return Compose(
+        stack.compose_file, record.env_files, variables, record.project, override if override.exists() else None
+    )
+
+
+def take_down(config: Config, state: StateFolder, record: Record, *, volumes: bool, progress: Progress) -> None:
+    """Remove the containers, and with `volumes` their data."""
+    progress("ending the containers")
+    attach(config, state, record).close(volumes=volumes)

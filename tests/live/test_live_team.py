@@ -1,0 +1,46 @@
+"""Another team's rules, most of them broken in one way each, all in one live run: every fault has its verdict."""
+
+from __future__ import annotations
+
+import pytest
+from live_team import ALERTS, Alert, write_team
+
+from harness.commands import live
+from harness.commands.project import Choices
+from harness.config import Config
+from harness.live.model import LiveReport, LiveVerdict
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> LiveReport:
+    folder = tmp_path_factory.mktemp("team")
+    rules, contracts, routes = write_team(folder)
+    choices = Choices(rules=[str(rules)], contracts=[str(contracts)], engine="process")
+    return live.run(Config(folder), choices, alertmanager=routes)
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_every_fault_has_its_verdict(team: LiveReport, alert: Alert) -> None:
+    (result,) = [result for result in team.results if result.alert == alert.name]
+    told = "\n".join(finding.reason for finding in result.findings)
+    assert result.verdict is alert.verdict, told
+    assert alert.reason in told
+
+
+def test_a_contract_without_a_rule(team: LiveReport) -> None:
+    (result,) = [result for result in team.results if result.alert == "Forgotten"]
+    assert result.verdict is LiveVerdict.MISSING
+
+
+def test_inhibition_is_seen_on_the_running_system(team: LiveReport) -> None:
+    assert {result.alert: tuple(result.inhibited_by) for result in team.results if result.inhibited_by} == {
+        "Child": ("Parent",)
+    }
+
+
+def test_what_is_routed_where(team: LiveReport) -> None:
+    told = {result.alert: result.delivered for result in team.results if result.delivered}
+    assert told["Fine"].receiver == "pager"
+    assert told["Fine"].group_labels == {"alertname": "Fine"}
+    assert told["Fine"].annotations == {"summary": "a:1 has 7.5"}
+    assert told["Earlier"].receiver == "chat"

@@ -1,0 +1,262 @@
+"""The report's documents, and its page as a browser, a keyboard and a screen reader meet it (Chromium, node, npm)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import fromstring
+
+import jsonschema
+import pytest
+import report_world as world
+from needs import refuse_to_skip
+
+from harness.engines.process import ProcessEngine
+from harness.errors import InputError
+from harness.report.slo_report_csv import COLUMNS, slo_report_csv
+from harness.report.slo_report_html import slo_report_html
+from harness.report.slo_report_json import slo_report_json
+from harness.report.slo_report_junit import slo_report_junit
+from harness.report.slo_report_markdown import slo_report_markdown
+from harness.report.slo_report_quality import check_quality, quality_table
+from harness.report.slo_report_terminal import print_slo_report
+from harness.report.slo_report_words import sparkline
+from harness.report.terminal import console
+from harness.slo.model import Objective
+from harness.slo.periods import Window
+from harness.slo.report import POLICY, SloReport, make_report
+from harness.slo.verdict import Ruling, Verdict
+
+ROOT = Path(__file__).resolve().parents[2]
+OPEN_PAGE = ROOT / "tests" / "report" / "open_page.mjs"
+SCHEMA = json.loads((ROOT / "docs" / "schema" / "slo-report.schema.json").read_text(encoding="utf-8"))
+PACKAGES = ("axe-core@4.10.3", "playwright-core@1.55.0")
+HOSTILE = [
+    "<script>alert(1)</script><img src=x onerror=alert(1)>",
+    "\"' onmouseover=alert(1) x=\"'`</pre></svg></style><script>alert(2)</script>",
+    "\u202egnp.exe \u2066\u05d0\u05d1\u05d2\u2069 \x1b[31m\x00\x07 \u0627\u0644\u0639\u0631\u0628\u064a\u0629",
+    "long" * 2500,
+    "=javascript:alert(3)//]]>--><!-- {{ 7*7 }} {% raw %} | [x](javascript:alert(4))",
+]
+QUALITY = {
+    "version": 1,
+    "objectives": [
+        {
+            "id": "shop-checkout",
+            "severities": [
+                {
+                    "severity": "page", "verdict": "as meant", "incidents_needing_it": 9, "missed": 1,
+                    "false_alerts": 2, "false_alerts_of_the_policy": 1, "times_fired": 11,
+                    "incidents": [
+                        {"error_ratio": 1.0, "needs_alert": True, "missed": False,
+                         "detection_s": {"measured": 120, "closed_form": 51.84},
+                         "reset_s": {"measured": 300, "closed_form": None}},
+                    ],
+                }
+            ],
+        }
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def report(prometheus_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SloReport]:
+    with ProcessEngine(prometheus_path) as engine:
+        world.write_month(engine)
+        objectives = world.objectives(tmp_path_factory.mktemp("slo"))
+        yield make_report(objectives, engine, None, world.END, quality=QUALITY)
+
+
+@pytest.fixture(scope="module")
+def empty(prometheus_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SloReport]:
+    with ProcessEngine(prometheus_path) as engine:
+        objectives = world.objectives(tmp_path_factory.mktemp("slo"))
+        yield make_report(objectives, engine, world.END - 900_000, world.END, window=Window.RUN)
+
+
+def hostile(report: SloReport) -> SloReport:
+    """Every text of a report replaced by something that means harm."""
+    made = []
+    for one, text in zip(report.objectives, HOSTILE, strict=False):
+        objective: Objective = replace(
+            one.objective, name=text, service=text, display_name=text, description=text, annotations={POLICY: text}
+        )
+        made.append(
+            replace(
+                one, objective=objective, ruling=Ruling(one.ruling.verdict, text), defects=(text,), caveats=(text, text)
+            )
+        )
+    return replace(report, objectives=tuple(made), quality=None)
+
+
+# -- documents ---------------------------------------------------------------------------------------------------------
+
+
+def test_json_is_as_its_schema_says(report: SloReport, empty: SloReport) -> None:
+    for one in (report, empty, hostile(report)):
+        jsonschema.validate(json.loads(slo_report_json(one)), SCHEMA)
+    document = json.loads(slo_report_json(report))
+    assert document["summary"] == {"met": 3, "at_risk": 1, "exhausted": 1, "no_data": 1}
+    checkout = document["objectives"][0]
+    assert checkout["counts"]["total"] == report.objectives[0].whole.total
+    assert sum(checkout["steps"]["bad"]) == checkout["counts"]["bad"]
+    assert checkout["coverage"]["gaps"] == []
+    assert document["objectives"][1]["coverage"]["gaps"] == [
+        {"from": "2025-12-18T15:59:00Z", "to": "2025-12-19T20:20:00Z"}
+    ]
+
+
+@pytest.mark.parametrize(("path", "value"), [("version", 2), ("window", "month"), ("objectives", [{}])])
+def test_the_schema_refuses_what_is_wrong(report: SloReport, path: str, value: object) -> None:
+    document = json.loads(slo_report_json(report)) | {path: value}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, SCHEMA)
+
+
+def test_csv_has_a_line_an_objective_and_no_formula(report: SloReport) -> None:
+    rows = list(csv.DictReader(io.StringIO(slo_report_csv(report))))
+    assert [row["verdict"] for row in rows] == ["exhausted", "at_risk", "met", "met", "met", "no_data"]
+    assert set(rows[0]) == set(COLUMNS)
+    assert Fraction(rows[0]["bad"]) == report.objectives[0].whole.bad
+    spoilt = list(csv.DictReader(io.StringIO(slo_report_csv(hostile(report)))))
+    assert spoilt[4]["objective"].startswith("'=javascript")
+
+
+def test_markdown_holds_its_cells(report: SloReport) -> None:
+    text = slo_report_markdown(report)
+    assert text.startswith("**1 of 6 objectives has spent its error budget, 1 is at risk, 1 cannot be judged.**")
+    assert "| Checkout             | ✗ exhausted |" in text
+    assert "Budget policy: No releases but fixes" in text
+    spoilt = slo_report_markdown(hostile(report))
+    assert "<script" not in spoilt
+    assert "](javascript" not in spoilt
+    table = [line for line in spoilt.splitlines() if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in table} == {9}
+
+
+def test_junit_is_xml_whatever_the_names_are(report: SloReport) -> None:
+    root = fromstring(slo_report_junit(hostile(report), {Verdict.EXHAUSTED}))
+    assert root.get("failures") == "1"
+    assert root.get("errors") == "5"  # each indicator is said to be wrong
+
+
+def test_the_terminal_shows_sparklines_and_obeys_nobody(report: SloReport) -> None:
+    out = io.StringIO()
+    print_slo_report(hostile(report), console(out))
+    assert "\x1b" not in out.getvalue()
+    assert "\u202e" not in out.getvalue()
+    assert sparkline(report.objectives[0]) == "██████▃▃▃▃▃▃▃▃▃▃▂▁▁▁▁▁▁▁"
+    assert sparkline(report.objectives[5]).startswith("······")
+    assert max(map(len, out.getvalue().splitlines())) < 11_000
+
+
+def test_quality_stands_beside_its_objective(report: SloReport) -> None:
+    page = slo_report_html(report)
+    assert page.count("Measured quality of these alerts") == 1
+    assert "8 of 9 incidents" in page
+    assert "2m (closed form 51s)" in page
+    assert "Measured quality" not in slo_report_html(replace(report, quality=None))
+    with pytest.raises(InputError, match="is no document of `slo prove`"):
+        check_quality({"version": 2}, "x.json")
+    with pytest.raises(InputError, match="lacks 'severities'"):
+        quality_table({"objectives": [{"id": "shop-checkout"}]}, report.objectives[0].objective)
+
+
+def test_what_has_no_data_shows_no_number(empty: SloReport) -> None:
+    page = slo_report_html(empty)
+    summary = page.partition('<h2 id="summary">')[2].partition("<details>")[0]
+    assert summary.count("no data") == len(empty.objectives)
+    assert "%" not in summary.replace("99.9\u00a0%", "").replace("99\u00a0%", "").replace("99.5\u00a0%", "").replace(
+        "90\u00a0%", ""
+    )
+    assert "6 of 6 objectives cannot be judged." in page
+
+
+def test_a_hundred_objectives_stay_under_a_megabyte(report: SloReport) -> None:
+    hundred = replace(report, objectives=(report.objectives * 17)[:100])
+    page = slo_report_html(hundred)
+    assert page.count('<section aria-labelledby="objective-') == 100
+    assert len(page.encode()) < 1_000_000
+    assert len(slo_report_html(hostile(report)).encode()) < 300_000
+
+
+# -- in a browser ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def seen(report: SloReport, empty: SloReport, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What Chromium saw on the pages, each narrow and dark, wide and light."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        refuse_to_skip("no Chromium for the browser tests")
+    folder = tmp_path_factory.mktemp("pages")
+    pages = {"month": report, "empty": empty, "hostile": hostile(report)}
+    for name, one in pages.items():
+        (folder / f"{name}.html").write_text(slo_report_html(one), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as home:
+        run = subprocess.run(
+            ["node", OPEN_PAGE, npm_modules(), browser, *(folder / f"{name}.html" for name in pages)],
+            capture_output=True, text=True, timeout=300, check=False, env=os.environ | {"HOME": home},
+        )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    views: list[dict[str, Any]] = json.loads(run.stdout)
+    for view in views:
+        view["name"] = Path(view["file"]).stem
+    return views
+
+
+def npm_modules() -> Path:
+    """A folder with playwright-core and axe-core, the one that tests/report uses."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        refuse_to_skip("no node and npm for the browser tests")
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(cache) / "alert-harness" / "test-npm" / "-".join(PACKAGES).replace("@", "_")
+    if not (folder / "done").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "package.json").write_text("{}")
+        asked = [npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", *PACKAGES]
+        run = subprocess.run(asked, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
+        if run.returncode:
+            refuse_to_skip(f"npm could not install {', '.join(PACKAGES)}: {run.stderr.strip()[-300:]}")
+        (folder / "done").touch()
+    return folder
+
+
+def test_the_page_in_a_browser(seen: list[dict[str, Any]]) -> None:
+    """One test, so that pytest-xdist opens the browser once; every complaint is told."""
+    problems = []
+    views = [view for view in seen if "width" in view]
+    assert len(views) == 3 * 2
+    for view in views:
+        where = f"{view['name']} {view['colorScheme']} {view['width']}"
+        wrong = {
+            "console": view["console"],
+            "requests": [url for url in view["requests"] if not url.startswith(("file:", "data:"))],
+            "overflow": [] if view["scrollWidth"] <= view["innerWidth"] == view["width"] else [view["scrollWidth"]],
+            "text outside of a chart": view["outside"],
+            "axe": view["violations"],
+            "scripts": [view["scripts"], view["handlers"], view["dialogs"], view["foreign"]] != [0, 0, 0, []],
+        }
+        if view["name"] == "month":
+            wrong["charts"] = len(view["charts"]) < 10 or min(view["charts"]) < 3
+            wrong["answer"] = "1 of 6 objectives has spent its error budget" not in view["text"]
+        if view["name"] == "hostile":
+            wrong["harm is text"] = "<script>alert(1)</script>" not in view["text"] or "{{ 7*7 }}" not in view["text"]
+            wrong["controls"] = "\u202e" in view["text"] or "\x1b" in view["text"]
+        if "firstFocus" in view:
+            wrong["keyboard"] = view["firstFocus"] != "Skip to the content"
+            wrong["print"] = view["printedDetails"] is not True
+        problems += [f"{where}: {what}: {found}" for what, found in wrong.items() if found]
+    assert [view["inert"] for view in seen if "inert" in view] == [True] * 3
+    assert not problems, "\n".join(problems)
