@@ -33,7 +33,7 @@ from harness.report.wording import one_line
 from harness.slo.load import DEFAULT_PERIOD_MS, load_configured
 from harness.slo.model import Objective
 from harness.slo.periods import Window, parse_time_ms
-from harness.slo.report import SloReport, make_report
+from harness.slo.report import Progress, SloReport, make_report, silent
 from harness.slo.verdict import Rules, Verdict
 from harness.source import display_path
 from harness.units import parse_duration_ms
@@ -129,16 +129,16 @@ def report(
     compress: int = 1,
     window: str = "run",
     quality: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
 ) -> SloReport:
     """The report over a run: `start_ms` to `end_ms` of the engine's clock, which ran `compress` times as fast.
 
     `window` is ``run`` or ``period``. Raises as :func:`harness.slo.report.make_report` does.
     """
-    with reading(len(objectives)) as progress:
-        return make_report(
-            objectives, engine, start_ms, end_ms,
-            compress=compress, window=Window(window), quality=quality, progress=progress,
-        )  # fmt: skip
+    return make_report(
+        objectives, engine, start_ms, end_ms,
+        compress=compress, window=Window(window), quality=quality, progress=progress,
+    )  # fmt: skip
 
 
 def write_page(report: SloReport, file: Path) -> None:

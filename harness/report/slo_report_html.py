@@ -58,9 +58,9 @@ FRAME = {
     "width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT, "top": TOP, "bottom": HEIGHT - BOTTOM,
 }  # fmt: skip
 _MANY = 30
-"""Objectives beyond which the charts' tables are left to JSON and CSV: a page of a hundred stays under a megabyte."""
+"""Objectives beyond which details are left to the JSON: a page of a hundred stays under a megabyte."""
 _ROWS = 31
-_FEWER_STEPS = 120
+_FEWER_STEPS, _FEWER_INCIDENTS = 120, 4
 _LONGEST_QUERY = 4000
 
 
@@ -71,11 +71,7 @@ def slo_report_html(report: SloReport, title: str = "") -> str:
     views = [
         _view(number, _lighter(one) if many else one, report, many) for number, one in enumerate(report.objectives, 1)
     ]
-    pressing = [
-        (view, one)
-        for view, one in zip(views, report.objectives, strict=True)
-        if one.ruling.verdict in (Verdict.EXHAUSTED, Verdict.AT_RISK)
-    ]
+    pressing = [(view, one) for view, one in zip(views, report.objectives, strict=True) if one.policy_is_due]
     return _template().render(
         title=title or "Service level objectives",
         answer=said,
@@ -96,7 +92,17 @@ def slo_report_html(report: SloReport, title: str = "") -> str:
 
 
 def _lighter(one: ObjectiveReport) -> ObjectiveReport:
-    return replace(one, points=tuple(thinned(one.points, _FEWER_STEPS)))
+    """What a page of many objectives has room for."""
+    incidents = one.incidents
+    if incidents is not None:
+        rest = incidents.listed[_FEWER_INCIDENTS:]
+        incidents = replace(
+            incidents,
+            listed=incidents.listed[:_FEWER_INCIDENTS],
+            small=incidents.small + len(rest),
+            small_cost=incidents.small_cost + sum((each.cost for each in rest), Fraction(0)),
+        )
+    return replace(one, points=tuple(thinned(one.points, _FEWER_STEPS)), incidents=incidents, hours=())
 
 
 @lru_cache(maxsize=1)
@@ -140,7 +146,7 @@ def _view(number: int, one: ObjectiveReport, report: SloReport, many: bool) -> d
         "period": _period_line(one),
         "period_cell": period_cell(one),
         "policy": shown(one.policy) if one.policy else "",
-        "pressing": verdict in (Verdict.EXHAUSTED, Verdict.AT_RISK),
+        "pressing": one.policy_is_due,
         "sli": sli_cell(one) if judged else "–",
         "target": target_cell(objective),
         "left": left_cell(one) if judged else "–",

@@ -50,9 +50,8 @@ def _row(one: ObjectiveReport) -> list[str]:
 
 
 def _details(one: ObjectiveReport) -> str:
-    pressing = one.ruling.verdict in (Verdict.EXHAUSTED, Verdict.AT_RISK)
     lines = [sentence(one.ruling.reason)]
-    if pressing and one.policy:
+    if one.policy_is_due and one.policy:
         lines.append(f"Budget policy: {sentence(one.policy)}")
     lines += [f"What cannot be right: {text}." for text in one.defects]
     for incident in (one.incidents.listed if one.incidents else ())[:3]:

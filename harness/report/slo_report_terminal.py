@@ -80,7 +80,7 @@ def _row(one: ObjectiveReport) -> list[Text]:
 
 def _lines(one: ObjectiveReport) -> Iterator[tuple[str, str]]:
     yield sentence(one.ruling.reason), ""
-    if one.ruling.verdict in (Verdict.EXHAUSTED, Verdict.AT_RISK) and one.policy:
+    if one.policy_is_due and one.policy:
         yield f"Budget policy: {sentence(one.policy)}", ""
     for defect in one.defects:
         yield f"Cannot be right: {sentence(defect)}", "red"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fractions import Fraction
 
 from harness.report.wording import one_line
@@ -188,10 +188,3 @@ def _block(one: ObjectiveReport, index: int, width: int) -> str:
 
 def verdict_counts(report: SloReport) -> list[tuple[Verdict, int]]:
     return [(verdict, report.count(verdict)) for verdict in Verdict]
-
-
-def consequences(report: SloReport) -> Sequence[ObjectiveReport]:
-    """The objectives whose budget policy now speaks: exhausted or at risk."""
-    return [
-        one for one in report.objectives if one.ruling.verdict in (Verdict.EXHAUSTED, Verdict.AT_RISK) and one.policy
-    ]

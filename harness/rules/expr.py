@@ -154,8 +154,16 @@ def ranges_ms(expr: Text) -> list[int]:
     ]
 
 
+def ends_now(expr: Text) -> bool:
+    """Whether everything that it looks at ends at the tick itself: no offset, no subquery."""
+    return not any(
+        isinstance(node, promql.SubqueryExpr) or (isinstance(node, promql.VectorSelector) and node.offset is not None)
+        for node in walk(parse_expr(expr))
+    )
+
+
 def alternatives(expr: Text) -> list[str]:
-    """The operands of its outermost `or`s as PromQL; the whole expression where there is none, or it cannot be split."""
+    """The operands of its outermost `or`s as PromQL; the whole expression where there is none to split."""
     parts, todo = [], [parse_expr(expr)]
     while todo:
         node = todo.pop()

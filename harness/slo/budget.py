@@ -16,8 +16,11 @@ from harness.slo.model import BurnPair
 
 _MINUTE = 60_000
 _HOUR = 60 * _MINUTE
-JOINED_WITHIN_MS = 30 * _MINUTE
-"""Fast burning that pauses for less than this is one incident."""
+LONGEST_STEP_MS = 5 * _MINUTE
+"""The steps in which incidents are looked for; finer over less than twelve hours, so that a run of minutes has some."""
+_STEPS = 144
+JOINED_WITHIN = 6
+"""Fast burning that pauses for fewer steps than this is one incident: half an hour of steps of five minutes."""
 SMALLEST_INCIDENT = Fraction(1, 100)
 """The share of the period's budget below which an incident is only counted, not listed."""
 
@@ -71,8 +74,9 @@ class Incidents:
 
 
 def incidents(course: Course, budget: Fraction, most: int = 10) -> Incidents:
-    """Look at the course in steps of five minutes (a bucket where those are longer)."""
-    per_step = max(1, 5 * _MINUTE // course.grid.step_ms)
+    """Look at the course in steps of five minutes or less (a bucket where those are longer)."""
+    length_ms = course.grid.end_ms - course.grid.start_ms
+    per_step = max(1, min(LONGEST_STEP_MS, length_ms // _STEPS) // course.grid.step_ms)
     step_ms = per_step * course.grid.step_ms
     whole, above, below = course.whole(), budget.numerator, budget.denominator
     found: list[tuple[int, int, Fraction]] = []  # first and last bucket, worst ratio
@@ -82,7 +86,7 @@ def incidents(course: Course, budget: Fraction, most: int = 10) -> Incidents:
             continue
         ratio = Fraction(tally.bad) / Fraction(tally.total)
         last = min(first + per_step, len(course.total))
-        if found and (first - found[-1][1]) * course.grid.step_ms < JOINED_WITHIN_MS:
+        if found and first - found[-1][1] < JOINED_WITHIN * per_step:
             found[-1] = (found[-1][0], last, max(found[-1][2], ratio))
         else:
             found.append((first, last, ratio))

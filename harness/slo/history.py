@@ -30,7 +30,8 @@ from harness.slo.sli import LONGEST_GAP_MS, Counter, Oddities, Part, Raw
 from harness.units import format_duration
 
 _MINUTE = 60_000
-_PIECES_MS = tuple(minutes * _MINUTE for minutes in (1, 5, 15, 60, 120, 360, 720, 1440, 2880, 10_080))
+_PIECES_MS = tuple(minutes * _MINUTE for minutes in (1, 5, 15, 60, 120, 360, 720, 1440, 2880))
+"""No longer than two days: what is dense after a sparse stretch must still fit in memory."""
 _PIECE_SAMPLES = 150_000
 """Samples of one answer; they cost about 30 MB while they are read."""
 _MOST_RAW_SAMPLES = 12_000_000
@@ -402,7 +403,7 @@ def _difference(selector: str, step_ms: int, of_samples: bool) -> str:
 
 
 def _next_piece(piece: int, per_ms: float) -> int:
-    """The longest piece that holds about as many samples as one answer may, at most four times as long as the last."""
+    """The longest piece whose samples fit in an answer; at most four times as long as the last one."""
     fitting = [ms for ms in _PIECES_MS if ms * per_ms <= _PIECE_SAMPLES and ms <= 4 * piece]
     return fitting[-1] if fitting else _PIECES_MS[0]
 

@@ -14,8 +14,9 @@ from functools import partial
 
 from harness.engines.base import Engine
 from harness.errors import UnsupportedError
-from harness.replay import AlertTimeline, Batch, Reel, Replay, State, Tape
+from harness.replay import AlertTimeline, Batch, Plan, Reel, Replay, State, Tape
 from harness.rules import RuleFile
+from harness.rules.expr import ranges_ms
 from harness.series import format_labels
 from harness.slo import closedform
 from harness.slo.incidents import MINUTE_MS, Incident, Setting, library
@@ -24,7 +25,15 @@ from harness.slo.prove_policy import Policy, runs
 from harness.slo.prove_rules import RuleSet, alerts_of
 from harness.slo.prove_series import EventSeries, WorldSeries, derive
 from harness.slo.prove_threshold import Seeker
-from harness.slo.prove_world import SCRAPE_MS, Stage, World, budget, events_world, slices_world
+from harness.slo.prove_world import (
+    RELAXED_SCRAPE_MS,
+    SCRAPE_MS,
+    Stage,
+    World,
+    budget,
+    events_world,
+    slices_world,
+)
 from harness.slo.quality import ObjectiveQuality, Outcome, SeverityQuality, Threshold, Verdict
 from harness.slo.series import PAIR_LABEL
 from harness.units import format_duration, format_number
@@ -66,9 +75,9 @@ class _Tapes:
     _last: Tape | None = None
 
     def fresh(self) -> Tape:
+        if self.engine.disposable:
+            self.engine.reset()  # whatever was measured on it before
         if self._last is None or self.engine.disposable:
-            if self._last is not None:
-                self.engine.reset()
             self._last = Tape(self.engine)
         return self._last
 
@@ -133,8 +142,12 @@ class _Prover:
         plans = [replay.plan(located.group, located.rule) for located in every]
         reach = max((plan.reach_ms for plan in plans), default=0)
         align = max((plan.align_ms for plan in plans), default=interval_ms)
-        lead = -(-reach // SCRAPE_MS) * SCRAPE_MS
-        worlds = [_world(incident, series, setting.slice_ms, lead, interval_ms) for incident in self.incidents(setting)]
+        scrape_ms = _scrape_ms(plans, setting)
+        lead = -(-reach // scrape_ms) * scrape_ms
+        worlds = [
+            _world(incident, series, setting.slice_ms, lead, interval_ms, scrape_ms)
+            for incident in self.incidents(setting)
+        ]
         batches = [Batch([world.traces], world.stage.length_ms, reach, align, lead) for world in worlds]
         played = _Played(worlds, tape.record(batches), {})
         self.advance()
@@ -217,10 +230,22 @@ def _interval_ms(objective: Objective, rules: RuleSet) -> int:
     return next(iter(intervals), MINUTE_MS)
 
 
-def _world(incident: Incident, series: WorldSeries, slice_ms: int | None, lead_ms: int, interval_ms: int) -> World:
+def _scrape_ms(plans: Sequence[Plan], setting: Setting) -> int:
+    """Half as many samples where counters are read over nothing shorter than five of them."""
+    shortest = min(
+        (ms for plan in plans for e in (plan.rule.expr, *(r.expr for _, r in plan.recordings)) for ms in ranges_ms(e)),
+        default=0,
+    )
+    return RELAXED_SCRAPE_MS if setting.by_events and shortest >= 5 * RELAXED_SCRAPE_MS else SCRAPE_MS
+
+
+def _world(
+    incident: Incident, series: WorldSeries, slice_ms: int | None, lead_ms: int, interval_ms: int, scrape_ms: int
+) -> World:
     grid = max(interval_ms, slice_ms or 0)
     onset = -(-_BEFORE_MS // grid) * grid
-    stage = Stage(-lead_ms, onset, -(-(onset + incident.watched_ms) // interval_ms) * interval_ms)
+    length = -(-(onset + incident.watched_ms) // interval_ms) * interval_ms
+    stage = Stage(-lead_ms, onset, length, scrape_ms)
     if isinstance(series, EventSeries) and slice_ms is None:
         return events_world(incident, stage, series)
     return slices_world(incident, stage, series, slice_ms or interval_ms)

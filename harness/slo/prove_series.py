@@ -151,7 +151,10 @@ def _families(uses: Sequence[Use], extra: Sequence[Selector], objective: Objecti
 
 
 def _label_sets(metric: str, own: Sequence[Selector], extra: Sequence[Selector], objective: Objective) -> list[Labels]:
-    matchers = [m for s in (*own, *extra) for m in s.matchers if m.label != "__name__"]
+    matchers = [m for s in own for m in s.matchers if m.label != "__name__"]
+    known = {m.label for m in matchers}
+    # What a rule asks of labels that the objective leaves open is granted; of the others the objective alone decides.
+    matchers += [m for s in extra for m in s.matchers if m.label not in known | {"__name__"}]
     values = {
         label: _values([m for m in matchers if m.label == label], objective)
         for label in dict.fromkeys(m.label for m in matchers)
@@ -176,17 +179,17 @@ def _values(matchers: Sequence[Matcher], objective: Objective) -> list[str]:
     """Values of one label: what each matcher wants, something that none of them names, and absence."""
     wanted: dict[str, None] = {}
     for matcher in matchers:
-        if matcher.op == "=":
+        if matcher.op in ("=", "!="):
             wanted[matcher.value] = None
-        elif matcher.op == "=~":
-            fits = [word for word in _words(matcher.value) if matcher.accepts(word)]
-            if not fits:
+        else:
+            fits = [word for word in _words(matcher.value) if matcher.accepts(word) is (matcher.op == "=~")]
+            if not fits and matcher.op == "=~":
                 raise _underivable(
                     objective, queries_of(objective.indicator)[0], f"no value was found that `{matcher}` matches"
                 )
             wanted |= dict.fromkeys(fits[:3])
-    named = [m for m in matchers if m.op in ("=", "=~")]
-    wanted |= dict.fromkeys([w for w in _OTHER_VALUES if not any(m.accepts(w) for m in named)][:1])
+    others = [w for w in _OTHER_VALUES if all(m.accepts(w) is (m.op in ("!=", "!~")) for m in matchers)]
+    wanted |= dict.fromkeys(others[:1])
     wanted[""] = None
     return list(wanted)
 
@@ -219,7 +222,10 @@ def _choose_events(
     query = queries_of(objective.indicator)[0]
     if len(choices) > _MOST_CHOICES:
         raise _underivable(objective, query, f"there are {len(choices)} ways to move its series")
-    seen = _observe(objective, [dict.fromkeys(choice, 1) for choice in choices], tape, cumulative=cumulative)
+    # Series that an event does not move are there all the same, as in a service that has seen both.
+    resting = {labels: 0 for family in families for labels in family}
+    worlds = [{**resting, **dict.fromkeys(choice, 1)} for choice in choices]
+    seen = _observe(objective, worlds, tape, cumulative=cumulative)
     good = [(c, total) for c, (ratio, total) in zip(choices, seen, strict=True) if _near(ratio, 0)]
     bad = [(c, total) for c, (ratio, total) in zip(choices, seen, strict=True) if _near(ratio, 1)]
     pairs = [EventSeries(g, b, cumulative) for g, t in good for b, u in bad if t is None or _near(u, t)]

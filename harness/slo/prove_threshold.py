@@ -12,7 +12,7 @@ from harness.engines.base import Engine
 from harness.proof.axis import Axis, refine, ulps_between
 from harness.replay import Batch, Plan, Replay, Tape
 from harness.rules import RuleFile
-from harness.rules.expr import alternatives, ranges_ms
+from harness.rules.expr import alternatives, ends_now, ranges_ms
 from harness.slo.model import BurnPair
 from harness.slo.prove_rules import Located
 from harness.slo.prove_series import EventSeries, StateSeries, WorldSeries
@@ -185,14 +185,10 @@ def _times(found: Sequence[Branch]) -> list[int]:
     lead = _lead_ms(found)
     every = list(range(PHASE_MS - lead, 0, SCRAPE_MS))
     plans = [branch.plan for branch in found]
-    if any(ms for plan in plans for ms in plan.warm_ms.values()):
+    read = [expr for plan in plans for expr in (plan.rule.expr, *(r.expr for _, r in plan.recordings))]
+    if any(ms for plan in plans for ms in plan.warm_ms.values()) or not all(map(ends_now, read)):
         return every
-    windows = {
-        ms
-        for plan in plans
-        for expr in (plan.rule.expr, *(r.expr for _, r in plan.recordings))
-        for ms in ranges_ms(expr)
-    }
+    windows = {ms for expr in read for ms in ranges_ms(expr)}
     dense = 2 * SCRAPE_MS * 10
     return [at for at in every if at >= -dense or any(abs(at + ms) <= 2 * SCRAPE_MS for ms in windows)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,7 +14,8 @@ from harness.slo.prove_series import EventSeries, StateSeries, WorldSeries
 
 SCRAPE_MS = 30_000
 PHASE_MS = SCRAPE_MS // 2
-"""Samples lie half an interval beside the ticks, so none is on the edge of a window."""
+RELAXED_SCRAPE_MS = 60_000
+"""Enough where every range holds five such samples; a range costs what it holds."""
 _PAST_EVENTS = 1 << 20
 """What every counter already shows: errors are nothing new to a service, and rate() must not take them for a start."""
 
@@ -28,6 +29,16 @@ class Stage:
     onset_ms: int
     length_ms: int
     """Until when rules are evaluated."""
+    scrape_ms: int = SCRAPE_MS
+
+    @property
+    def scrapes(self) -> range:
+        """When samples are taken: half an interval beside the ticks, so that none lies on the edge of a window."""
+        return range(self.begins_ms + self.phase_ms, self.length_ms + 1, self.scrape_ms)
+
+    @property
+    def phase_ms(self) -> int:
+        return self.scrape_ms // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,7 @@ class World:
 
 def events_world(incident: Incident, stage: Stage, series: EventSeries) -> World:
     """The world of an objective that counts events."""
-    times = range(stage.begins_ms + PHASE_MS, stage.length_ms + 1, SCRAPE_MS)
+    times = stage.scrapes
     true = _counted(incident, stage, times)
     return World(incident, stage, true, *_observed(incident, stage, true, series), None)
 
@@ -78,7 +89,7 @@ def slices_world(incident: Incident, stage: Stage, series: WorldSeries, slice_ms
     ends = [stage.onset_ms + (first + i + 1) * slice_ms for i in range(len(pattern))]
     bad = _accumulated(pattern)
     true = Counts(ends, range(1, len(ends) + 1), bad)
-    times = range(stage.begins_ms + PHASE_MS, stage.length_ms + 1, SCRAPE_MS)
+    times = stage.scrapes
 
     def is_bad(at_ms: int) -> bool:
         i = (at_ms - stage.onset_ms) // slice_ms - first
@@ -91,7 +102,7 @@ def slices_world(incident: Incident, stage: Stage, series: WorldSeries, slice_ms
             for labels, good, bad in zip(series.series, series.good, series.bad, strict=True)
         ]
     else:
-        per_scrape = int(incident.traffic.events(0, SCRAPE_MS))
+        per_scrape = int(incident.traffic.events(0, stage.scrape_ms))
         wrong = _accumulated([is_bad(at) for at in times])
         events = Counts(times, [per_scrape * (i + 1) for i in range(len(times))], [per_scrape * n for n in wrong])
         seen = _slices_seen(incident, stage, true, 0)  # a rate has no memory
@@ -108,7 +119,7 @@ def _slices_seen(incident: Incident, stage: Stage, true: Counts, held_ms: int) -
     bad: list[int] = []
     last = 0
     for i, at in enumerate(true.times_ms):
-        if begin < at <= end and at - (begin - PHASE_MS) >= held_ms:
+        if begin < at <= end and at - (begin - stage.phase_ms) >= held_ms:
             continue
         if not begin < at <= end:
             last = true.bad[i] - (true.bad[i - 1] if i else 0)
@@ -158,7 +169,7 @@ def _counted(incident: Incident, stage: Stage, times: Sequence[int]) -> Counts:
 
 def _first_at(times: Sequence[int], at_ms: int) -> int:
     """The number of the first time at or after a moment."""
-    return max(0, -(-(at_ms - times[0]) // SCRAPE_MS)) if times else 0
+    return bisect_left(times, at_ms)
 
 
 def _stretches(incident: Incident, stage: Stage) -> Iterator[tuple[int, int, Fraction, Fraction]]:

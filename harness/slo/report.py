@@ -101,6 +101,11 @@ class ObjectiveReport:
         return self.objective.annotations.get(POLICY)
 
     @property
+    def policy_is_due(self) -> bool:
+        """Whether the policy now speaks: the period's budget is spent or at risk. A run of minutes decides nothing."""
+        return self.window is Window.PERIOD and self.ruling.verdict in (Verdict.EXHAUSTED, Verdict.AT_RISK)
+
+    @property
     def allowed_bad(self) -> Fraction:
         """How many bad events (or slices) the budget of what was seen holds."""
         return self.objective.budget * Fraction(self.whole.total)
@@ -128,6 +133,11 @@ class SloReport:
 
 
 Progress = Callable[[Objective, float], None]
+"""Told which share of an objective has been read."""
+
+
+def silent(objective: Objective, share: float) -> None:
+    """Progress that nobody watches."""
 
 
 def make_report(
@@ -142,7 +152,7 @@ def make_report(
     gap_ms: int | None = None,
     step_ms: int | None = None,
     quality: Mapping[str, Any] | None = None,
-    progress: Progress = lambda _objective, _share: None,
+    progress: Progress = silent,
 ) -> SloReport:
     """Read and judge every objective at `to_ms` (Unix milliseconds of the server's clock).
 
@@ -323,6 +333,15 @@ def _caveats(
             found.append(f"low traffic: the budget of {count_text(whole.total)} {unit_of(objective)} holds "
                          f"{number_text(allowed)} bad ones{each}")  # fmt: skip
     last = course.last_measured_ms()
+    holes = [
+        (begin, end)
+        for begin, end in gaps(course)
+        if begin >= (course.first_measured_ms() or end) and end <= (last or 0)
+    ]
+    if holes:
+        begin, end = max(holes, key=lambda hole: (hole[1] - hole[0], -hole[0]))
+        many = "a gap without data" if len(holes) == 1 else f"{len(holes):,} gaps without data, the longest"
+        found.append(f"{many} from {moment(begin, zone)} to {moment(end, zone)} ({lasting(end - begin)})")
     if last is not None and course.grid.end_ms - last > 300_000:
         found.append(
             f"the newest data are of {moment(last, zone)}, {lasting(course.grid.end_ms - last)} before the end: no "

@@ -33,22 +33,17 @@ def test_each_sample_once_and_again_if_it_was_not_read(feed: tuple[Feed, Exporte
     made, exporter = feed
     first = http.client.HTTPConnection("127.0.0.1", exporter.port)
     assert scrape(first) == []
-    assert exporter.scraped.is_set()
+    assert exporter.scraped.wait(10)
     begin = now_ms()
     due = [begin - 60_000, begin - 30_000, begin + AHEAD_MS // 2, begin + 60_000]
     made.load((at, line(labels_of("up_to", {"n": "1"}), number / 10, at)) for number, at in enumerate(due))
     shown = [f'up_to{{n="1"}} {number / 10} {at}' for number, at in enumerate(due)]
     assert scrape(first) == shown[:3]
-    assert scrape(first) == []  # it came back on its connection: all was read
-    first.close()
-    made.load((at, line(labels_of("up_to", {"n": "1"}), number / 10, at)) for number, at in enumerate(due))
-    made._acknowledged = 1  # as if the rest had been answered on a connection that broke
     second = http.client.HTTPConnection("127.0.0.1", exporter.port)
-    assert scrape(second) == shown[1:3]
+    assert scrape(second) == shown[:3]  # who comes on a new connection may have lost the answer on the old one
+    assert scrape(second) == []  # who comes back on its connection has read it
+    first.close()
     second.close()
-    third = http.client.HTTPConnection("127.0.0.1", exporter.port)
-    assert scrape(third) == shown[1:3]
-    third.close()
 
 
 def test_a_target_that_is_down_and_an_unknown_path(feed: tuple[Feed, Exporter]) -> None:

@@ -99,14 +99,14 @@ def test_parts_add_up_to_the_whole(made) -> None:
 
 
 def test_incidents_join_over_short_pauses_and_tell_their_cost() -> None:
-    total = [100] * 300
-    bad = [0] * 300
+    total = [100] * 800
+    bad = [0] * 800
     bad[50:60] = [50] * 10
     bad[75:80] = [50] * 5  # a quarter of an hour later: the same incident
     bad[200:205] = [100] * 5
     found = incidents(course(total, bad), Fraction(1, 100))
     assert [(i.start_ms // M, i.end_ms // M, i.bad.bad) for i in found.listed] == [(50, 80, 750), (200, 205, 500)]
-    assert found.listed[0].cost == Fraction(750, 300)
+    assert found.listed[0].cost == Fraction(750, 800)
     assert found.listed[1].worst == 1
 
 

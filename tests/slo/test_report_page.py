@@ -182,6 +182,15 @@ def test_what_has_no_data_shows_no_number(empty: SloReport) -> None:
     assert "6 of 6 objectives cannot be judged." in page
 
 
+def test_a_run_of_minutes_calls_for_no_policy(report: SloReport) -> None:
+    assert "<h2>What follows</h2>" in slo_report_html(report)
+    assert "(not due now)" not in slo_report_html(report)
+    run = replace(report, objectives=tuple(replace(one, window=Window.RUN) for one in report.objectives))
+    assert "<h2>What follows</h2>" not in slo_report_html(run)
+    assert "(not due now)" in slo_report_html(run)
+    assert "Budget policy" not in slo_report_markdown(run)
+
+
 def test_a_hundred_objectives_stay_under_a_megabyte(report: SloReport) -> None:
     hundred = replace(report, objectives=(report.objectives * 17)[:100])
     page = slo_report_html(hundred)

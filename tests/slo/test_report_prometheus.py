@@ -158,6 +158,23 @@ def test_the_server_adds_up_what_is_too_wide_to_read(month: tuple[Engine, list[O
         assert (got.total, got.bad) == (exact.total, exact.bad)  # no resets here
 
 
+def test_what_the_server_adds_up_lacks_what_came_right_before_a_reset(shared_engine: Engine, tmp_path: Path) -> None:
+    """As docs/slo-report.md says: here 7 of the events were counted between the last step and the reset."""
+    write(shared_engine, "lost_total", [0, 10, 20, 27, 4, 14], every=MINUTE // 2, code="200")
+    objective = sloth(
+        tmp_path, "lost", 'sum(rate(lost_total{code="500"}[{{.window}}]))', "sum(rate(lost_total[{{.window}}]))"
+    )
+    stretch = judged(objective, START, START + 2 * MINUTE, Window.RUN)
+    totals = [
+        History(shared_engine, Clock(START + 2 * MINUTE), step_ms=MINUTE, most_raw_samples=most)
+        .read(objective, stretch)
+        .events.whole()
+        .total
+        for most in (1000, 1)
+    ]
+    assert totals == [31, 24]
+
+
 def test_reading_in_other_pieces_changes_nothing(month: tuple[Engine, list[Objective]], report: SloReport) -> None:
     engine, objectives = month
     shares: list[float] = []
@@ -200,6 +217,11 @@ def test_a_compressed_run_is_told_in_the_worlds_time(month: tuple[Engine, list[O
     assert (one.whole.total, one.whole.bad) == (plain.whole.total, plain.whole.bad)
     assert one.whole.measured_ms == 60 * plain.whole.measured_ms
     assert any("60 times as fast" in text for text in one.caveats)
+    queue = next(o for o in objectives if o.name == "queue")
+    begin = START + 19_990 * MINUTE
+    ticks = make_report([queue], engine, begin, begin + 60 * MINUTE, window=Window.RUN, compress=60).objectives[0]
+    assert ticks.whole.total == 3600  # a slice of a minute is a second of the run
+    assert ticks.whole.bad == 50 * 60
     with pytest.raises(InputError, match="needs its beginning"):
         make_report(objectives, engine, None, end, compress=60)
 

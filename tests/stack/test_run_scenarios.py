@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -12,11 +14,16 @@ import pytest
 from needs import binary_of
 
 from harness.cli import main
-from harness.config import load_config
-from harness.errors import EXIT_FINDINGS, EXIT_INPUT, EXIT_OK
+from harness.commands.stack_run import COMPRESS, find_scenario, play_on
+from harness.config import load_config, rule_files
+from harness.errors import EXIT_FINDINGS, EXIT_INPUT
 from harness.live.clock import Clock
+from harness.report.scenario_text import conclusion
+from harness.rules import load_rules
+from harness.stack.compose import ENV_FILES
 from harness.stack.load import Traffic
 from harness.stack.opening import Kind, throwaway
+from harness.stack.runtime import Runtime
 from harness.stack.scenario import load_scenario
 from harness.stack.spec import ANY_PORTS, Spec
 from harness.toolchain import Toolchain
@@ -43,19 +50,42 @@ def played(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, di
     return code, document, err
 
 
+@pytest.fixture(scope="session")
+def stacks() -> Iterator[Callable[[Kind], Runtime]]:
+    """A stack of each runtime on a fast clock, started when it is first asked for."""
+    opened: dict[Kind, Runtime] = {}
+    with ExitStack() as open_until_the_end:
+
+        def stack(kind: Kind) -> Runtime:
+            if kind not in opened:
+                spec = Spec(load_config(ROOT), Clock(COMPRESS), ANY_PORTS)
+                opened[kind] = open_until_the_end.enter_context(throwaway(spec, Toolchain(), kind))
+            return opened[kind]
+
+        yield stack
+
+
 @pytest.mark.scenarios
-@pytest.mark.parametrize("runtime", ["process", "compose"])
+@pytest.mark.parametrize("kind", [Kind.PROCESS, Kind.COMPOSE])
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_each_scenario_ends_as_it_says(name: str, runtime: str, capsys: pytest.CaptureFixture[str]) -> None:
-    if runtime == "compose":
-        pytest.importorskip("docker")
-    code, document, err = played(capsys, name, "--runtime", runtime)
-    assert code == EXIT_OK, err
-    assert document["runtime"] == runtime
-    if not any(fault.crash for fault in load_scenario(ROOT / "fixtures" / "scenarios" / f"{name}.yml").faults):
-        requests = document["requests"]
-        assert isinstance(requests, dict)
-        assert requests["counted_by_service"] == requests["total"]
+def test_each_scenario_ends_as_it_says(
+    name: str,
+    kind: Kind,
+    stacks: Callable[[Kind], Runtime],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if kind is Kind.COMPOSE:
+        monkeypatch.setenv(ENV_FILES, request.getfixturevalue("local_images"))
+    config = load_config(ROOT)
+    files = load_rules(rule_files(config.rules, config.folder))
+    scenario = find_scenario(config, name)
+    said: list[str] = []
+    result = play_on(stacks(kind), scenario, files, seed=1, step=said.append)
+    assert result.passed, "\n".join([conclusion(result), *(str(judged) for judged in result.judged), *said])
+    assert result.tally.not_sent == 0
+    if not any(fault.crash for fault in scenario.faults):
+        assert result.counted == result.tally.total
 
 
 SHORT = """\
