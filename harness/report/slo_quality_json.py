@@ -85,6 +85,7 @@ def _threshold(found: Threshold) -> dict[str, Any]:
         "quiet_at": _number(found.quiet_at),
         "fires_at": _number(found.fires_at),
         "ulps": found.ulps,
+        "slices": found.slices,
         "exact": found.exact,
         "note": found.note,
     }

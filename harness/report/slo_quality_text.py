@@ -12,7 +12,7 @@ from rich.text import Text
 
 from harness.report.slo_quality_words import described_percent, described_time
 from harness.report.terminal import shortened
-from harness.slo.quality import ObjectiveQuality, Outcome, SeverityQuality, Verdict
+from harness.slo.quality import ObjectiveQuality, Outcome, SeverityQuality, Threshold, Verdict
 from harness.units import format_number
 
 HEADER = (
@@ -20,6 +20,8 @@ HEADER = (
     "recall", "precision", "verdict",
 )  # fmt: skip
 _LEFT = ("objective", "severity", "fires on", "verdict")
+_MOST_ULPS = 100_000
+"""More of them say less than a share does."""
 _COLOURS = {Verdict.AS_MEANT: "green"}
 
 
@@ -87,18 +89,32 @@ def _thresholds(qualities: Sequence[ObjectiveQuality]) -> Table:
     for quality in qualities:
         for severity in quality.severities:
             for found in severity.thresholds:
-                off = "–" if found.ulps is None else f"{found.ulps} ulp"
-                if found.ulps is None and found.exact:
-                    off = "0 slices"
                 table.add_row(
                     shortened(quality.objective.name),
                     f"{severity.severity} {found.pair.label}",
-                    described_percent(found.wanted),
-                    "never" if found.quiet_at is None else format_number(found.quiet_at),
-                    "never" if found.fires_at is None else format_number(found.fires_at),
-                    off,
+                    described_percent(found.pair.threshold(quality.objective.target)),
+                    _edge(found.quiet_at, found),
+                    _edge(found.fires_at, found),
+                    _off(found),
                 )
     return table
+
+
+def _edge(ratio: Fraction | None, found: Threshold) -> str:
+    if ratio is None:
+        return "never"
+    return format_number(ratio) if found.slices is None else f"{ratio * found.slices} of {found.slices} slices"
+
+
+def _off(found: Threshold) -> str:
+    """How far the boundary is from θ; a dash where there is none."""
+    if found.fires_at is None or found.quiet_at is None:
+        return "–"
+    if found.slices is not None:
+        return f"{abs(found.fires_at - found.wanted) * found.slices} slices"
+    if found.ulps is not None and found.ulps > _MOST_ULPS:
+        return f"{float(found.fires_at / found.wanted - 1) * 100:+.3g} %"
+    return f"{found.ulps} ulp"
 
 
 def notes(qualities: Sequence[ObjectiveQuality]) -> Iterator[str]:

@@ -6,6 +6,7 @@ burn rate = error ratio / (1 − objective); budget left = 1 − error ratio ove
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -147,40 +148,28 @@ class Burning:
     """Whether anything was measured in the long window."""
 
 
-def burning(
-    course: Course, pair: BurnPair, target: Fraction, left: Fraction | None, length_ms: int, clock_ms: int | None = None
-) -> Burning:
+def burning(course: Course, pair: BurnPair, target: Fraction, left: Fraction | None, length_ms: int) -> Burning:
     """Evaluate a pair at every step of the course, a minute or a bucket if that is longer, with its hold.
 
     Over what was counted, so it tells what the rule should have done; what it did, ``ALERTS`` knows.
     """
     budget, grid = 1 - target, course.grid
     threshold = pair.threshold(target)
-    per_step = max(1, (clock_ms or _MINUTE) // grid.step_ms)
-    widths = [max(1, ms // grid.step_ms) for ms in pair.windows_ms]
-    bounds = threshold.numerator, threshold.denominator
-    totals, bads, _ = course.sums
-    held, need = 0, -(-pair.hold_ms // (per_step * grid.step_ms))
-    times = firing_steps = 0
-    last_ms: int | None = None
-    firing = False
+    per_step = max(1, _MINUTE // grid.step_ms)
     size = len(course.total)
     ends = range(size % per_step or per_step, size + 1, per_step) if size else range(0)
-    for end in ends:
-        above = True
-        for width in widths:
-            begin = end - width if end > width else 0
-            bad, total = bads[end] - bads[begin], totals[end] - totals[begin]
-            if total <= 0 or bad * bounds[1] <= bounds[0] * total:
-                above = False
-                break
-        held = held + 1 if above else 0
-        now = held > need
-        times += now and not firing
-        firing_steps += now
-        firing = now
-        if now:
-            last_ms = min(grid.end_ms, grid.start_ms + end * grid.step_ms)
+    both = [_above(course, ends, max(1, ms // grid.step_ms), threshold) for ms in pair.windows_ms]
+    waits = -(-pair.hold_ms // (per_step * grid.step_ms))
+    times = firing_steps = at = 0
+    last_ms: int | None = None
+    for above, stretch in itertools.groupby(map(all, zip(*both, strict=True))):
+        length = sum(1 for _ in stretch)
+        at += length
+        if above and length > waits:
+            times += 1
+            firing_steps += length - waits
+            last_ms = grid.end_of(ends[at - 1] - 1)
+    firing = last_ms is not None and last_ms == grid.end_ms
     short, long = (course.between(grid.end_ms - ms, grid.end_ms) for ms in (pair.windows_ms[0], pair.long_ms))
     rate = burn_rate(long, budget)
     return Burning(
@@ -188,6 +177,22 @@ def burning(
         None if left is None or rate is None else runs_out_after_ms(left, rate, length_ms),
         long.measured_ms > 0,
     )  # fmt: skip
+
+
+def _above(course: Course, ends: range, width: int, threshold: Fraction) -> list[bool]:
+    """Whether the error ratio of the `width` buckets before each end is above the threshold; nothing is not above.
+
+    All ends at once: a month of minutes under four pairs would else be most of a report's time.
+    """
+    totals, bads, _ = course.sums
+    factor, over = threshold.numerator, threshold.denominator
+    picked = slice(ends.start, ends.stop, ends.step)
+    after = zip(totals[picked], bads[picked], strict=True)
+    before = zip(*(([0] * width + list(sums[: ends.stop - width]))[picked] for sums in (totals, bads)), strict=True)
+    return [
+        b1 > b0 and t1 > t0 and (b1 - b0) * over > factor * (t1 - t0)
+        for (t1, b1), (t0, b0) in zip(after, before, strict=True)
+    ]
 
 
 # -- what is drawn -----------------------------------------------------------------------------------------------------

@@ -68,8 +68,8 @@ class Clock:
         return self.end_ms - (self.end_ms - real_ms) * self.factor
 
     def real(self, world_ms: int) -> int:
-        """Rounded towards the end, so that nothing before is read."""
-        return self.end_ms - (self.end_ms - world_ms) // self.factor
+        """The last whole millisecond up to that moment, so that it lies in the same bucket."""
+        return self.end_ms - -(-(self.end_ms - world_ms) // self.factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,8 @@ class How:
     """The usual distance of a series' samples; None where they were not read."""
     warnings: tuple[str, ...] = ()
     """What the server said beside its answers."""
+    strays: int = 0
+    """Samples from outside of the time that was asked for; left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +119,11 @@ class History:
     step_ms: int | None = None
     most_raw_samples: int = _MOST_RAW_SAMPLES
     _warnings: dict[str, None] = field(default_factory=dict)
+    _strays: int = 0
 
     def read(self, objective: Objective, judged: Judged, progress: Progress = lambda _: None) -> Observed:
         """Raises QueryError where the server refuses a query, EngineError where it does not answer."""
-        self._warnings = {}
+        self._warnings, self._strays = {}, 0
         match objective.indicator:
             case Events() as events:
                 found, how = self._events(objective, events, judged, progress)
@@ -130,7 +133,7 @@ class History:
         if not isinstance(objective.budgeting, Occurrences):
             target = objective.budgeting.target if isinstance(objective.budgeting, Timeslices) else None
             course = sliced(course, target)
-        return Observed(course, found, replace(how, warnings=tuple(self._warnings)))
+        return Observed(course, found, replace(how, warnings=tuple(self._warnings), strays=self._strays))
 
     # -- events ----------------------------------------------------------------------------------------------------
 
@@ -337,7 +340,6 @@ class History:
         """Without samples that were not asked for: somebody between us and the server may answer from another time."""
         if all(not s.timestamps_ms or begin_ms <= s.timestamps_ms[0] <= s.timestamps_ms[-1] <= end_ms for s in found):
             return found
-        self._warnings["it answered with samples from outside of the time asked for; they were left out"] = None
         cut = []
         for series in found:
             kept = [
@@ -345,6 +347,7 @@ class History:
                 for at, value in zip(series.timestamps_ms, series.values, strict=True)
                 if begin_ms <= at <= end_ms
             ]
+            self._strays += len(series.values) - len(kept)
             cut.append(Series(series.labels, [at for at, _ in kept], [value for _, value in kept]))
         return cut
 

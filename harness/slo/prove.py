@@ -143,7 +143,9 @@ class _Prover:
         reach = max((plan.reach_ms for plan in plans), default=0)
         align = max((plan.align_ms for plan in plans), default=interval_ms)
         scrape_ms = _scrape_ms(plans, setting)
-        lead = -(-reach // scrape_ms) * scrape_ms
+        # The pairs look back too, perhaps further than the rules.
+        longest = max(pair.long_ms for pair in setting.pairs)
+        lead = -(-max(reach, longest + 2 * scrape_ms) // scrape_ms) * scrape_ms
         worlds = [
             _world(incident, series, setting.slice_ms, lead, interval_ms, scrape_ms)
             for incident in self.incidents(setting)

@@ -70,12 +70,21 @@ class Seeker:
         """One threshold per pair whose condition can be told apart by its long window, else one for all of them."""
         found = branches(Replay(self.engine, self.files), rules)
         by_window = {pair.long_ms: [b for b in found if b.longest_ms == pair.long_ms] for pair in pairs}
-        if len(by_window) == len(pairs) and all(by_window.values()):
-            return [self._one(pair, by_window[pair.long_ms], "") for pair in pairs]
+        if len(by_window) == len(pairs) and any(by_window.values()):
+            return [
+                self._one(pair, by_window[pair.long_ms], "") if by_window[pair.long_ms] else self._absent(pair)
+                for pair in pairs
+            ]
         lowest = min(pairs, key=lambda pair: pair.threshold(self.target))
-        windows = ", ".join(format_duration(b.longest_ms) for b in found)
-        note = f"for all conditions at once: their longest windows are {windows}, not those of the pairs"
+        windows = ", ".join(dict.fromkeys(format_duration(b.longest_ms) for b in found))
+        note = f"for all conditions at once: their longest window is {windows}, which tells no pair from another"
         return [self._one(lowest, found, note)]
+
+    def _absent(self, pair: BurnPair) -> Threshold:
+        note = (
+            f"is not in the rules: none of their conditions has {format_duration(pair.long_ms)} as its longest window"
+        )
+        return Threshold(pair, pair.threshold(self.target), Fraction(1), None, None, False, note)
 
     def _one(self, pair: BurnPair, found: Sequence[Branch], note: str) -> Threshold:
         tape = self.fresh_tape()
@@ -138,7 +147,7 @@ class Seeker:
         truth = ask(sorted(p for p in {0, count, *near} if 0 <= p <= count))
         flips = refine(truth, axis.at_threshold, ask, _MOST_FLIPS, _SLICES_ROUND)
         shares = [(Fraction(a, count), Fraction(b, count), truth[b]) for a, b in flips]
-        return _judged(pair, Fraction(first, count), shares, truth, note)
+        return replace(_judged(pair, Fraction(first, count), shares, truth, note), slices=count)
 
 
 def _judged(

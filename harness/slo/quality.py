@@ -98,6 +98,8 @@ class Threshold:
     """How many doubles lie between θ and the boundary; None where slices are counted."""
     exact: bool
     note: str = ""
+    slices: int | None = None
+    """How many slices the long window holds, where they are counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -347,6 +347,8 @@ def _caveats(
             f"the newest data are of {moment(last, zone)}, {lasting(course.grid.end_ms - last)} before the end: no "
             "scrapes since then, or a clock that is off"
         )
+    if how.strays:
+        found.append(f"{how.strays:,} samples came from outside of the time asked for; they were left out")
     if odd.not_numbers:
         found.append(f"{odd.not_numbers:,} samples are NaN, infinite or negative; they were left out")
     if odd.after_gaps:

@@ -207,11 +207,15 @@ class Counter:
                 covered[-1] = (covered[-1][0], grid.end_ms)
         for begin, end in covered:
             begin, end = max(begin, self.from_ms), min(end, grid.end_ms)
-            while begin < end:
-                index = grid.index(begin + 1)
-                until = min(end, grid.start_ms + (index + 1) * grid.step_ms)
-                measured[index] += until - begin
-                begin = until
+            if begin >= end:
+                continue
+            first, last = grid.index(begin + 1), grid.index(end)
+            if first == last:
+                measured[first] += end - begin
+                continue
+            measured[first] += grid.end_of(first) - begin
+            measured[first + 1 : last] = [grid.step_ms] * (last - first - 1)
+            measured[last] += end - grid.begin_of(last)
         return measured
 
 

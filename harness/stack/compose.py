@@ -104,7 +104,17 @@ class ComposeRuntime:
         return read_targets(self.url("prometheus"), self._stack.scraped(), self.absent)
 
     def start(self, *names: str) -> None:
-        self._up([self._known(name) for name in names] or self._names)
+        if not names:
+            return self._up(self._names)
+        known = [self._known(name) for name in names]
+        listening = [name for name in known if name in SERVICES]
+        if listening:
+            self._compose.run("up", "--detach", "--no-build", "--no-deps", "--no-recreate", *listening)
+        for name in listening:
+            self._wait(name)
+        if others := [name for name in known if name not in SERVICES]:
+            self._up(others, "--no-deps", "--no-recreate")
+        return None
 
     def _up(self, names: Sequence[str], *options: str, reaper: Reaper | None = None) -> None:
         try:
@@ -137,10 +147,7 @@ class ComposeRuntime:
 
     def restart(self, name: str) -> None:
         self._compose.run("restart", "--no-deps", self._known(name))
-        if name in SERVICES:
-            self._wait(name)
-        else:
-            self._up([name], "--no-deps", "--no-recreate")
+        self.start(name)
 
     def _wait(self, name: str) -> None:
         """Until it answers on this machine: sooner known than by the next health check."""

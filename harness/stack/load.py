@@ -7,7 +7,6 @@ number in flight is not sent and counted as such. Seeded: the same seed gives th
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import itertools
 import json
@@ -199,8 +198,8 @@ class Traffic:
 
     def _adopt_streams(self) -> None:
         """Streams that an earlier run left active are ours now: state outlives the service, and us."""
-        _, body = self._ask("GET", "/api/streams", "/api/streams")
-        self._streams = [stream["stream_id"] for stream in body.get("streams", ())]
+        listed = self._expect("GET", "/api/streams", "/api/streams")
+        self._streams = [stream["stream_id"] for stream in listed]
 
     def _reconcile(self) -> None:
         """Start or end streams until as many are active as should be."""
@@ -222,11 +221,13 @@ class Traffic:
         finally:
             self._reconciling.release()
 
-    def _expect(self, method: str, path: str, endpoint: str, body: Mapping[str, object] | None = None) -> None:
-        status, _ = self._ask(method, path, endpoint, body)
+    def _expect(self, method: str, path: str, endpoint: str, body: Mapping[str, object] | None = None) -> Any:
+        """The JSON answer of what must succeed before there can be traffic; raises EngineError."""
+        status, answer = self._ask(method, path, endpoint, body)
         if not 200 <= status < 300:
             said = f"answers {status}" if status else "cannot be reached"
             raise EngineError(f"the streaming service {said} at {method} {path}", hint="look at `stack logs streaming`")
+        return answer
 
     def _ask(
         self,
@@ -235,8 +236,8 @@ class Traffic:
         endpoint: str,
         body: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> tuple[int, dict[str, Any]]:
-        """(status, JSON answer); status 0 and nothing where none came. Counts what it did."""
+    ) -> tuple[int, Any]:
+        """(status, JSON answer); status 0 and None where none came. Counts what it did."""
         sent = dict(headers or {})
         data = None
         if body is not None:
@@ -247,10 +248,7 @@ class Traffic:
         except urllib3.exceptions.HTTPError:
             with self._lock:
                 self.tally.unanswered += 1
-            return 0, {}
+            return 0, None
         with self._lock:
             self.tally.answered[method, endpoint, str(answer.status)] += 1
-        found: object = {}
-        with contextlib.suppress(ValueError):
-            found = json.loads(answer.data or b"{}")
-        return answer.status, found if isinstance(found, dict) else {}
+        return answer.status, json.loads(answer.data) if answer.data else None

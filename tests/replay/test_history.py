@@ -24,7 +24,7 @@ groups:
         expr: level_{n}
         labels: {{of: a}}
       - alert: High
-        expr: avg_over_time(level:now{{of="a"}}[10m]) > 0.55
+        expr: avg_over_time(level:now{{of="a"}}[9m30s]) > 0.55
 """
 
 
@@ -38,12 +38,6 @@ def _load(folder: Path, rules: str) -> list[RuleFile]:
     return load_rules([path])
 
 
-@pytest.fixture
-def engine(shared_engine: Engine) -> Engine:
-    shared_engine.reset()
-    return shared_engine
-
-
 def test_recorded_ranges_are_warm_when_a_case_begins(engine: Engine, tmp_path: Path) -> None:
     """The level is 1 for the last 6 of the 10 minutes before the case, and then 0: true until one of them has left."""
     files = _load(tmp_path, _RANGED.format(n=1))
@@ -51,14 +45,14 @@ def test_recorded_ranges_are_warm_when_a_case_begins(engine: Engine, tmp_path: P
     group = files[0].groups[0]
     plan = replay.plan(group, group.alerts()[0])
     (recorded,) = (rule for _, rule in plan.recordings)
-    assert plan.warm_ms[id(recorded)] >= 10 * _MINUTE_MS
+    assert plan.warm_ms[id(recorded)] >= 570_000
     lead = 15 * _MINUTE_MS
     times = range(_MINUTE_MS // 2 - lead, 10 * _MINUTE_MS, _MINUTE_MS)
     level = Trace(labels_of("level_1", {}), times, [float(-6 * _MINUTE_MS <= at < 0) for at in times])
     reels = tape.record([Batch([[level]], 5 * _MINUTE_MS, plan.reach_ms, plan.align_ms, lead)] * 2)
     for reel in reels:
         ((alert,),) = replay.timelines(plan, reel)
-        # At tick 4 the window (-6m, 4m] still holds 6 ones of 10; a tick later 5.
+        # At tick 4 the window still holds 6 ones of 10; a tick later 5. (No sample is on its edge, where 2.x differs.)
         assert [state is State.FIRING for state in alert.states] == [True, True, True, True, True, False]
 
 

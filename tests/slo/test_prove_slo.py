@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +26,7 @@ from quality_worlds import (
 )
 
 from harness.engines.base import Engine
+from harness.engines.process import ProcessEngine
 from harness.errors import InputError, UnsupportedError
 from harness.slo import closedform
 from harness.slo.incidents import MINUTE_MS, Kind
@@ -38,10 +39,10 @@ SHORT_LIBRARY = of_kinds(Kind.QUIET, Kind.OUTAGE, Kind.SPIKE, Kind.FLAPPING)
 
 
 @pytest.fixture(scope="module")
-def engine(shared_engine: Engine) -> Engine:
-    """Emptied by every proof, which writes from 2001 on."""
-    shared_engine.reset()
-    return shared_engine
+def engine(prometheus_path: Path) -> Iterator[Engine]:
+    """Of this module's own, for every proof empties it."""
+    with ProcessEngine(prometheus_path) as engine:
+        yield engine
 
 
 # -- rules that are right ----------------------------------------------------------------------------------------------
@@ -188,6 +189,42 @@ def test_rules_by_hand_without_a_recording_rule(engine: Engine, tmp_path: Path) 
     assert page.findings == ()
     assert [(t.pair.label, t.exact) for t in page.thresholds] == [("1h/5m", True), ("6h/30m", True)]
     assert 'env="prod"' in quality.series["bad"][0]
+
+
+_PYRRA = """\
+groups:
+  - name: requests
+    rules:
+      - record: requests:burnrate5m
+        expr: sum(rate(requests_total{code=~"5.."}[5m])) / sum(rate(requests_total[5m]))
+        labels: {slo: requests}
+      - record: requests:burnrate1h
+        expr: sum(rate(requests_total{code=~"5.."}[1h])) / sum(rate(requests_total[1h]))
+        labels: {slo: requests}
+      - alert: ErrorBudgetBurn
+        expr: |
+          requests:burnrate5m{slo="requests"} > (14 * (1-0.999))
+            and requests:burnrate1h{slo="requests"} > (14 * (1-0.999))
+        for: 2m
+        labels: {severity: critical, slo: requests}
+"""
+
+
+def test_rules_of_pyrras_shape_by_pyrras_pairs(engine: Engine, tmp_path: Path) -> None:
+    pyrras = replace(PAGE, factor=Fraction(14), hold_ms=2 * MINUTE_MS)
+    quality = measure(engine, tmp_path, objective([pyrras]), _PYRRA, SHORT_LIBRARY)
+    assert quality.severities[0].findings == ()
+    # By the workbook's pairs, of which one is missing, they are something else; and the missing one is named.
+    quality = measure(engine, tmp_path, objective([PAGE, SLOW_PAGE]), _PYRRA, SHORT_LIBRARY)
+    (page,) = quality.severities
+    assert [threshold.exact for threshold in page.thresholds] == [False, False]
+    assert page.thresholds[0].fires_at == pytest.approx(0.014)
+    said = " ".join(reason for _, reason in page.findings)
+    assert "6h/30m × 6 is not in the rules" in said
+    # A pair of days looks back further than these rules do, and must find healthy days there all the same.
+    quality = measure(engine, tmp_path, objective([PAGE, SLOW_TICKET]), _PYRRA, of_kinds(Kind.SPIKE))
+    assert [(found.severity, found.needed) for found in quality.severities] == [("page", 1), ("ticket", 0)]
+    assert all(outcome.policy_ms is None for outcome in quality.severities[1].outcomes)
 
 
 # -- rules that are broken ---------------------------------------------------------------------------------------------

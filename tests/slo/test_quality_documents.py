@@ -6,6 +6,7 @@ import io
 import json
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from quality_worlds import PAGE, SLOW_PAGE, TICKET, at_ratios, compiled, measure, objective
 
 from harness.engines.base import Engine
+from harness.engines.process import ProcessEngine
 from harness.report.slo_quality_chart import HEIGHT, WIDTH, described, detection_svg, picture
 from harness.report.slo_quality_json import quality_json
 from harness.report.slo_quality_text import quality_table, summary
@@ -26,18 +28,25 @@ _SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture(scope="module")
-def quality(shared_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> ObjectiveQuality:
+def engine(prometheus_path: Path) -> Iterator[Engine]:
+    """Of this module's own, for every proof empties it."""
+    with ProcessEngine(prometheus_path) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def quality(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> ObjectiveQuality:
     one = replace(objective([PAGE, SLOW_PAGE, TICKET]), display_name='<b>"R&D"</b>')
     return measure(
-        shared_engine, tmp_path_factory.mktemp("rules"), one, compiled(one), at_ratios("0.2", "1", "5", "10", "100")
+        engine, tmp_path_factory.mktemp("rules"), one, compiled(one), at_ratios("0.2", "1", "5", "10", "100")
     )
 
 
 @pytest.fixture(scope="module")
-def broken(shared_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> ObjectiveQuality:
+def broken(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> ObjectiveQuality:
     one = objective([PAGE])
     rules = compiled(one).replace("> 0.0144", "> 1.44")
-    return measure(shared_engine, tmp_path_factory.mktemp("rules"), one, rules, at_ratios("10", "100"))
+    return measure(engine, tmp_path_factory.mktemp("rules"), one, rules, at_ratios("10", "100"))
 
 
 def test_json_keeps_its_schema(quality: ObjectiveQuality, broken: ObjectiveQuality) -> None:

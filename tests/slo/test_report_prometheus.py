@@ -222,6 +222,11 @@ def test_a_compressed_run_is_told_in_the_worlds_time(month: tuple[Engine, list[O
     ticks = make_report([queue], engine, begin, begin + 60 * MINUTE, window=Window.RUN, compress=60).objectives[0]
     assert ticks.whole.total == 3600  # a slice of a minute is a second of the run
     assert ticks.whole.bad == 50 * 60
+    for off_ms in (0, 1, 59_999):  # slices of the period end where the run's clock has no whole millisecond
+        end = begin + 60 * MINUTE + off_ms
+        of_period = make_report([queue], engine, begin, end, window=Window.PERIOD, compress=60).objectives[0]
+        assert 3599 <= of_period.whole.total <= 3660
+        assert of_period.ruling.verdict is Verdict.NO_DATA  # two and a half days of thirty
     with pytest.raises(InputError, match="needs its beginning"):
         make_report(objectives, engine, None, end, compress=60)
 
