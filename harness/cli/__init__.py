@@ -27,10 +27,13 @@ examples:
   alert-harness verify                          everything that is configured, with a clear yes or no
   alert-harness test                            promtool unit tests, without false greens
   alert-harness prove                           where each alert fires, against its contract
-  alert-harness prove --rules alerts/ --contracts contracts/
   alert-harness prove --json - | jq '.alerts[] | select(.verdict != "exact")'
   alert-harness prove --emit build/promtool     the same facts as promtool unit tests
-  alert-harness check --against http://localhost:9090    whether the metrics that all this reads exist
+  alert-harness live                            every alert from scraped metric to receiver, on a faster clock
+  alert-harness stack run error-burst           real traffic, a real fault, and what fired
+  alert-harness check --against http://localhost:9090   whether the metrics that all this reads exist
+  alert-harness slo compile -o build/slo        burn-rate rules of the objectives, with unit tests
+  alert-harness slo report --prometheus http://localhost:9090
 
 Paths come from [tool.alert-harness] in pyproject.toml or from alert-harness.toml.
 """

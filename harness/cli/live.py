@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.cli.parsing import Commands, config_of
+from harness.cli.parsing import Commands, add_output_options, config_of, outputs_of
 from harness.live import DEFAULT_FACTOR
 
 
@@ -38,6 +38,7 @@ def add(commands: Commands) -> None:
         help="Alertmanager configuration whose routes, grouping and inhibition are used",
     )
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON; - prints it instead of the table")
+    add_output_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -54,5 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
         image=arguments.image,
         json=arguments.json,
         alerts=arguments.alert,
+        outputs=outputs_of(arguments, config),
     )
     return live.command(config, choices, factor=arguments.compress, alertmanager=arguments.alertmanager)

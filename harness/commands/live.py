@@ -22,6 +22,7 @@ from harness.live.servers import ContainerOpener, Opener, ProcessOpener
 from harness.proof.prove import check_rule_files
 from harness.report.live_json import live_json
 from harness.report.live_text import live_progress, live_summary, live_table
+from harness.report.outcome import Outcome
 from harness.report.terminal import console
 from harness.toolchain import Toolchain
 
@@ -30,13 +31,14 @@ def command(config: Config, choices: Choices, *, factor: int | None, alertmanage
     """Run, and print one row per alert; 1 if any is not exact."""
     with live_progress() as progress:
         report = run(config, choices, factor=factor, alertmanager=alertmanager, progress=progress)
+    out = console(sys.stderr if choices.json == "-" else None)
     if choices.json != "-":
-        out = console()
         live_table(report, out)
         out.print()
         live_summary(report, out)
     if choices.json is not None:
         write(choices.json, live_json(report))
+    choices.outputs.write(Outcome(live=report), out)
     return EXIT_OK if report.exact else EXIT_FINDINGS
 
 

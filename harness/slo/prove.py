@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 
@@ -194,14 +194,7 @@ class _Prover:
             tuple(outcomes),
             tuple(thresholds),
         )
-        return SeverityQuality(
-            quality.severity,
-            quality.pairs,
-            quality.rules,
-            quality.outcomes,
-            quality.thresholds,
-            tuple(_findings(quality, policy, setting, interval_ms)),
-        )
+        return replace(quality, findings=tuple(_findings(quality, policy, setting, interval_ms)))
 
     def _notes(self, rules: RuleSet) -> Iterator[str]:
         known = {pair.severity for pair in self.subject.pairs}

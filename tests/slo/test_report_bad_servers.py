@@ -28,12 +28,14 @@ def vector(*points: tuple[float, str]) -> bytes:
 
 
 class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
     def do_POST(self) -> None:
         form = parse_qs(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
-        self.server.asked.append(form)  # type: ignore[attr-defined]
+        self.server.asked.append(form)
         if form.get("query") == ["1"]:  # the question whether anybody is there
             return self._send(200, OK, b'{"status":"success","data":{"resultType":"scalar","result":[0,"1"]}}')
-        status, headers, body = self.server.answer(self, form)  # type: ignore[attr-defined]
+        status, headers, body = self.server.answer(self, form)
         return self._send(status, headers, body)
 
     def do_GET(self) -> None:
@@ -52,17 +54,25 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    answer: Answer
+    asked: list[dict[str, list[str]]]
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that stops waiting is what some of these tests are about."""
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[[Answer], tuple[str, list]]]:
-    servers: list[ThreadingHTTPServer] = []
+    servers: list[_Server] = []
 
     def start(answer: Answer) -> tuple[str, list]:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        server.daemon_threads = True
-        server.answer, server.asked = answer, []  # type: ignore[attr-defined]
+        server = _Server(("127.0.0.1", 0), _Handler)
+        server.answer, server.asked = answer, []
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}", server.asked  # type: ignore[attr-defined]
+        return f"http://127.0.0.1:{server.server_port}", server.asked
 
     yield start
     for server in servers:

@@ -48,7 +48,7 @@ HOSTILE = [
     "long" * 2500,
     "=javascript:alert(3)//]]>--><!-- {{ 7*7 }} {% raw %} | [x](javascript:alert(4))",
 ]
-QUALITY = {
+QUALITY: dict[str, Any] = {
     "version": 1,
     "objectives": [
         {
@@ -170,6 +170,19 @@ def test_quality_stands_beside_its_objective(report: SloReport) -> None:
         check_quality({"version": 2}, "x.json")
     with pytest.raises(InputError, match="lacks 'severities'"):
         quality_table({"objectives": [{"id": "shop-checkout"}]}, report.objectives[0].objective)
+
+
+def test_what_is_read_of_quality_is_what_slo_prove_promises() -> None:
+    schema = json.loads((ROOT / "docs" / "schema" / "slo-prove.schema.json").read_text(encoding="utf-8"))
+    assert schema["properties"]["version"]["const"] == QUALITY["version"]
+    promised, read = schema["properties"]["objectives"]["items"], QUALITY["objectives"][0]
+    assert set(read) <= set(promised["required"])
+    promised, read = promised["properties"]["severities"]["items"], read["severities"][0]
+    assert set(read) <= set(promised["required"])
+    promised, read = promised["properties"]["incidents"]["items"], read["incidents"][0]
+    assert set(read) <= set(promised["required"])
+    for times in ("detection_s", "reset_s"):
+        assert set(read[times]) <= set(promised["properties"][times]["required"])
 
 
 def test_what_has_no_data_shows_no_number(empty: SloReport) -> None:
