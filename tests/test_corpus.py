@@ -9,7 +9,8 @@ import pytest
 from harness.engines.promtool import Promtool
 from harness.errors import HarnessError, InputError, UnsupportedError
 from harness.rules import RuleFile, load_rule_file
-from harness.rules.expr import comparisons, metric_names, reach_ms, subquery_steps_ms
+from harness.rules.expr import comparisons, reach_ms, subquery_steps_ms
+from harness.rules.selectors import metric_names
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus" / "rules"
 FILES = sorted(path for path in CORPUS.rglob("*") if path.suffix in (".yml", ".yaml", ".rules"))

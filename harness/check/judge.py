@@ -11,10 +11,11 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from harness.check.model import Finding, Kind, Use, Wants, Weight
-from harness.check.names import NAME, Matcher, Selector, made_labels, readings, selector_text, selectors
+from harness.check.names import made_labels, name_of, readings, selected
 from harness.check.server import Server
 from harness.engines.base import QueryError, Series
 from harness.errors import InputError, Span, near_miss
+from harness.rules.selectors import NAME, Matcher, Selector, selector_text
 from harness.units import format_duration
 
 _MOST_VALUES = 8
@@ -56,7 +57,7 @@ def judge_use(use: Use, server: Server, known: Known) -> list[Finding]:
     """What is wrong with one use, or worth a note; raises EngineError if the server breaks."""
     case = _Case(use, server, known)
     try:
-        read = selectors(use.expr)
+        read = selected(use.expr)
     except InputError as err:
         # Our parser is not the judge of PromQL; the server is.
         if not _run(case):
@@ -64,8 +65,8 @@ def judge_use(use: Use, server: Server, known: Known) -> list[Finding]:
         case.say(Kind.QUERY, Weight.NOTE, "", f"its names are not checked: {err.message}")
         return list(case.found.values())
     try:
-        for selector in read:
-            _judge_selector(case, selector)
+        for selector, may_be_absent in read.items():
+            _judge_selector(case, selector, may_be_absent)
         for reading in readings(use.expr):
             _judge_labels(case, f"`{reading.operator}`", reading.labels, reading.selectors)
         made = made_labels(use.expr)
@@ -82,7 +83,7 @@ def judge_use(use: Use, server: Server, known: Known) -> list[Finding]:
 # -- names ---------------------------------------------------------------------------------------------------------
 
 
-def _judge_selector(case: _Case, selector: Selector) -> None:
+def _judge_selector(case: _Case, selector: Selector, may_be_absent: bool) -> None:
     if selector.metric in ("ALERTS", "ALERTS_FOR_STATE"):
         _judge_alerts(case, selector)
     elif not selector.names:
@@ -90,13 +91,13 @@ def _judge_selector(case: _Case, selector: Selector) -> None:
             text = selector_text(*selector.matchers)
             case.say(Kind.VALUE, Weight.NOTE, text, f"no series matches `{text}`")
     elif not case.server.has(*selector.names):
-        _judge_missing(case, selector)
+        _judge_missing(case, selector, may_be_absent)
     else:
         _judge_matchers(case, selector)
 
 
-def _judge_missing(case: _Case, selector: Selector) -> None:
-    metric = selector.metric
+def _judge_missing(case: _Case, selector: Selector, may_be_absent: bool) -> None:
+    metric = name_of(selector)
     if metric in case.known.recorded:
         message = f"`{metric}` is recorded by these rules, and the server has none of it yet"
         case.say(Kind.METRIC, Weight.NOTE, metric, message)
@@ -106,7 +107,7 @@ def _judge_missing(case: _Case, selector: Selector) -> None:
     else:
         why = near_miss(metric, _likely(metric, [*case.server.metrics(), *case.known.recorded]))
     message = f"no series of `{metric}` in the last {case.since}{why}"
-    if selector.may_be_absent:
+    if may_be_absent:
         case.say(Kind.METRIC, Weight.NOTE, metric, f"{message}; the expression asks for its absence")
     else:
         case.say(Kind.METRIC, Weight.FINDING, metric, message)
@@ -124,13 +125,13 @@ def _judge_matchers(case: _Case, selector: Selector) -> None:
             good &= _judge_value(case, selector, matcher)
     if good and len(selector.matchers) > 1 and not case.server.has(*selector.names, *selector.matchers):
         text = selector_text(*selector.matchers)
-        message = f"no series of `{selector.metric}` matches all of `{text}` together"
-        case.say(Kind.VALUE, Weight.NOTE, f"{selector.metric}{text}", message, at=selector.metric)
+        message = f"no series of `{name_of(selector)}` matches all of `{text}` together"
+        case.say(Kind.VALUE, Weight.NOTE, f"{name_of(selector)}{text}", message, at=name_of(selector))
 
 
 def _judge_missing_label(case: _Case, selector: Selector, matcher: Matcher) -> None:
     near = near_miss(matcher.label, case.server.labels_of(*selector.names))
-    message = f"no series of `{selector.metric}` has a label `{matcher.label}`{near}"
+    message = f"no series of `{name_of(selector)}` has a label `{matcher.label}`{near}"
     if matcher.op == "=~" and case.server.has(*selector.names, matcher):
         # `cluster=~".*"`, as a variable makes it where everything is chosen.
         case.say(Kind.LABEL, Weight.NOTE, matcher.label, f"{message}; `{matcher}` is true without it")
@@ -143,7 +144,7 @@ def _judge_value(case: _Case, selector: Selector, matcher: Matcher) -> bool:
     server = case.server
     if not server.has(*selector.names, matcher):
         values = server.values_of(matcher.label, *selector.names)
-        message = f"no series of `{selector.metric}` matches `{matcher}`{_among(matcher, values)}"
+        message = f"no series of `{name_of(selector)}` matches `{matcher}`{_among(matcher, values)}"
         case.say(Kind.VALUE, Weight.NOTE, str(matcher), message, at=matcher.label)
         return False
     choices = _choices(matcher)
@@ -152,7 +153,7 @@ def _judge_value(case: _Case, selector: Selector, matcher: Matcher) -> bool:
         for choice in choices:
             if choice not in values:
                 one = Matcher(matcher.label, "=", choice)
-                message = f"no series of `{selector.metric}` matches `{one}`, a part of `{matcher}`"
+                message = f"no series of `{name_of(selector)}` matches `{one}`, a part of `{matcher}`"
                 case.say(Kind.VALUE, Weight.NOTE, str(one), message + _among(one, values), at=choice)
     return True
 
@@ -194,7 +195,7 @@ def _judge_labels(case: _Case, reader: str, labels: Iterable[str], below: Collec
     for label in labels:
         if not any(case.server.has(*selector.names, Matcher(label, "!=", "")) for selector in named):
             known = {name for selector in named for name in case.server.labels_of(*selector.names)} - {NAME}
-            metrics = ", ".join(f"`{name}`" for name in dict.fromkeys(selector.metric for selector in named))
+            metrics = ", ".join(f"`{name}`" for name in dict.fromkeys(name_of(selector) for selector in named))
             message = f"{reader} reads the label `{label}`, which no series of {metrics} has{near_miss(label, known)}"
             case.say(Kind.LABEL, Weight.FINDING, label, message)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from harness.check.names import Matcher, name_text, selector_text
 from harness.engines.base import Engine, Series
 from harness.errors import UnsupportedError
+from harness.rules.selectors import Matcher, label_text, selector_text
 
 _STEPS = 240
 """Points of a panel's query: as many as a panel of ordinary width has Grafana ask for."""
@@ -67,7 +67,7 @@ class Server:
         text = selector_text(*matchers)
 
         def ask() -> list[str]:
-            found = self._query(f"group by ({name_text(label)}) (last_over_time({text}[{self.since_ms}ms]))")
+            found = self._query(f"group by ({label_text(label)}) (last_over_time({text}[{self.since_ms}ms]))")
             return sorted(value for series in found if (value := series.metric.get(label, "")))
 
         return self._once(("values", label, text), ask)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.check.names import Matcher, selector_text
 from harness.check.server import Server
 from harness.engines.base import QueryError, Series
+from harness.rules.selectors import Matcher, selector_text
 from harness.units import format_duration, format_number, parse_duration_ms
 
 ALL = "$__all"

@@ -13,8 +13,8 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "slo",
         help="service level objectives: compile to rules, prove these, report",
-        description="Reads service level objectives (OpenSLO v1, sloth prometheus/v1): compiles them to burn-rate rules, "
-        "measures how good such rules are, reports how the budgets stand.",
+        description="Reads service level objectives (OpenSLO v1, sloth prometheus/v1), compiles them to burn-rate "
+        "rules, measures how good such rules are, and reports how the budgets stand.",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_compile(actions)

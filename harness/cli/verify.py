@@ -17,7 +17,7 @@ from harness.cli.parsing import (
 def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "verify",
-        help="check rules, run the promtool unit tests, prove every alert; ends in yes or no",
+        help="everything that is configured: check, test, prove, live, stack, objectives; yes or no",
         description="Loads rules and contracts, runs `promtool check rules` with lint and the promtool unit tests, "
         "proves every alert, runs all of them end to end on a compressed clock, plays the configured scenario on the "
         "instrumented stack, and ends in a clear yes or no.",

@@ -23,7 +23,7 @@ from harness.proof.prove import check_rule_files
 from harness.report.live_text import live_progress, live_table
 from harness.report.outcome import Outcome
 from harness.report.scenario_text import scenario_report, traffic_in_words
-from harness.report.slo_report_terminal import print_slo_report
+from harness.report.slo_report_terminal import slo_table
 from harness.report.slo_report_words import verdict_counts
 from harness.report.terminal import console, narrating, proof_table
 from harness.report.wording import summary
@@ -162,7 +162,8 @@ def _played(config: Config, project: Project, out: Console) -> tuple[ScenarioRes
     else:
         said = ", ".join(f"{number} {verdict.value}" for verdict, number in verdict_counts(report) if number)
         _step(out, not report.defective, f"slo: {count(len(objectives), 'objective')} over that run: {said}")
-        print_slo_report(report, out)
+        out.print()
+        slo_table(report, out)
     return result, report
 
 

@@ -1,33 +1,28 @@
 """A server of ours as a child process: private folder, 127.0.0.1 only, gone with its owner.
 
-Whatever happens to us, nothing of it stays: a Ctrl-C is for us alone, who then end it; if we are killed the kernel ends
-it, and the next run's sweep removes its folder.
+Whatever happens to us, nothing of it stays: if we are killed, the kernel ends it and the next run's sweep removes its
+folder.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import errno
 import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness.engines.base import with_log
 from harness.engines.cleanup import forget, remember, shielded
 from harness.engines.private import folder_error, folder_name, make_folder, remove_folder, sweep
+from harness.engines.spawned import Spawned
 from harness.errors import EngineError
 
 _PORT_TRIES = 5
 _POLL_S = 0.005
+_PATIENCE_S = 3.0
 _TAIL_BYTES = 1 << 16
 _TAIL_LINES = 12
 
@@ -81,7 +76,7 @@ class Child:
         self._ready_timeout_s = ready_timeout_s
         self._pick_port = pick_port
         self._hint = hint
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Spawned | None = None
         self._owner_pid = os.getpid()
         sweep(temp)
 
@@ -96,10 +91,10 @@ class Child:
 
     def obituary(self) -> str | None:
         """How it ended, if it did."""
-        status = self._process.poll() if self._process else None
-        if status is None:
-            return None if self._process else f"{self.name} is closed"
-        return f"{self.name} ended {status_text(status)}"
+        if self._process is None:
+            return f"{self.name} is closed"
+        status = self._process.status()
+        return None if status is None else f"{self.name} ended {status}"
 
     # -- start ---------------------------------------------------------------------------------------------------
 
@@ -134,8 +129,9 @@ class Child:
         self.url = f"http://127.0.0.1:{port}"
         command = [str(self._binary), *self._arguments(folder, port)]
         try:
-            with (folder / "server.log").open("wb") as log:
-                self._process = in_lasting_thread(lambda: _popen(command, log.fileno(), self._start_in or folder))
+            log = folder / "server.log"
+            log.write_bytes(b"")  # without what it said of a port that it lost
+            self._process = Spawned(command, log, self._start_in or folder)
         except FileNotFoundError as err:
             raise EngineError(
                 f"there is no {self._what} at {self._binary}", hint="`alert-harness doctor` shows what was found"
@@ -187,7 +183,7 @@ class Child:
             return
         with shielded():
             if self._process is not None:
-                _end(self._process)
+                self._process.end(_PATIENCE_S)
             if self.folder is not None:
                 remove_folder(self.folder)
             self._process = self.folder = None
@@ -198,101 +194,21 @@ def _article(noun: str) -> str:
     return "an" if noun[:1] in "AEIOU" else "a"
 
 
-def _popen(command: list[str], log: int, start_in: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        cwd=start_in,
-        # Out of the terminal's process group: Ctrl-C is for the harness, which then ends its servers itself.
-        start_new_session=True,
-        # The one thing that ends it when we are SIGKILLed. Python code between fork and exec can deadlock if another
-        # thread holds a lock; this is one call of an already loaded C function, which takes none.
-        preexec_fn=die_with_parent(os.getpid()) if sys.platform == "linux" else None,
-    )
-
-
-def die_with_parent(parent: int) -> Callable[[], None] | None:
-    """What a child on Linux calls between fork and exec so that the kernel kills it when `parent` ends."""
-    pr_set_pdeathsig = 1  # linux/prctl.h
+def end_of(log: Path, size: int) -> str:
+    """The last `size` bytes of a log, from the start of a line; empty if there is none."""
     try:
-        prctl = ctypes.CDLL(None).prctl
-    except (OSError, AttributeError):
-        return None  # the sweep of the next run does it
-
-    def arm() -> None:
-        prctl(pr_set_pdeathsig, int(signal.SIGKILL))
-        if os.getppid() != parent:  # it died before the call
-            os._exit(1)
-
-    return arm
-
-
-_spawner_lock = threading.Lock()
-_spawner: ThreadPoolExecutor | None = None
-
-
-def _forget_spawner() -> None:
-    global _spawner
-    _spawner = None  # a forked child has the object, but not its thread
-
-
-os.register_at_fork(after_in_child=_forget_spawner)
-
-
-def in_lasting_thread(make: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-    """Start a child from a thread that lives as long as the process, and that no signal interrupts.
-
-    The kernel sends the parent-death signal when the *thread* that forked ends, not when its process does. And a Ctrl-C
-    in the main thread's fork would hit Python's own hooks around it, which swallow it and keep their locks for good.
-    """
-    global _spawner
-    with _spawner_lock:
-        if _spawner is None:
-            _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="alert-harness-spawner")
-        starting = _spawner.submit(make)
-    try:
-        return starting.result()
-    except BaseException:
-        with shielded():
-            if not starting.cancel():
-                with contextlib.suppress(Exception):  # it did not start, which is what is being raised
-                    child = starting.result()
-                    child.kill()
-                    child.wait()
-        raise
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for stop, patience_s in ((process.terminate, 3.0), (process.kill, 10.0)):
-        if process.poll() is not None:
-            return
-        stop()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience_s)
-
-
-def tail(path: Path) -> str:
-    """The last lines of a log; of a program that only printed its help, the line that says why."""
-    try:
-        with path.open("rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            log.seek(max(0, size - _TAIL_BYTES))
-            text = log.read().decode("utf-8", "replace")
+        with log.open("rb") as stream:
+            length = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, length - size))
+            text = stream.read().decode("utf-8", "replace")
     except OSError:
         return ""
-    lines = text.splitlines()
+    return text if length <= size else text.partition("\n")[2]
+
+
+def tail(log: Path) -> str:
+    """The last lines of a log; of a program that only printed its help, the line that says why."""
+    lines = end_of(log, _TAIL_BYTES).splitlines()
     # Under a wrong flag Prometheus and its like print their help of 200 lines.
     wrong = [line for line in lines if line.startswith("Error parsing command line") or ": error: " in line[:40]]
     return "\n".join(wrong[:1] or lines[-_TAIL_LINES:])
-
-
-def status_text(code: int) -> str:
-    """An exit status in words: ``with exit status 1``, ``by SIGKILL``."""
-    if code >= 0:
-        return f"with exit status {code}"
-    try:
-        return f"by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"by signal {-code}"

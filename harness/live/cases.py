@@ -21,7 +21,8 @@ from harness.proof.axis import Axis
 from harness.proof.model import Located
 from harness.replay import AlertTimeline, Batch, Plan, Replay, State, Tape
 from harness.rules import AlertRule, Group, Rule, RuleFile
-from harness.rules.expr import LOOKBACK_MS, metric_names, subquery_steps_ms
+from harness.rules.expr import LOOKBACK_MS, subquery_steps_ms
+from harness.rules.selectors import metric_names
 from harness.series import Labels, format_labels, is_stale
 from harness.units import format_duration, format_with_unit
 

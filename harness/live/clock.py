@@ -20,6 +20,7 @@ import yaml
 from harness.errors import InputError, Span, UnsupportedError
 from harness.rules.expr import parse_expr, reads_clock, walk
 from harness.rules.model import AlertRule, Group, Rule, RuleFile
+from harness.rules.selectors import selectors_of
 from harness.source import Text
 from harness.units import format_duration, parse_duration_ms
 
@@ -38,7 +39,6 @@ PROMETHEUS_WAITS_MS = 60_000
 _ROUTE_WAITS = {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "4h"}
 _RESOLVE_TIMEOUT = "5m"
 _TIMES_OF_DAY = ("mute_time_intervals", "active_time_intervals")
-_SIGNS = (("=", "Equal"), ("!=", "NotEqual"), ("=~", "Re"), ("!~", "NotRe"))
 # Functions whose result is a time, apart from those that `reads_clock` knows.
 _TIMESTAMPS = frozenset(
     {"timestamp", "ts_of_max_over_time", "ts_of_min_over_time", "ts_of_last_over_time", "ts_of_first_over_time"}
@@ -188,10 +188,12 @@ class Clock:
             return sign + format_duration(self.shrink_ms(abs(ms), what, expr.span_at(0)))
 
         if isinstance(node, promql.VectorSelector) and node.offset:
-            return promql.parse(f"{_selector(node)} offset {short(node.offset, f'the offset in `{node.prettify()}`')}")
+            return promql.parse(
+                f"{selectors_of(node)[0]} offset {short(node.offset, f'the offset in `{node.prettify()}`')}"
+            )
         if isinstance(node, promql.MatrixSelector):
             inner = node.vector_selector
-            text = f"{_selector(inner)}[{short(node.range, f'the range in `{node.prettify()}`')}]"
+            text = f"{selectors_of(inner)[0]}[{short(node.range, f'the range in `{node.prettify()}`')}]"
             if inner.offset:  # divided when the selector itself was visited
                 text += f" offset {_signed(inner.offset)}"
             return promql.parse(text)
@@ -302,32 +304,6 @@ def _shorter(timeout: str, interval: str) -> str:
     return format_duration(min(parse_duration_ms(str(timeout)), parse_duration_ms(interval)))
 
 
-def _selector(node: Any) -> str:
-    """A selector without offset, range or ``@``, such that it parses to the same matchers."""
-    matchers = ",".join(f"{_label(m.name)}{_sign(m.op)}{_quote(m.value)}" for m in node.matchers.matchers)
-    name = node.name or ""
-    if name and not _is_plain(name, ":"):  # {"http.requests", …}
-        return "{" + ",".join(part for part in (_quote(name), matchers) if part) + "}"
-    return f"{name}{{{matchers}}}" if matchers or not name else name
-
-
-def _sign(op: Any) -> str:
-    return next(sign for sign, kind in _SIGNS if op == getattr(promql.MatchOp, kind))
-
-
-def _label(name: str) -> str:
-    return name if _is_plain(name) else _quote(name)
-
-
-def _is_plain(name: str, more: str = "") -> bool:
-    """Whether a name needs no quotes."""
-    return name.isascii() and all(c.isalnum() or c == "_" or c in more for c in name) and not name[:1].isdigit()
-
-
-def _quote(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-
-
 def _signed(delta: timedelta) -> str:
     ms = delta // _MS
     return f"{'-' if ms < 0 else ''}{format_duration(abs(ms))}"
@@ -340,8 +316,9 @@ def _shape(tree: Any, factor: int) -> list[object]:
         seen.append(type(node).__name__)
         match node:
             case promql.VectorSelector():
-                matchers = sorted((m.name, str(m.op), m.value) for m in node.matchers.matchers)
-                seen.append((node.name, matchers, _times(node.offset, factor)))
+                selector = selectors_of(node)[0]
+                matchers = sorted(map(str, selector.names + selector.matchers))
+                seen.append((matchers, _times(node.offset, factor)))
             case promql.MatrixSelector():
                 seen.append(_times(node.range, factor))
             case promql.SubqueryExpr():

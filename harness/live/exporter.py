@@ -8,13 +8,13 @@ moments, so one that is late loses nothing. `up`, which no exporter can expose, 
 from __future__ import annotations
 
 import bisect
+import itertools
 import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
+from harness.live.listener import Handler, Listener
 from harness.series import Labels
 
 AHEAD_MS = 1_500
@@ -72,12 +72,16 @@ class Exporter:
 
     def __init__(self, feeds: Sequence[Feed]) -> None:
         self.feeds = feeds
+        self.by_path = {feed.path: feed for feed in feeds}
         self.scraped = threading.Event()
         """Set once every feed was scraped."""
-        self._server = _Server(self)
-        self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
+        self._connections = itertools.count(1)
+        self._listener = Listener(_Handler, self)
+        self.port = self._listener.port
+
+    def connect(self) -> int:
+        """The number of a new connection."""
+        return next(self._connections)
 
     def note(self, feed: Feed) -> None:
         feed.scrapes += 1
@@ -85,38 +89,19 @@ class Exporter:
             self.scraped.set()
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._listener.close()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, exporter: Exporter) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.by_path = {feed.path: feed for feed in exporter.feeds}
-        self.note = exporter.note
-        self.connections = 0
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A scraper that hangs up is no error of ours."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
+class _Handler(Handler[Exporter]):
     disable_nagle_algorithm = True
     wbufsize = -1
 
     def setup(self) -> None:
         super().setup()
-        self.server.connections += 1
-        self.connection_number = self.server.connections
+        self.connection_number = self.server.holder.connect()
 
     def do_GET(self) -> None:
-        feed = self.server.by_path.get(self.path)
+        feed = self.server.holder.by_path.get(self.path)
         if feed is None:
             self._answer(404, b"")
             return
@@ -125,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(503, b"")
         else:
             self._answer(200, feed.take(now_ms, self.connection_number))
-        self.server.note(feed)
+        self.server.holder.note(feed)
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response_only(status)
@@ -134,9 +119,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nobody reads it."""
 
 
 def line(labels: Labels, value: float, at_ms: int) -> bytes:

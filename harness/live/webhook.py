@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import quote, unquote
 
+from harness.live.listener import Handler, Listener
 from harness.live.model import Delivery
 
 _MOST_BYTES = 16 << 20
@@ -20,10 +20,8 @@ class Webhook:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._deliveries: list[Delivery] = []
-        self._server = _Server(self)
-        self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
+        self._listener = Listener(_Handler, self)
+        self.port = self._listener.port
 
     def url(self, receiver: str) -> str:
         """Where a receiver's notifications go."""
@@ -50,40 +48,20 @@ class Webhook:
             ]
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._listener.close()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, webhook: Webhook) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.webhook = webhook
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A sender that hangs up is no error of ours."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
+class _Handler(Handler[Webhook]):
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         status = 200
         try:
             if not 0 < length <= _MOST_BYTES:
                 raise ValueError("no message")
-            self.server.webhook.take(unquote(self.path[1:]), json.loads(self.rfile.read(length)))
+            self.server.holder.take(unquote(self.path[1:]), json.loads(self.rfile.read(length)))
         except (ValueError, KeyError, TypeError, AttributeError):
             status = 400
             self.close_connection = True
         self.send_response_only(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nobody reads it."""

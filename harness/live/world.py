@@ -13,7 +13,7 @@ from harness.live.exporter import Feed, line
 from harness.live.routing import Inhibition
 from harness.proof.model import Located
 from harness.rules import Group, RecordingRule, Rule, RuleFile
-from harness.rules.expr import metric_names
+from harness.rules.selectors import metric_names
 from harness.series import Labels, format_labels
 from harness.source import Text
 

@@ -16,7 +16,8 @@ from harness.errors import InputError, UnsupportedError
 from harness.replay.slots import Reel, common_multiple_ms
 from harness.replay.timeline import AlertTimeline, alert_states
 from harness.rules import AlertRule, Group, RecordingRule, RuleFile
-from harness.rules.expr import metric_names, ranges_over, reach_ms, selects, subquery_steps_ms
+from harness.rules.expr import reach_ms, subquery_steps_ms
+from harness.rules.selectors import metric_names, ranges_over, selects
 from harness.series import STALE, Labels, format_labels
 from harness.source import Text
 from harness.units import format_duration

@@ -200,6 +200,48 @@ class Timeline:
 
 
 _LONGEST_NAME = 44
+LANE_STEP = 46
+"""From one lane of a run to the next: a name, the bar, and room."""
+_STEPS_MS = (30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 14_400_000, 86_400_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of a lane, in pixels: ``pending``, ``firing``, ``fault`` or ``meant``."""
+
+    left: float
+    width: float
+    kind: str
+
+    @classmethod
+    def between(cls, left: float, right: float, kind: str) -> Stretch:
+        """At least as wide as one can see."""
+        return cls(left, max(1.5, round(right - left, 1)), kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """An alert or a fault over the time of a run; `told` and `ended` are where notifications arrived."""
+
+    name: str
+    y: int
+    stretches: tuple[Stretch, ...]
+    told: float | None = None
+    ended: float | None = None
+
+
+def time_marks(length_ms: int) -> list[Mark]:
+    """Round times along an axis that begins at 0, eight at the most."""
+    step = next((step for step in _STEPS_MS if length_ms / step <= 8), _STEPS_MS[-1])
+    return [
+        Mark(time_x(at_ms, length_ms), format_duration(at_ms), number % 2 == 1, "" if at_ms else "start")
+        for number, at_ms in enumerate(range(0, length_ms - step // 3, step))
+    ]
+
+
+def time_x(at_ms: float, length_ms: float) -> float:
+    """A moment of a run, in pixels from the left."""
+    return round(WIDTH * at_ms / length_ms, 1)
 
 
 def lane_name(text: str) -> str:

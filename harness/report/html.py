@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
+from jinja2 import Template
 
 from harness.contracts import Contract
 from harness.errors import printable
@@ -17,6 +16,7 @@ from harness.report.html_objectives import objectives_view
 from harness.report.html_scenario import scenario_view
 from harness.report.html_suites import suites_view, untested
 from harness.report.outcome import Outcome
+from harness.report.template import cut, page_template, shown
 from harness.report.wording import (
     contract_cell,
     fires_cell,
@@ -31,10 +31,8 @@ from harness.report.wording import (
 )
 from harness.units import format_duration, format_number, format_with_unit
 
-_LONGEST = 400
-"""Characters of a label or annotation that are shown; a value of 10 kB tells a reader no more."""
 _LONGEST_TEXT = 4000
-"""The same of a text of many lines: an expression, a promtool test."""
+"""Characters of a text of many lines that are shown: an expression, a promtool test."""
 _TEXT_OF_PAGE = 180_000
 """Characters of promtool tests on a page, shared among its alerts: a page of a hundred stays under a megabyte."""
 _MOST_REASONS = 12
@@ -71,35 +69,12 @@ def page_html(outcome: Outcome, title: str = "") -> str:
 
 @lru_cache(maxsize=1)
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("harness.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["content"] = _content
-    environment.filters["short"] = lambda number: f"{number:g}"
-    return environment.get_template("page.html.j2")
-
-
-def _content(text: object) -> Markup:
-    """Escaped for an element's content, where quotes need no escape: series are full of them."""
-    escaped = printable(str(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return Markup(escaped)  # noqa: S704 - escaped in the line above
-
-
-def shown(text: str) -> str:
-    """One line of text from files and servers, harmless and not too long."""
-    text = one_line(text)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)"
+    return page_template("page.html.j2")
 
 
 def _lines(text: str, most: int = _LONGEST_TEXT) -> str:
-    """Text of many lines, likewise."""
-    text, most = printable(text), min(most, _LONGEST_TEXT)
-    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+    """Text of many lines, harmless and not too long."""
+    return cut(printable(text), min(most, _LONGEST_TEXT))
 
 
 def _answer(outcome: Outcome) -> str:

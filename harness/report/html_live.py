@@ -3,36 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from harness.live.model import LiveReport, LiveResult
-from harness.report.charts import WIDTH, Mark, lane_name
+from harness.report.charts import LANE_STEP, WIDTH, Lane, Stretch, lane_name, time_marks, time_x
 from harness.report.live_text import HEADER, row, verdict
-from harness.units import format_duration
-
-_LANE = 46
-_STEPS_MS = (30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 14_400_000, 86_400_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of a lane, in pixels: ``pending`` or ``firing``."""
-
-    left: float
-    width: float
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One alert in time; `told` and `ended` are where its notifications arrived."""
-
-    name: str
-    y: int
-    spans: tuple[Span, ...]
-    told: float | None
-    ended: float | None
 
 
 def live_view(report: LiveReport, shown: Callable[[str], str]) -> dict[str, Any]:
@@ -42,7 +17,7 @@ def live_view(report: LiveReport, shown: Callable[[str], str]) -> dict[str, Any]
     length_ms = max((_last(result) - begin_ms for result in drawn), default=0) or 1
 
     def x(at_ms: int | None) -> float | None:
-        return None if at_ms is None else round(WIDTH * (at_ms - begin_ms) / length_ms, 1)
+        return None if at_ms is None else time_x(at_ms - begin_ms, length_ms)
 
     lanes = [_lane(result, number, x, shown) for number, result in enumerate(drawn)]
     wrong = [result for result in report.results if not result.exact]
@@ -58,9 +33,9 @@ def live_view(report: LiveReport, shown: Callable[[str], str]) -> dict[str, Any]
         ],
         "repeated": [f"{each.factor}x was too fast for this machine: {shown(each.reason)}" for each in report.attempts],
         "lanes": lanes,
-        "height": len(lanes) * _LANE + 26,
-        "bottom": len(lanes) * _LANE,
-        "marks": _marks(length_ms * report.factor),
+        "height": len(lanes) * LANE_STEP + 26,
+        "bottom": len(lanes) * LANE_STEP,
+        "marks": time_marks(length_ms * report.factor),
         "header": HEADER,
         "rows": [
             ([shown(cell) for cell in row(result, report)], "good" if result.exact else "bad")
@@ -98,26 +73,12 @@ def _lane(
     result: LiveResult, number: int, x: Callable[[int | None], float | None], shown: Callable[[str], str]
 ) -> Lane:
     pending, firing, resolved = x(result.pending_ms), x(result.firing_ms), x(result.resolved_ms)
-    spans = []
+    stretches = []
     if pending is not None:
         end = next((at for at in (firing, resolved) if at is not None), float(WIDTH))
-        spans.append(Span(pending, max(1.5, round(end - pending, 1)), "pending"))
+        stretches.append(Stretch.between(pending, end, "pending"))
     if firing is not None:
-        end = float(WIDTH) if resolved is None else resolved
-        spans.append(Span(firing, max(1.5, round(end - firing, 1)), "firing"))
+        stretches.append(Stretch.between(firing, float(WIDTH) if resolved is None else resolved, "firing"))
     told = x(result.delivered.at_ms) if result.delivered else None
     ended = x(result.resolved.at_ms) if result.resolved else None
-    return Lane(lane_name(shown(result.alert)), number * _LANE, tuple(spans), told, ended)
-
-
-def _marks(length_ms: int) -> list[Mark]:
-    step = next((step for step in _STEPS_MS if length_ms / step <= 8), _STEPS_MS[-1])
-    return [
-        Mark(
-            round(WIDTH * at_ms / length_ms, 1),
-            format_duration(at_ms),
-            number % 2 == 1,
-            "start" if at_ms == 0 else "",
-        )
-        for number, at_ms in enumerate(range(0, length_ms - step // 3, step))
-    ]
+    return Lane(lane_name(shown(result.alert)), number * LANE_STEP, tuple(stretches), told, ended)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from harness.report.charts import WIDTH, Mark, lane_name
+from harness.report.charts import LANE_STEP, Lane, Stretch, lane_name, time_marks, time_x
 from harness.report.scenario_text import (
     conclusion,
     ended_in_words,
@@ -20,29 +19,8 @@ from harness.report.scenario_text import (
 from harness.stack.run import Judgement, ScenarioResult
 from harness.units import format_duration
 
-_LANE = 46
 _MOST_LANES = 24
 _TONES = {"green": "good", "yellow": "warn", "red": "bad"}
-_STEPS_MS = (60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 14_400_000, 86_400_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A stretch of a lane, in pixels."""
-
-    left: float
-    width: float
-    kind: str
-    """``fault``, ``pending``, ``firing`` or ``meant``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """A fault or an alert, over time."""
-
-    name: str
-    y: int
-    stretches: tuple[Stretch, ...]
 
 
 def scenario_view(result: ScenarioResult, shown: Callable[[str], str]) -> dict[str, Any]:
@@ -62,9 +40,9 @@ def scenario_view(result: ScenarioResult, shown: Callable[[str], str]) -> dict[s
         ],
         "notes": notes(result),
         "lanes": lanes,
-        "height": len(lanes) * _LANE + 26,
-        "bottom": len(lanes) * _LANE,
-        "marks": _marks(scenario.lasts_ms),
+        "height": len(lanes) * LANE_STEP + 26,
+        "bottom": len(lanes) * LANE_STEP,
+        "marks": time_marks(scenario.lasts_ms),
         "rows": [
             (
                 shown(judged.alert),
@@ -88,7 +66,7 @@ def _lanes(result: ScenarioResult, shown: Callable[[str], str]) -> list[Lane]:
             return []
         begin = min(max(0, from_ms), lasts_ms)
         end = min(lasts_ms if to_ms is None else to_ms, lasts_ms)
-        return [Stretch(_x(begin, lasts_ms), max(1.5, _x(end, lasts_ms) - _x(begin, lasts_ms)), kind)]
+        return [Stretch.between(time_x(begin, lasts_ms), time_x(end, lasts_ms), kind)]
 
     named: list[tuple[str, list[Stretch]]] = [
         (fault.text, stretch(fault.at_ms, fault.until_ms, "fault")) for fault in result.scenario.faults
@@ -106,19 +84,6 @@ def _lanes(result: ScenarioResult, shown: Callable[[str], str]) -> list[Lane]:
         tolerated = bool(own) and all(judged.judgement is Judgement.TOLERATED for judged in own)
         named.append((f"{alert} (tolerated)" if tolerated else alert, drawn))
     return [
-        Lane(lane_name(shown(name)), number * _LANE, tuple(drawn))
+        Lane(lane_name(shown(name)), number * LANE_STEP, tuple(drawn))
         for number, (name, drawn) in enumerate(named[:_MOST_LANES])
-    ]
-
-
-def _x(at_ms: int, lasts_ms: int) -> float:
-    return round(WIDTH * at_ms / lasts_ms, 1)
-
-
-def _marks(lasts_ms: int) -> list[Mark]:
-    step = next((step for step in _STEPS_MS if lasts_ms / step <= 8), _STEPS_MS[-1])
-    anchors = {0: "start"}
-    return [
-        Mark(_x(at_ms, lasts_ms), format_duration(at_ms), number % 2 == 1, anchors.get(at_ms, ""))
-        for number, at_ms in enumerate(range(0, lasts_ms - step // 3, step))
     ]

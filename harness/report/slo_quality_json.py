@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+from harness.report.jsonfile import document_text
 from harness.slo import closedform
 from harness.slo.model import BurnPair
 from harness.slo.quality import ObjectiveQuality, Outcome, SeverityQuality, Threshold, Verdict
@@ -24,7 +24,7 @@ def quality_json(qualities: Sequence[ObjectiveQuality], engine: str, version: st
             "total": len(severities),
         },
     }
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return document_text(document)
 
 
 def _objective(quality: ObjectiveQuality) -> dict[str, Any]:

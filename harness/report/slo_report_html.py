@@ -7,11 +7,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
+from jinja2 import Template
 
-from harness.errors import printable
-from harness.report.html import shown
 from harness.report.slo_report_charts import (
     BOTTOM,
     HEIGHT,
@@ -46,6 +43,7 @@ from harness.report.slo_report_words import (
     verdict_counts,
     what_is_counted,
 )
+from harness.report.template import page_template, shown
 from harness.slo.budget import Point, thinned
 from harness.slo.course import Tally
 from harness.slo.model import Calendar
@@ -107,28 +105,12 @@ def _lighter(one: ObjectiveReport) -> ObjectiveReport:
 
 @lru_cache(maxsize=1)
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("harness.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: _unbroken(printable(value)) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["content"] = _content
-    environment.filters["short"] = lambda number: f"{number:g}"
-    return environment.get_template("slo_report.html.j2")
+    return page_template("slo_report.html.j2", _unbroken)
 
 
 def _unbroken(text: str) -> str:
     """No line ends between a number and its sign."""
     return text.replace(" %", "\u00a0%").replace(" ×", "\u00a0×")
-
-
-def _content(text: object) -> Markup:
-    """Escaped for an element's content, where quotes need no escape: queries are full of them."""
-    escaped = printable(str(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return Markup(escaped)  # noqa: S704 - escaped in the line above
 
 
 def _view(number: int, one: ObjectiveReport, report: SloReport, many: bool) -> dict[str, Any]:

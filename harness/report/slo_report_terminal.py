@@ -42,12 +42,7 @@ _MOST_INCIDENTS = 3
 
 def print_slo_report(report: SloReport, out: Console) -> None:
     """The table, what decided each verdict, the dearest incidents, and the answer as the last line."""
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    for name in _HEADER:
-        table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
-    for one in report.objectives:
-        table.add_row(*_row(one))
-    out.print(table)
+    slo_table(report, out)
     for one in report.objectives:
         out.print()
         style = _COLOURS[one.ruling.verdict]
@@ -61,6 +56,16 @@ def print_slo_report(report: SloReport, out: Console) -> None:
     said, tone = answer(report)
     out.print(Text(said, style=_TONES[tone]))
     out.print(Text(range_text(report), style="dim"))
+
+
+def slo_table(report: SloReport, out: Console) -> None:
+    """One row per objective."""
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for name in _HEADER:
+        table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
+    for one in report.objectives:
+        table.add_row(*_row(one))
+    out.print(table)
 
 
 def _row(one: ObjectiveReport) -> list[Text]:

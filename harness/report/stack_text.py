@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.report.jsonfile import document_text
 from harness.report.wording import one_line
 from harness.stack.runtime import Health, ServiceStatus, State, Target
 
@@ -96,7 +96,7 @@ def stack_json(status: StackStatus | None) -> str:
             ],
             "problem": status.problem,
         }
-    return json.dumps(document, indent=2) + "\n"
+    return document_text(document)
 
 
 def _table(*columns: str) -> Table:

@@ -1,12 +1,11 @@
-"""What a PromQL expression says: how far back it looks, what it compares, which metrics it reads.
+"""What a PromQL expression says: how far back it looks, what it compares. What it selects: selectors.py.
 
 Parsing is promql-parser's; nothing here evaluates.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -135,16 +134,6 @@ def reads_clock(expr: Text) -> bool:
     return any(isinstance(node, promql.Call) and node.func.name in _CLOCKS for node in walk(parse_expr(expr)))
 
 
-def metric_names(expr: Text) -> set[str | None]:
-    """The metrics that the expression selects; None stands for a selector without a fixed name."""
-    names: set[str | None] = set()
-    for node in walk(parse_expr(expr)):
-        if isinstance(node, promql.VectorSelector):
-            fixed = [m.value for m in node.matchers.matchers if m.name == "__name__" and m.op == promql.MatchOp.Equal]
-            names.add(node.name or (fixed[0] if fixed else None))
-    return names
-
-
 def ranges_ms(expr: Text) -> list[int]:
     """The lengths of all its range selectors and subqueries, from left to right."""
     return [
@@ -175,44 +164,6 @@ def alternatives(expr: Text) -> list[str]:
             parts.append(_faithful_text(node))
     found = [part for part in parts if part is not None]
     return found if len(found) == len(parts) > 1 else [expr.value]
-
-
-def selects(expr: Text, name: str, labels: Mapping[str, str]) -> bool:
-    """Whether the expression may select series of this name that carry these labels, whatever others they have."""
-    return any(_may_select(node, name, labels) for node in walk(parse_expr(expr)))
-
-
-def ranges_over(expr: Text, name: str, labels: Mapping[str, str]) -> bool:
-    """Whether it looks at more than the newest sample of such series: by a range, a subquery or an offset."""
-    todo = [(parse_expr(expr), False)]
-    while todo:
-        node, ranged = todo.pop()
-        if isinstance(node, promql.VectorSelector):
-            if (ranged or node.offset is not None) and _may_select(node, name, labels):
-                return True
-            continue
-        ranged = ranged or isinstance(node, promql.MatrixSelector | promql.SubqueryExpr)
-        todo += [(child, ranged) for child in children(node)]
-    return False
-
-
-def _may_select(node: Any, name: str, labels: Mapping[str, str]) -> bool:
-    if not isinstance(node, promql.VectorSelector) or (node.name and node.name != name):
-        return False
-    known = {**labels, "__name__": name}
-    return all(
-        m.name not in known or _accepts(m.op, m.value, known[m.name]) for m in node.matchers.matchers
-    )  # `or` between matchers only widens what the parser lists there, which is nothing
-
-
-def _accepts(op: Any, wanted: str, value: str) -> bool:
-    """What a matcher says of a value; True for patterns that Python cannot read."""
-    if op in (promql.MatchOp.Equal, promql.MatchOp.NotEqual):
-        return (value == wanted) is (op == promql.MatchOp.Equal)
-    try:
-        return (re.fullmatch(wanted, value, re.DOTALL) is not None) is (op == promql.MatchOp.Re)
-    except re.error:
-        return True
 
 
 def comparisons(expr: Text) -> list[Comparison]:

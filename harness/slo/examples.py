@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from harness.rules.selectors import Matcher, Selector, quote
 from harness.slo import expressions
 from harness.slo.compile import CompiledGroup
 from harness.slo.model import Events, Op, Query, Reading, Threshold
-from harness.slo.queries import Matcher, Selector, quote, selectors
+from harness.slo.queries import selected
 from harness.units import format_number
 
 Inputs = list[tuple[str, str]]
@@ -95,7 +96,7 @@ def _of_threshold(threshold: Threshold) -> Example | None:
 
 def _plain(query: Query) -> Selector | None:
     """The selector of a query that has one, without arithmetic around it."""
-    found = list(selectors(query))
+    found = selected(query)
     plain = re.fullmatch(r"[\w:\s]*(\w+\()*[^()+*/-]*(\{.*\})?[^+*/-]*", query.expr, re.DOTALL)
     return found[0] if len(found) == 1 and found[0].metric and plain else None
 

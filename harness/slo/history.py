@@ -25,7 +25,7 @@ from harness.errors import UnsupportedError
 from harness.slo.course import Count, Course, Grid, sliced
 from harness.slo.model import Events, Objective, Occurrences, Query, RawRatio, Reading, Threshold, Timeslices
 from harness.slo.periods import Judged
-from harness.slo.queries import per_second, selectors, terms, tree, windowed
+from harness.slo.queries import per_second, selected, terms, tree, windowed
 from harness.slo.sli import LONGEST_GAP_MS, Counter, Oddities, Part, Raw
 from harness.units import format_duration
 
@@ -372,7 +372,7 @@ def _selectors(query: Query) -> list[tuple[int, str]] | None:
     signs = _signs(tree(query), 1)
     if signs is None:
         return None
-    return [(sign, str(selector)) for sign, selector in zip(signs, selectors(query), strict=True)]
+    return [(sign, str(selector)) for sign, selector in zip(signs, selected(query), strict=True)]
 
 
 def _signs(node: object, sign: int) -> list[int] | None:

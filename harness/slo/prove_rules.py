@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import promql_parser as promql
 
 from harness.errors import InputError
 from harness.replay import Replay
 from harness.rules import AlertRule, Group, RuleFile
-from harness.rules.expr import parse_expr, walk
+from harness.rules.expr import parse_expr
+from harness.rules.selectors import Selector, selectors
 from harness.slo.model import Objective
 from harness.slo.prove_series import queries_of
-from harness.slo.queries import Selector, selector_of, selectors
-from harness.source import Text
+from harness.slo.queries import selected
 
 _SEVERITIES = {"page": "page", "critical": "page", "ticket": "ticket", "warning": "ticket"}
 _ABSENT = re.compile(r"\babsent(_over_time)?\b")
@@ -64,7 +62,7 @@ def _speaks_of(
     # sloth sets its labels on what it records, so they are in the alert's selectors.
     asked = {
         matcher.value
-        for selector in _selectors(rule.expr)
+        for selector in selectors(parse_expr(rule.expr))
         for matcher in selector.matchers
         if matcher.label == "sloth_id" and matcher.op == "="
     }
@@ -86,7 +84,7 @@ def _speaks_of(
 
 
 def _metrics(objective: Objective) -> set[str]:
-    return {selector.metric for query in queries_of(objective.indicator) for selector in selectors(query)}
+    return {selector.metric for query in queries_of(objective.indicator) for selector in selected(query)}
 
 
 def _raw_selectors(replay: Replay, group: Group, rule: AlertRule) -> list[Selector]:
@@ -94,13 +92,7 @@ def _raw_selectors(replay: Replay, group: Group, rule: AlertRule) -> list[Select
     plan = replay.plan(group, rule)
     recorded = {r.record for _, r in plan.recordings}
     expressions = [rule.expr, *(r.expr for _, r in plan.recordings)]
-    return [s for expr in expressions for s in _selectors(expr) if s.metric not in recorded]
-
-
-def _selectors(expr: Text) -> Iterator[Selector]:
-    for node in walk(parse_expr(expr)):
-        if isinstance(node, promql.VectorSelector):
-            yield selector_of(node)
+    return [s for expr in expressions for s in selectors(parse_expr(expr)) if s.metric not in recorded]
 
 
 def _severity(group: Group, rule: AlertRule) -> str:

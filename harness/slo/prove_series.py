@@ -22,9 +22,10 @@ from harness.engines.base import Engine
 from harness.errors import InputError, UnsupportedError
 from harness.replay import Batch, Reel, Tape
 from harness.rules.expr import LOOKBACK_MS, children, parse_expr
+from harness.rules.selectors import NAME, Matcher, Selector, selectors_of
 from harness.series import Labels, labels_of
 from harness.slo.model import Events, Indicator, Objective, Op, Query, RawRatio, Reading, Threshold
-from harness.slo.queries import Matcher, Selector, selector_of, selectors, tree, windowed
+from harness.slo.queries import selected, tree, windowed
 from harness.source import Fields, SourceFile, Text, load_yaml
 from harness.units import format_duration
 
@@ -85,7 +86,7 @@ def derive(objective: Objective, extra: Sequence[Selector], tape: Tape) -> World
     queries = queries_of(objective.indicator)
     uses = [use for query in queries for use in uses_of(query)]
     for use in uses:
-        if not _metric(use.selector):
+        if not use.selector.metric:
             raise _underivable(objective, queries[0], f"`{use.selector}` names no metric")
     if len({use.counts for use in uses}) > 1:
         raise _underivable(objective, queries[0], "its queries mix counters with gauges")
@@ -109,23 +110,18 @@ def queries_of(indicator: Indicator) -> list[Query]:
 def uses_of(query: Query) -> list[Use]:
     """The query's selectors, each with whether its samples are taken for a counter's."""
     if query.reading in (Reading.COUNTER, Reading.GAUGE):
-        return [Use(selector, query.reading is Reading.COUNTER) for selector in selectors(query)]
+        return [Use(selector, query.reading is Reading.COUNTER) for selector in selected(query)]
     return list(_uses(tree(query), False))
 
 
 def _uses(node: Any, counts: bool) -> Iterator[Use]:
     if isinstance(node, promql.VectorSelector):
-        yield Use(selector_of(node), counts)
+        yield from (Use(selector, counts) for selector in selectors_of(node))
         return
     if isinstance(node, promql.Call):
         counts = node.func.name in _COUNTING
     for child in children(node):
         yield from _uses(child, counts)
-
-
-def _metric(selector: Selector) -> str:
-    named = [m.value for m in selector.matchers if m.label == "__name__" and m.op == "="]
-    return selector.metric or (named[0] if named else "")
 
 
 def _underivable(objective: Objective, query: Query, why: str) -> UnsupportedError:
@@ -143,18 +139,17 @@ def _families(uses: Sequence[Use], extra: Sequence[Selector], objective: Objecti
     """Per metric the label sets that its selectors can tell apart, one of each kind."""
     own: dict[str, list[Selector]] = {}
     for use in uses:
-        own.setdefault(_metric(use.selector), []).append(use.selector)
+        own.setdefault(use.selector.metric, []).append(use.selector)
     return [
-        _label_sets(metric, found, [s for s in extra if _metric(s) == metric], objective)
-        for metric, found in own.items()
+        _label_sets(metric, found, [s for s in extra if s.metric == metric], objective) for metric, found in own.items()
     ]
 
 
 def _label_sets(metric: str, own: Sequence[Selector], extra: Sequence[Selector], objective: Objective) -> list[Labels]:
-    matchers = [m for s in own for m in s.matchers if m.label != "__name__"]
+    matchers = [m for s in own for m in s.matchers]
     known = {m.label for m in matchers}
     # What a rule asks of labels that the objective leaves open is granted; of the others the objective alone decides.
-    matchers += [m for s in extra for m in s.matchers if m.label not in known | {"__name__"}]
+    matchers += [m for s in extra for m in s.matchers if m.label not in known]
     values = {
         label: _values([m for m in matchers if m.label == label], objective)
         for label in dict.fromkeys(m.label for m in matchers)
@@ -165,7 +160,7 @@ def _label_sets(metric: str, own: Sequence[Selector], extra: Sequence[Selector],
         )
     best: dict[tuple[bool, ...], tuple[int, Labels]] = {}
     for chosen in itertools.product(*values.values()):
-        labels = {"__name__": metric, **dict(zip(values, chosen, strict=True))}
+        labels = {NAME: metric, **dict(zip(values, chosen, strict=True))}
         seen_by = tuple(selector.accepts(labels) for selector in own)
         if not any(seen_by):
             continue
@@ -375,8 +370,8 @@ def _one(text: Text) -> tuple[Labels, Fraction | None]:
     found = _STATED.fullmatch(text.value.strip())
     assert found is not None
     node = parse_expr(Text(found["series"], text.span))
-    selector = selector_of(node) if isinstance(node, promql.VectorSelector) else None
-    if selector is None or not selector.metric or any(m.op != "=" for m in selector.matchers):
+    selector = selectors_of(node)[0] if isinstance(node, promql.VectorSelector) else None
+    if selector is None or not selector.metric or any(m.op != "=" for m in selector.names + selector.matchers):
         raise InputError(
             f"`{text.value}` is no series", span=text.span, hint='write its name and labels, such as up{job="api"}'
         )

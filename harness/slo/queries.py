@@ -1,4 +1,4 @@
-"""How a window gets into an objective's queries, and what their selectors say."""
+"""How a window gets into an objective's queries."""
 
 from __future__ import annotations
 
@@ -11,55 +11,16 @@ import promql_parser as promql
 
 from harness.errors import InputError, UnsupportedError
 from harness.rules.expr import parse_expr, walk
+from harness.rules.selectors import Selector, selectors, selectors_of
 from harness.slo.model import WINDOW_PLACEHOLDER, Query, Reading
 from harness.source import Text
 
 _PLACEHOLDER = re.compile(r"\{\{-?\s*\.window\s*-?\}\}")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-_OPS = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}
 _OVER = {Reading.COUNTER: "rate", Reading.GAUGE: "sum_over_time"}
 _PER_SECOND = frozenset({"rate", "irate"})
 _PER_WINDOW = frozenset({"increase", "count_over_time", "sum_over_time"})
 _ANY_WINDOW = "5m"
-
-
-@dataclass(frozen=True, slots=True)
-class Matcher:
-    """One label matcher; `op` is ``=``, ``!=``, ``=~`` or ``!~``."""
-
-    label: str
-    op: str
-    value: str
-
-    def accepts(self, value: str) -> bool:
-        """Whether it selects a series whose label has this value (absent is empty); unreadable patterns do."""
-        if self.op in ("=", "!="):
-            return (value == self.value) is (self.op == "=")
-        try:
-            return (re.fullmatch(self.value, value, re.DOTALL) is not None) is (self.op == "=~")
-        except re.error:
-            return True
-
-    def __str__(self) -> str:
-        return f"{self.label}{self.op}{quote(self.value)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """A selector of series; the metric's name is empty where only a matcher gives it."""
-
-    metric: str
-    matchers: tuple[Matcher, ...]
-
-    def __str__(self) -> str:
-        inside = ", ".join(str(matcher) for matcher in self.matchers)
-        return f"{self.metric}{{{inside}}}" if inside or not self.metric else self.metric
-
-    def accepts(self, labels: dict[str, str]) -> bool:
-        """Whether it selects a series of these labels, ``__name__`` among them."""
-        if self.metric and labels.get("__name__") != self.metric:
-            return False
-        return all(matcher.accepts(labels.get(matcher.label, "")) for matcher in self.matchers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +29,6 @@ class Term:
 
     sign: int
     selector: Selector
-
-
-def quote(value: str) -> str:
-    """A label value between double quotes, as PromQL and Go read it."""
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
 
 
 def normal_placeholder(text: str) -> str:
@@ -106,17 +61,9 @@ def tree(query: Query) -> Any:
     return parse_expr(Text(filled, query.text.span))
 
 
-def selectors(query: Query) -> Iterator[Selector]:
+def selected(query: Query) -> list[Selector]:
     """Every selector of the query, from left to right."""
-    for node in walk(tree(query)):
-        if isinstance(node, promql.VectorSelector):
-            yield selector_of(node)
-
-
-def selector_of(node: Any) -> Selector:
-    """A selector's node of an AST, without offset and range."""
-    matchers = [Matcher(m.name, _OPS[str(m.op)], m.value) for m in node.matchers.matchers]
-    return Selector(node.name or "", tuple(m for m in matchers if not (node.name and m.label == "__name__")))
+    return list(selectors(tree(query)))
 
 
 def terms(query: Query, what: str) -> tuple[Term, ...]:
@@ -141,7 +88,7 @@ def _terms(node: Any, sign: int, query: Query, what: str) -> Iterator[Term]:
                 span=query.text.span_at(0),
                 hint=f"write the whole query with [{WINDOW_PLACEHOLDER}] as its range",
             )
-        yield Term(sign, selector_of(node))
+        yield Term(sign, selectors_of(node)[0])
     else:
         raise UnsupportedError(
             f"{what} is no sum or difference of selectors, so a window cannot be put into it: `{node}`",

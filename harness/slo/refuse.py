@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 
 from harness.errors import InputError
+from harness.rules.selectors import Selector
 from harness.slo.model import Events, Objective, Op, Query, RawRatio, Threshold
-from harness.slo.queries import Selector, check_query, selectors
+from harness.slo.queries import check_query, selected
 from harness.units import format_number
 
 _STATUS_LABELS = frozenset(
@@ -102,7 +103,7 @@ def _upside_down(objective: Objective) -> tuple[Query, str, str] | None:
 
 def _only(query: Query) -> Selector | None:
     """The selector of a query that has one; more of them may be subtracted, which is beyond a safe guess."""
-    found = list(selectors(query))
+    found = selected(query)
     return found[0] if len(found) == 1 else None
 
 

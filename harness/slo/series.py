@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 
 from harness.errors import InputError
+from harness.rules.selectors import quote
 from harness.slo.model import Objective
-from harness.slo.queries import quote
 from harness.units import format_duration
 
 OBJECTIVE = "slo:objective:ratio"

@@ -14,11 +14,12 @@ from fractions import Fraction
 import promql_parser as promql
 
 from harness.rules.expr import walk
+from harness.rules.selectors import quote
 from harness.slo import expressions, series
 from harness.slo.compile import CompiledGroup, CompiledRule
 from harness.slo.examples import Example, example_of
 from harness.slo.model import BurnPair, Calendar, Objective, RawRatio, Threshold
-from harness.slo.queries import quote, tree
+from harness.slo.queries import tree
 from harness.slo.write import MARK
 from harness.slo.yamltext import scalar
 from harness.units import format_duration, format_number

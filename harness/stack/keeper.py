@@ -87,7 +87,9 @@ def _keep(order: Mapping[str, Any], stay: threading.Event, parent_left: threadin
         order["redis_url"],
         order["webhook_url"],
     )
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Set for SIGINT too: one who was started in a script's background has inherited that it is ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     tools = Toolchain(config.tools, versions=config.versions, progress=lambda line: _tell(progress=line))
     tokens = read_tokens(state.tokens) or new_tokens()

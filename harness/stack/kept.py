@@ -14,11 +14,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.engines.child import end_of
 from harness.errors import EXIT_INPUT, EngineError, HarnessError, InputError
 from harness.live.clock import Clock
 from harness.stack.configs import StackFolder
 from harness.stack.keeper import SOCKET, STAY, order_of, short
-from harness.stack.processes import tail
+from harness.stack.processes import LOG_BYTES
 from harness.stack.runtime import ServiceStatus, State, Target, Tokens
 from harness.stack.services import service
 from harness.stack.spec import Spec, read_tokens
@@ -27,7 +28,6 @@ from harness.stack.targets import read_targets
 
 _ANSWER_S = 120.0
 _END_S = 30.0
-_TAIL_BYTES = 1 << 18
 
 
 class KeptRuntime:
@@ -78,7 +78,7 @@ class KeptRuntime:
         self._ask("restart", name)
 
     def logs(self, name: str) -> str:
-        return tail(self.log_file(name), _TAIL_BYTES)
+        return end_of(self.log_file(name), LOG_BYTES)
 
     def log_file(self, name: str) -> Path:
         """The file of a service's log."""

@@ -16,9 +16,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import requests
 
-from harness.engines.base import with_log
+from harness.engines.base import new_session, with_log
+from harness.engines.child import end_of, tail
 from harness.engines.cleanup import forget, remember, shielded
 from harness.engines.private import private_folder, sweep
+from harness.engines.spawned import Spawned
 from harness.errors import EngineError, InputError
 from harness.live.clock import Clock
 from harness.stack.configs import (
@@ -30,7 +32,6 @@ from harness.stack.configs import (
 )
 from harness.stack.ports import claim, listener
 from harness.stack.runtime import ServiceStatus, State, Target, Tokens
-from harness.stack.service_process import ServiceProcess
 from harness.stack.services import SERVICES, service
 from harness.stack.spec import Spec, new_tokens, write_private
 from harness.stack.streaming import clock_variables, token_variables
@@ -40,8 +41,11 @@ from harness.toolchain import Toolchain
 READY_S = 60.0
 """How long a service may take; a busy machine is slow, a broken service ends and is told at once."""
 
+LOG_BYTES = 1 << 18
+"""How much of a service's log is shown."""
 _POLL_S = 0.02
-_TAIL_BYTES = 1 << 18
+_PATIENCE_S = 10.0
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _EXPORTERS = {
     "postgres-exporter": ("postgres_exporter", "prometheus-postgres-exporter"),
     "redis-exporter": ("redis_exporter", "prometheus-redis-exporter"),
@@ -50,7 +54,10 @@ _EXPORTERS = {
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """How to start a service: arguments without secrets, and the environment that is added to a bare one."""
+    """How to start a service: arguments without secrets, and the environment that is added to a bare one.
+
+    Bare: ours only as far as programs need it, so that no secret of ours reaches them.
+    """
 
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -85,7 +92,7 @@ class ProcessRuntime:
         self._stack = StackFolder(spec.config)
         self._scraped = self._stack.scraped()
         self._lock = threading.RLock()
-        self._children: dict[str, ServiceProcess] = {}
+        self._children: dict[str, Spawned] = {}
         self.absent: dict[str, str] = {}
         """Why a service is not part of this run, by service."""
         self._alertmanager = tools.find("alertmanager")
@@ -118,15 +125,15 @@ class ProcessRuntime:
         if name in self.absent:
             return ServiceStatus(name, State.ABSENT, reason=self.absent[name])
         child = self._children[name]
-        if (ended := child.obituary()) is not None:
-            return ServiceStatus(name, State.ENDED, self.url(name), reason=ended)
+        if (status := child.status()) is not None:
+            return ServiceStatus(name, State.ENDED, self.url(name), reason=f"ended {status}")
         return ServiceStatus(name, State.RUNNING, self.url(name), child.pid)
 
     def targets(self) -> list[Target]:
         return read_targets(self.url("prometheus"), self._scraped, self.absent)
 
     def logs(self, name: str) -> str:
-        return tail(self._log(self._known(name)), _TAIL_BYTES)
+        return end_of(self._log(self._known(name)), LOG_BYTES)
 
     # -- start and end -------------------------------------------------------------------------------------------
 
@@ -147,7 +154,7 @@ class ProcessRuntime:
             for child in children:
                 child.ask_to_end()  # all at once: each takes its time
             for child in children:
-                child.end()
+                child.end(_PATIENCE_S)
 
     def kill(self, name: str) -> None:
         with self._lock:
@@ -175,38 +182,43 @@ class ProcessRuntime:
 
     def _runs(self, name: str) -> bool:
         child = self._children.get(name)
-        return child is not None and child.obituary() is None
+        return child is not None and child.status() is None
 
     def _log(self, name: str) -> Path:
         return self._folder / "logs" / f"{name}.log"
 
     def _spawn(self, name: str) -> None:
         program = self._programs[name]
-        folder = program.start_in or self._folder
-        self._children[name] = ServiceProcess(name, program.command, program.environment, folder, self._log(name))
+        environment = {key: os.environ[key] for key in _KEPT if key in os.environ} | dict(program.environment)
+        try:
+            self._children[name] = Spawned(
+                program.command, self._log(name), program.start_in or self._folder, environment
+            )
+        except OSError as err:
+            raise EngineError(f"cannot start {name} ({program.command[0]}): {err.strerror or err}") from err
 
     def _wait(self, name: str) -> None:
         """Until it is *our* process that answers: on a port lost to somebody else, theirs would."""
         child, url = self._children[name], self.url(name) + SERVICES[name].ready
         deadline = time.monotonic() + READY_S
         while True:
-            ended = child.obituary()
-            if ended is not None:
+            status = child.status()
+            if status is not None:
                 raise EngineError(
-                    with_log(f"{name} {ended} before it was ready", tail(self._log(name), 4096)),
+                    with_log(f"{name} ended {status} before it was ready", tail(self._log(name))),
                     hint=self._why_not(name),
                 )
             if answers(url) and child.owns(listener(self.ports[name]).pid):
                 return
             if time.monotonic() > deadline:
                 raise EngineError(
-                    with_log(f"{name} was not ready after {READY_S:g} s", tail(self._log(name), 4096)),
+                    with_log(f"{name} was not ready after {READY_S:g} s", tail(self._log(name))),
                     hint="is the machine overloaded?",
                 )
             time.sleep(_POLL_S)
 
     def _why_not(self, name: str) -> str:
-        log = tail(self._log(name), 4096)
+        log = end_of(self._log(name), 4096)
         if "ddress already in use" in log:
             return f"port {self.ports[name]} was taken meanwhile by {listener(self.ports[name])}; try again"
         if "ModuleNotFoundError" in log or "No module named" in log:
@@ -337,22 +349,11 @@ def throwaway_processes(
             runtime.close()
 
 
-def tail(file: Path, size: int) -> str:
-    """The end of a log, from the start of a line; empty if there is none."""
-    try:
-        with file.open("rb") as log:
-            length = log.seek(0, os.SEEK_END)
-            log.seek(max(0, length - size))
-            text = log.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
-    return text if length <= size else text.partition("\n")[2]
-
-
 def answers(url: str) -> bool:
     """Whether a URL answers 200 now."""
     try:
-        return requests.get(url, timeout=2.0).status_code == 200
+        with new_session() as session:
+            return session.get(url, timeout=2.0).status_code == 200
     except requests.exceptions.RequestException:
         return False
 

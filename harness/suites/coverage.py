@@ -6,17 +6,15 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import promql_parser as promql
-
 from harness.errors import InputError
-from harness.rules.expr import parse_expr, walk
+from harness.rules.expr import parse_expr
 from harness.rules.model import AlertRule
+from harness.rules.selectors import Matcher, selectors
 from harness.source import Text, display_path
 from harness.suites.model import ExprAssertion, FileResult, RuleCoverage
 from harness.suites.reads import Reads
 from harness.suites.rulefiles import RuleSet
 
-_OPS = {"MatchOp.Equal": "=", "MatchOp.NotEqual": "!=", "MatchOp.Re": "=~", "MatchOp.NotRe": "!~"}
 _ALERT_METRICS = ("ALERTS", "ALERTS_FOR_STATE")
 
 
@@ -26,7 +24,7 @@ def alerts_selected(expr: ExprAssertion, names: set[str]) -> set[str]:
         name
         for matchers in alert_selectors(expr.expr)
         for name in names
-        if all(_matches(op, value, name) for op, value in matchers)
+        if all(matcher.accepts(name) for matcher in matchers)
     }
 
 
@@ -46,26 +44,15 @@ def _in_samples(expr: ExprAssertion, names: set[str]) -> set[str]:
     return found & names
 
 
-def alert_selectors(expr: Text) -> Iterator[list[tuple[str, str]]]:
-    """For each selector of `ALERTS` its matchers on `alertname`, as (operator, value)."""
+def alert_selectors(expr: Text) -> Iterator[list[Matcher]]:
+    """For each selector of `ALERTS` its matchers on `alertname`."""
     try:
         tree = parse_expr(expr)
     except InputError:
         return
-    for node in walk(tree):
-        if isinstance(node, promql.VectorSelector):
-            fixed = [m.value for m in node.matchers.matchers if m.name == "__name__"]
-            if (node.name or (fixed[0] if fixed else "")) in _ALERT_METRICS:
-                yield [(_OPS[str(m.op)], m.value) for m in node.matchers.matchers if m.name == "alertname"]
-
-
-def _matches(op: str, value: str, name: str) -> bool:
-    if op in ("=", "!="):
-        return (value == name) is (op == "=")
-    try:
-        return (re.fullmatch(value, name) is not None) is (op == "=~")
-    except re.error:
-        return True
+    for selector in selectors(tree):
+        if selector.metric in _ALERT_METRICS:
+            yield [matcher for matcher in selector.matchers if matcher.label == "alertname"]
 
 
 def coverage(files: Sequence[FileResult], rule_sets: Sequence[RuleSet]) -> tuple[RuleCoverage, ...]:

@@ -9,6 +9,7 @@ import yaml
 from yaml.constructor import SafeConstructor
 
 from harness.errors import InputError, Span
+from harness.rules.selectors import selectors_of
 from harness.source import Fields, Item, SourceFile, Text, load_yaml
 from harness.suites.model import (
     DEFAULT_EVALUATION_MS,
@@ -145,8 +146,7 @@ def _metric(series: Text) -> str | None:
         return None
     if not isinstance(node, promql.VectorSelector):
         return None
-    named = [m.value for m in node.matchers.matchers if m.name == "__name__"]
-    return str(node.name or (named[0] if named else "")) or None
+    return selectors_of(node)[0].metric or None
 
 
 def _alert(fields: Fields) -> AlertAssertion:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.errors import InputError
-from harness.rules.expr import metric_names
 from harness.rules.model import RecordingRule
+from harness.rules.selectors import metric_names
 from harness.source import Text
 from harness.suites.model import InputSeries
 from harness.suites.rulefiles import RuleSet

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.check import Finding, Kind, Known, Server, Use, Wants, Weight, check
-from harness.check.names import readings, selectors
+from harness.check.names import name_of, readings, selected
 from harness.engines.base import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
 from harness.errors import Span
@@ -48,13 +48,13 @@ F, N = Weight.FINDING, Weight.NOTE
     ],
 )  # fmt: skip
 def test_who_reads_which_labels_of_what(expr: str, expected: list[tuple[str, tuple[str, ...], list[str]]]) -> None:
-    read = [(r.operator, r.labels, [selector.metric for selector in r.selectors]) for r in readings(text(expr))]
+    read = [(r.operator, r.labels, [name_of(selector) for selector in r.selectors]) for r in readings(text(expr))]
     assert read == expected
 
 
 def test_every_way_to_select() -> None:
     expr = 'rate(a{x="1"}[5m]) / max_over_time(b[1h:1m] offset 1d) + {__name__=~"c_.*"} and absent(d{y="2"} or a)'
-    assert [(s.metric, s.may_be_absent) for s in selectors(text(expr))] == [
+    assert [(name_of(selector), absent) for selector, absent in selected(text(expr)).items()] == [
         ("a", False),
         ("b", False),
         ('{__name__=~"c_.*"}', False),

@@ -68,7 +68,7 @@ def owner_run(temp: Path, prometheus_path: Path) -> Iterator[Run]:
         head = f"""
             import json, os, sys, time
             from pathlib import Path
-            from harness.engines import child as process
+            from harness.engines import spawned
             from harness.engines.process import ProcessEngine
             prometheus = Path({str(prometheus_path)!r})
             def say(**facts): print(json.dumps(facts), flush=True)
@@ -304,7 +304,7 @@ def test_prometheus_dies_with_its_killed_owner(owner_run: Run, temp: Path) -> No
 
 
 def test_the_next_run_ends_what_a_killed_one_left(owner_run: Run, temp: Path, prometheus_path: Path) -> None:
-    survive = "    process.die_with_parent = lambda parent: None\n"
+    survive = "    spawned.die_with_parent = lambda parent: None\n"
     child, facts = owner_run(survive + OPEN + "    time.sleep(60)\n")
     pid = int(str(facts["pid"]))
     assert sweep(temp) == []  # its owner lives
@@ -375,7 +375,9 @@ def test_ctrl_c_in_mid_run_leaves_nothing(owner_run: Run, temp: Path, extra: str
 
 def test_ctrl_c_twice_while_it_closes(owner_run: Run, temp: Path) -> None:
     child, facts = owner_run(
-        "    process._end = lambda p: (time.sleep(1), p.kill(), p.wait())\n" + OPEN + "    time.sleep(60)\n"
+        "    spawned.Spawned.end = lambda self, patience_s: (time.sleep(1), self.kill())\n"
+        + OPEN
+        + "    time.sleep(60)\n"
     )
     child.send_signal(signal.SIGINT)
     time.sleep(0.4)

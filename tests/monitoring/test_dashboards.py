@@ -13,7 +13,8 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from fixtures.dashboards import OUTPUT, panel_urls, render
 from harness.rules import AlertRule, load_rules
-from harness.rules.expr import metric_names, parse_expr
+from harness.rules.expr import parse_expr
+from harness.rules.selectors import metric_names
 from harness.source import Text
 
 ROOT = Path(__file__).resolve().parents[2]

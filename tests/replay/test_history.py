@@ -11,7 +11,8 @@ from harness.engines.base import Engine
 from harness.errors import Span, UnsupportedError
 from harness.replay import Batch, Replay, State, Tape
 from harness.rules import RuleFile, load_rules
-from harness.rules.expr import alternatives, ends_now, ranges_over, selects
+from harness.rules.expr import alternatives, ends_now
+from harness.rules.selectors import ranges_over, selects
 from harness.series import labels_of
 from harness.source import Text
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import tempfile
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
-from needs import refuse_to_skip
+from browser import HOSTILE, views_of
 
 from harness.contracts import load_contracts
 from harness.live.model import Attempt, Delivery, LiveReport, LiveResult, LiveVerdict
@@ -24,16 +19,7 @@ from harness.stack.load import Tally
 from harness.stack.run import Episode, ScenarioResult, judge
 from harness.stack.scenario import load_scenario
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-PACKAGES = ("axe-core@4.10.3", "playwright-core@1.55.0")
-HOSTILE = [
-    "<script>alert(1)</script><img src=x onerror=alert(1)>",
-    "\"' onmouseover=alert(1) x=\"'`</pre></svg></style><script>alert(2)</script>",
-    "\u202egnp.exe \u2066\u05d0\u05d1\u05d2\u2069 \x1b[31m\x00\x07 \u0627\u0644\u0639\u0631\u0628\u064a\u0629",
-    "long" * 2500,
-    "javascript:alert(3)//]]>--><!-- {{ 7*7 }} {% raw %}",
-]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def hostile(outcome: Outcome) -> Outcome:
@@ -89,45 +75,12 @@ def run_live(text: str) -> Outcome:
 
 
 @pytest.fixture(scope="session")
-def modules() -> Path:
-    """A folder with playwright-core and axe-core, from npm's own cache or registry; never in the project."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        refuse_to_skip("no node and npm for the browser tests")
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(cache) / "alert-harness" / "test-npm" / "-".join(PACKAGES).replace("@", "_")
-    if not (folder / "done").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "package.json").write_text("{}")
-        asked = [npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", *PACKAGES]
-        run = subprocess.run(asked, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
-        if run.returncode:
-            refuse_to_skip(f"npm could not install {', '.join(PACKAGES)}: {run.stderr.strip()[-300:]}")
-        (folder / "done").touch()
-    return folder
-
-
-@pytest.fixture(scope="session")
-def seen(modules: Path, good: Outcome, bad: Outcome, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What Chromium saw on the pages: good, bad, hostile, unit tests alone; each narrow and dark, wide and light."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        refuse_to_skip("no Chromium for the browser tests")
-    folder = tmp_path_factory.mktemp("pages")
-    pages = {"good": good, "bad": bad, "hostile": hostile(good), "suites": Outcome(suites=bad.suites)}
-    pages |= {"played": played(HOSTILE[0]), "live": run_live(HOSTILE[1])}
-    for name, outcome in pages.items():
-        (folder / f"{name}.html").write_text(page_html(outcome), encoding="utf-8")
-    with tempfile.TemporaryDirectory() as home:
-        run = subprocess.run(
-            ["node", HERE / "open_page.mjs", modules, browser, *(folder / f"{name}.html" for name in pages)],
-            capture_output=True, text=True, timeout=300, check=False, env=os.environ | {"HOME": home},
-        )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    views: list[dict[str, Any]] = json.loads(run.stdout)
-    for view in views:
-        view["name"] = Path(view["file"]).stem
-    return views
+def seen(good: Outcome, bad: Outcome, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What Chromium saw on the pages: good, bad, hostile, unit tests alone, a scenario, a live run."""
+    outcomes = {"good": good, "bad": bad, "hostile": hostile(good), "suites": Outcome(suites=bad.suites)}
+    outcomes |= {"played": played(HOSTILE[0]), "live": run_live(HOSTILE[1])}
+    pages = {name: page_html(outcome) for name, outcome in outcomes.items()}
+    return views_of(pages, tmp_path_factory.mktemp("pages"))
 
 
 def opened(seen: list[dict[str, Any]]) -> list[dict[str, Any]]:

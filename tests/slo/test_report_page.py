@@ -5,10 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -19,7 +15,7 @@ from xml.etree.ElementTree import fromstring
 import jsonschema
 import pytest
 import report_world as world
-from needs import refuse_to_skip
+from browser import HOSTILE, views_of
 
 from harness.engines.process import ProcessEngine
 from harness.errors import InputError
@@ -38,16 +34,7 @@ from harness.slo.report import POLICY, SloReport, make_report
 from harness.slo.verdict import Ruling, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
-OPEN_PAGE = ROOT / "tests" / "report" / "open_page.mjs"
 SCHEMA = json.loads((ROOT / "docs" / "schema" / "slo-report.schema.json").read_text(encoding="utf-8"))
-PACKAGES = ("axe-core@4.10.3", "playwright-core@1.55.0")
-HOSTILE = [
-    "<script>alert(1)</script><img src=x onerror=alert(1)>",
-    "\"' onmouseover=alert(1) x=\"'`</pre></svg></style><script>alert(2)</script>",
-    "\u202egnp.exe \u2066\u05d0\u05d1\u05d2\u2069 \x1b[31m\x00\x07 \u0627\u0644\u0639\u0631\u0628\u064a\u0629",
-    "long" * 2500,
-    "=javascript:alert(3)//]]>--><!-- {{ 7*7 }} {% raw %} | [x](javascript:alert(4))",
-]
 QUALITY: dict[str, Any] = {
     "version": 1,
     "objectives": [
@@ -218,41 +205,9 @@ def test_a_hundred_objectives_stay_under_a_megabyte(report: SloReport) -> None:
 @pytest.fixture(scope="module")
 def seen(report: SloReport, empty: SloReport, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What Chromium saw on the pages, each narrow and dark, wide and light."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        refuse_to_skip("no Chromium for the browser tests")
-    folder = tmp_path_factory.mktemp("pages")
-    pages = {"month": report, "empty": empty, "hostile": hostile(report)}
-    for name, one in pages.items():
-        (folder / f"{name}.html").write_text(slo_report_html(one), encoding="utf-8")
-    with tempfile.TemporaryDirectory() as home:
-        run = subprocess.run(
-            ["node", OPEN_PAGE, npm_modules(), browser, *(folder / f"{name}.html" for name in pages)],
-            capture_output=True, text=True, timeout=300, check=False, env=os.environ | {"HOME": home},
-        )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    views: list[dict[str, Any]] = json.loads(run.stdout)
-    for view in views:
-        view["name"] = Path(view["file"]).stem
-    return views
-
-
-def npm_modules() -> Path:
-    """A folder with playwright-core and axe-core, the one that tests/report uses."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        refuse_to_skip("no node and npm for the browser tests")
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(cache) / "alert-harness" / "test-npm" / "-".join(PACKAGES).replace("@", "_")
-    if not (folder / "done").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "package.json").write_text("{}")
-        asked = [npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", *PACKAGES]
-        run = subprocess.run(asked, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
-        if run.returncode:
-            refuse_to_skip(f"npm could not install {', '.join(PACKAGES)}: {run.stderr.strip()[-300:]}")
-        (folder / "done").touch()
-    return folder
+    reports = {"month": report, "empty": empty, "hostile": hostile(report)}
+    pages = {name: slo_report_html(one) for name, one in reports.items()}
+    return views_of(pages, tmp_path_factory.mktemp("pages"))
 
 
 def test_the_page_in_a_browser(seen: list[dict[str, Any]]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import InputError, UnsupportedError
-from harness.rules.expr import comparisons, metric_names, parse_expr, reach_ms, reads_clock, subquery_steps_ms
+from harness.rules.expr import comparisons, parse_expr, reach_ms, reads_clock, subquery_steps_ms
+from harness.rules.selectors import metric_names
 from harness.source import Fields, SourceFile, Text, load_yaml
 
 S, M, H = 1000, 60_000, 3_600_000

@@ -31,8 +31,8 @@ def check(view: FileView) -> Iterator[Hit]:
             if expr.samples:
                 continue  # it fails by itself
             for matchers in alert_selectors(expr.expr):
-                for op, value in matchers:
-                    if op == "=" and value not in known:
+                for value in (matcher.value for matcher in matchers if matcher.op == "="):
+                    if value not in known:
                         at = expr.expr.value.find(value)
                         yield Hit(
                             expr.expr.span_at(at, len(value)),

@@ -1,0 +1,45 @@
+"""The pages' templates, and what every text on a page goes through: escaped, printable, not too long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from harness.errors import printable
+from harness.report.wording import one_line
+
+_LONGEST = 400
+"""Characters of a label or annotation that are shown; a value of 10 kB tells a reader no more."""
+
+
+def page_template(name: str, finish: Callable[[str], str] = lambda text: text) -> Template:
+    """A template of this folder, which escapes every value; `finish` is a last touch to each text."""
+    environment = Environment(
+        loader=PackageLoader("harness.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: finish(printable(value)) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["content"] = _content
+    environment.filters["short"] = lambda number: f"{number:g}"
+    return environment.get_template(name)
+
+
+def _content(text: object) -> Markup:
+    """Escaped for an element's content, where quotes need no escape: series and queries are full of them."""
+    escaped = printable(str(text)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return Markup(escaped)  # noqa: S704 - escaped in the line above
+
+
+def shown(text: str) -> str:
+    """One line of text from files and servers, harmless and not too long."""
+    return cut(one_line(text), _LONGEST)
+
+
+def cut(text: str, most: int) -> str:
+    """The text, or its beginning and how long it is."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
