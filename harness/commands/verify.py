@@ -116,7 +116,7 @@ def _live(config: Config, choices: Choices, out: Console) -> LiveReport | None:
         rules=choices.rules, contracts=choices.contracts, engine=choices.engine, image=choices.image,
         alerts=choices.alerts,
     )  # fmt: skip
-    with live_progress() as progress:
+    with live_progress(aloud=False) as progress:
         report = live.run(config, quiet, progress=progress)
     exact = sum(result.exact for result in report.results)
     _step(
@@ -140,7 +140,7 @@ def _played(config: Config, project: Project, out: Console) -> tuple[ScenarioRes
     objectives = _objectives(config)
     report = None
     with (
-        narrating(f"playing {scenario.name}") as step,
+        narrating(f"playing {scenario.name}", aloud=False) as step,
         stack_run.own_stack(config, Kind.PROCESS, stack_run.COMPRESS, step) as stack,
     ):
         result = stack_run.play_on(stack, scenario, project.files, seed=1, step=step)

@@ -21,9 +21,9 @@ _NUMBERS = ("quiet at", "fires at", "pending", "hold", "of")
 
 
 @contextmanager
-def live_progress() -> Iterator[Progress]:
-    """Told on standard error: phases, and on a terminal which alerts are pending and firing now."""
-    with narrating("live") as tell:
+def live_progress(*, aloud: bool = True) -> Iterator[Progress]:
+    """Told on standard error: phases, and which alerts are pending and firing now; `aloud` as in `narrating`."""
+    with narrating("live", aloud=aloud) as tell:
         states: dict[str, str] = {}
         phase = ""
 

@@ -79,11 +79,18 @@ def watching(total: int, what: str) -> Iterator[Watch]:
 
 
 @contextmanager
-def narrating(what: str) -> Iterator[Callable[[str], None]]:
-    """Tell what goes on, on standard error: the latest line beside a clock on a terminal, every line elsewhere."""
+def narrating(what: str, *, aloud: bool = True) -> Iterator[Callable[[str], None]]:
+    """Tell what goes on, on standard error: the latest line beside a clock on a terminal, every line elsewhere.
+
+    With `aloud` false it is silent off a terminal, for commands that print a line of their own for each step.
+    """
     err = _PrintableConsole(file=sys.stderr, highlight=False)
     if not err.is_terminal or os.environ.get("TERM") == "dumb":
-        yield lambda line: print(f"{what}: {printable(one_line(line))}", file=sys.stderr, flush=True)
+        yield (
+            (lambda _: None)
+            if not aloud
+            else lambda line: print(f"{what}: {printable(one_line(line))}", file=sys.stderr, flush=True)
+        )
         return
     bar = Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True)
     task = bar.add_task(what, total=None)
