@@ -86,11 +86,12 @@ def narrating(what: str, *, aloud: bool = True) -> Iterator[Callable[[str], None
     """
     err = _PrintableConsole(file=sys.stderr, highlight=False)
     if not err.is_terminal or os.environ.get("TERM") == "dumb":
-        yield (
-            (lambda _: None)
-            if not aloud
-            else lambda line: print(f"{what}: {printable(one_line(line))}", file=sys.stderr, flush=True)
-        )
+
+        def line_by_line(line: str) -> None:
+            if aloud:
+                print(f"{what}: {printable(one_line(line))}", file=sys.stderr, flush=True)
+
+        yield line_by_line
         return
     bar = Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True)
     task = bar.add_task(what, total=None)
