@@ -117,7 +117,7 @@ def play(
     scenario.check_alerts(list(files))
     factor = runtime.clock.factor
     faults = _Faults(runtime)
-    before = _counted(prometheus)
+    before = _counted_before(prometheus)
     traffic = Traffic(
         runtime.url("streaming"), scenario.load, factor=factor, seed=seed, webhook_token=runtime.tokens.webhook
     )
@@ -286,6 +286,17 @@ def _counted(prometheus: Engine) -> int:
     """Requests to the API that the service has counted, as of its last scrape."""
     found = prometheus.query('http_requests_total{job="streaming",endpoint=~"/api/.*"}', _now_ms())
     return round(sum(series.values[0] for series in found))
+
+
+def _counted_before(prometheus: Engine) -> int:
+    """The count that a scrape after this moment sees: an earlier one lacks what came last; 0 if there was none ever."""
+    since_s = time.time()
+    deadline = time.monotonic() + _FIRST_SCRAPE_S * 2
+    while scraped := prometheus.query('timestamp(up{job="streaming"})', _now_ms()):
+        if max(series.values[0] for series in scraped) > since_s or time.monotonic() > deadline:
+            break
+        time.sleep(_POLL_S)
+    return _counted(prometheus)
 
 
 def _await_count(prometheus: Engine, wanted: int) -> int:
