@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from harness.commands.project import Choices, Project, load, toolchain
@@ -50,23 +50,40 @@ def run(
     alertmanager: Path | None = None,
     progress: Progress | None = None,
 ) -> LiveReport:
-    """One live run over the project; `verify` calls it too.
+    """One live run over the project.
 
     `factor` None: the largest up to DEFAULT_FACTOR that fits every duration. `alertmanager` replaces the configured
     file.
     Raises InputError and UnsupportedError for what is wrong with rules, contracts or configuration, EngineError where
     Prometheus or Alertmanager cannot be had or break.
     """
-    project = load(config, choices)
+    return over(
+        load(config, choices), toolchain(config), config, choices,
+        factor=factor, alertmanager=alertmanager, progress=progress,
+    )  # fmt: skip
+
+
+def over(
+    project: Project,
+    tools: Toolchain,
+    config: Config,
+    choices: Choices,
+    *,
+    factor: int | None = None,
+    alertmanager: Path | None = None,
+    progress: Progress | None = None,
+    complaints: Mapping[int, str] | None = None,
+) -> LiveReport:
+    """The same over a project that is loaded; `complaints` are what promtool says of its rules, None: it is asked."""
     if not project.contracts:
         raise InputError("there is no contract to run", hint="write one, or let `alert-harness init` begin it")
     routing = Routing.load(alertmanager or config.alertmanager)
     clock = _clock(factor, project)
     routing.for_run(clock, lambda receiver: "http://127.0.0.1/")  # what it refuses, before anything starts
     sweep()
-    found = toolchain(config)
-    complaints = check_rule_files(Promtool(found.find("promtool").path), project.files)
-    return live(project.files, project.contracts, _tools(config, choices, found), routing, clock, progress, complaints)
+    if complaints is None:
+        complaints = check_rule_files(Promtool(tools.find("promtool").path), project.files)
+    return live(project.files, project.contracts, _tools(config, choices, tools), routing, clock, progress, complaints)
 
 
 def _clock(factor: int | None, project: Project) -> Clock:

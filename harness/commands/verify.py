@@ -33,6 +33,7 @@ from harness.slo.report import SloReport
 from harness.stack.opening import Kind
 from harness.stack.run import ScenarioResult
 from harness.suites.model import Report
+from harness.toolchain import Toolchain
 
 SKIPPABLE = ("live", "stack")
 """Steps that take their time."""
@@ -74,7 +75,7 @@ def run(config: Config, choices: Choices, *, tests: Sequence[str] | None, skip: 
     good = [not problems, suites is None or suites.passed, exact]
     if kind == "process" and (choices.engine or config.engine) == "auto":
         good.append(_prove_in_container(config, choices, project, promtool, complaints, out))
-    delivered = None if "live" in skip else _live(config, choices, out)
+    delivered = None if "live" in skip else _live(config, choices, project, tools, complaints, out)
     played, objectives = (None, None) if "stack" in skip else _played(config, project, out)
     good += [delivered is None or delivered.exact, played is None or played.passed]
     good.append(objectives is None or not objectives.defective)
@@ -102,22 +103,25 @@ def _tested(
     return report
 
 
-def _live(config: Config, choices: Choices, out: Console) -> LiveReport | None:
+def _live(
+    config: Config,
+    choices: Choices,
+    project: Project,
+    tools: Toolchain,
+    complaints: Mapping[int, str],
+    out: Console,
+) -> LiveReport | None:
     """Every alert end to end on a compressed clock; None where Alertmanager cannot be had."""
     if (choices.engine or config.engine) == "url":
         _step(out, None, "live: skipped, it needs a Prometheus of its own and the engine is `url`")
         return None
     try:
-        toolchain(config).find("alertmanager")
+        tools.find("alertmanager")
     except EngineError as err:
         _step(out, None, f"live: skipped, {err.message.splitlines()[0]}")
         return None
-    quiet = Choices(
-        rules=choices.rules, contracts=choices.contracts, engine=choices.engine, image=choices.image,
-        alerts=choices.alerts,
-    )  # fmt: skip
     with live_progress(aloud=False) as progress:
-        report = live.run(config, quiet, progress=progress)
+        report = live.over(project, tools, config, choices, progress=progress, complaints=complaints)
     exact = sum(result.exact for result in report.results)
     _step(
         out,

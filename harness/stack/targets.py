@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import requests
 
+from harness.engines.base import new_session
 from harness.errors import EngineError
 from harness.stack.configs import Scraped
 from harness.stack.runtime import Health, Target
@@ -19,7 +20,8 @@ def read_targets(prometheus: str, wanted: Sequence[Scraped], absent: Mapping[str
     Raises EngineError if Prometheus does not answer.
     """
     try:
-        answer = requests.get(f"{prometheus}/api/v1/targets", params={"state": "active"}, timeout=_TIMEOUT_S)
+        with new_session() as session:
+            answer = session.get(f"{prometheus}/api/v1/targets", params={"state": "active"}, timeout=_TIMEOUT_S)
         active = answer.json()["data"]["activeTargets"]
     except (requests.exceptions.RequestException, ValueError, KeyError, TypeError) as err:
         raise EngineError(
