@@ -9,12 +9,15 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.config import Config
 from harness.engines.base import with_log
 from harness.engines.cleanup import forget, remember, shielded
+from harness.engines.container import OWNER_LABEL
+from harness.engines.owner import Owner
 from harness.engines.private import private_folder, sweep
 from harness.errors import EngineError, InputError
 from harness.live.clock import Clock
@@ -24,6 +27,7 @@ from harness.stack.configs import StackFolder, write_rules, write_yaml
 from harness.stack.ports import claim
 from harness.stack.processes import READY_S, answers
 from harness.stack.reaper import Reaper
+from harness.stack.reaper import sweep as sweep_projects
 from harness.stack.runtime import ServiceStatus, State, Target, Tokens
 from harness.stack.services import SERVICES, service
 from harness.stack.spec import WEBHOOK_VARIABLE, Spec, new_tokens, write_private
@@ -40,6 +44,7 @@ _GONE_S = 30.0
 _POLL_S = 0.1
 _TAIL_LINES = 2000
 _BUILT = "streaming"
+_COMPRESSED = "compressed.yaml"
 # The only value that has no `:?` in compose.yaml and yet must be there.
 _SINK_URL = "http://sink:9095/"
 
@@ -169,7 +174,7 @@ class ComposeRuntime:
     def close(self, *, volumes: bool = True) -> None:
         """Remove the containers and networks, and with `volumes` the data."""
         with shielded():
-            self._compose.run("down", "--remove-orphans", "--timeout", "10", *(["--volumes"] if volumes else []))
+            self._compose.end(volumes=volumes)
             forget(self)
 
     def _known(self, name: str) -> str:
@@ -216,6 +221,7 @@ def _get_images(compose: Compose, model: Mapping[str, Any], progress: Progress) 
     wanted = {each["image"]: name for name, each in model["services"].items() if name not in left_out(model)}
     client = docker.from_env(timeout=30)
     try:
+        sweep_projects(client)
         here = {tag for image in client.api.images() for tag in image.get("RepoTags") or ()}
     finally:
         client.close()
@@ -266,11 +272,18 @@ def _variables(spec: Spec, ports: Mapping[str, int]) -> dict[str, str]:
     return found
 
 
-def _override(stack: StackFolder, spec: Spec, folder: Path) -> Path | None:
-    """A second compose file that puts the stack on a faster clock; None in real time."""
+def _owned(stack: StackFolder, folder: Path) -> Path:
+    """A compose file that marks all that is made as ours, for the sweep of a later run."""
+    model = stack.compose_model()
+    labels = {"labels": {OWNER_LABEL: Owner.current().text().replace("$", "$$")}}
+    file = folder / "owner.yaml"
+    write_yaml(file, {kind: dict.fromkeys(model[kind], labels) for kind in ("services", "networks", "volumes")})
+    return file
+
+
+def _compressed(stack: StackFolder, spec: Spec, folder: Path) -> Path:
+    """A compose file that puts the stack on a faster clock."""
     clock = spec.clock
-    if clock.factor == 1:
-        return None
     configs = folder / "compressed"
     configs.mkdir(mode=0o755)
     write_rules(spec.config, clock, configs / "rules")
@@ -295,28 +308,28 @@ def _override(stack: StackFolder, spec: Spec, folder: Path) -> Path | None:
     }
     services["prometheus"]["command"] = [*base, *clock.flags()]
     services[_BUILT] = {"environment": clock_variables(clock)}
-    file = folder / "compressed.yaml"
+    file = folder / _COMPRESSED
     write_yaml(file, {"services": services})
     return file
 
 
-def _prepared(spec: Spec, stack: StackFolder, env_files: Sequence[str], folder: Path, project: str) -> ComposeRuntime:
+def _prepared(
+    spec: Spec, stack: StackFolder, env_files: Sequence[str], folder: Path, project: str, *overrides: Path
+) -> ComposeRuntime:
     first = Compose(stack.compose_file, tuple(env_files), {}, project)
     skipped = left_out(first.model())
     ports = claim({name: port for name, port in spec.ports.items() if name not in skipped})
-    compose = Compose(
-        stack.compose_file, tuple(env_files), _variables(spec, ports), project, _override(stack, spec, folder)
-    )
+    if spec.clock.factor != 1:
+        overrides = (*overrides, _compressed(stack, spec, folder))
+    compose = Compose(stack.compose_file, tuple(env_files), _variables(spec, ports), project, overrides)
     model = compose.model()
-    named = Compose(compose.file, compose.env_files, compose.variables, model["name"], compose.override)
+    named = replace(compose, project=model["name"])
     return ComposeRuntime(named, stack, spec.clock, ports, model)
 
 
 def _started(runtime: ComposeRuntime, progress: Progress, *, volumes: bool) -> Reaper:
     """Bring it up under a reaper's eyes; if that fails, nothing is left of it."""
-    end = ["down", "--remove-orphans", "--timeout", "5", *(["--volumes"] if volumes else [])]
-    compose = runtime._compose
-    reaper = Reaper([*compose.command, *end], compose.environment, str(compose.file.parent))
+    reaper = Reaper(runtime.project, volumes=volumes)
     try:
         progress(f"starting {', '.join(runtime._names)}")
         runtime._up(runtime._names, reaper=reaper)
@@ -342,7 +355,7 @@ def throwaway_containers(spec: Spec, progress: Progress) -> Iterator[ComposeRunt
         project = f"alert-harness-{secrets.token_hex(6)}"
         # Only what chooses images is taken from the project's own: its tokens and data are not ours to use.
         more = [each for each in _env_files(stack) if not each.endswith("/.env")]
-        runtime = _prepared(spec, stack, [str(env_file), *more], folder, project)
+        runtime = _prepared(spec, stack, [str(env_file), *more], folder, project, _owned(stack, folder))
         remember(runtime)
         reaper = _started(runtime, progress, volumes=True)
         try:
@@ -387,11 +400,10 @@ def attach(config: Config, state: StateFolder, record: Record) -> ComposeRuntime
 
 
 def _recorded(stack: StackFolder, state: StateFolder, record: Record) -> Compose:
-    override = state.run / "compressed.yaml"
+    compressed = state.run / _COMPRESSED
     variables = {SERVICES[name].variable: str(port) for name, port in record.ports.items()}
-    return Compose(
-        stack.compose_file, record.env_files, variables, record.project, override if override.exists() else None
-    )
+    overrides = (compressed,) if compressed.exists() else ()
+    return Compose(stack.compose_file, record.env_files, variables, record.project, overrides)
 
 
 def take_down(config: Config, state: StateFolder, record: Record, *, volumes: bool, progress: Progress) -> None:

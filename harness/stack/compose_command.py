@@ -15,7 +15,7 @@ from typing import Any
 
 from harness.engines.base import with_log
 from harness.errors import EngineError
-from harness.stack.reaper import Reaper
+from harness.stack.reaper import Reaper, ending
 
 _COMMAND_S = 120.0
 
@@ -28,13 +28,14 @@ class Compose:
     env_files: tuple[str, ...]
     variables: Mapping[str, str]
     project: str = ""
-    override: Path | None = None
+    overrides: tuple[Path, ...] = ()
 
     @property
     def command(self) -> list[str]:
         """The command line up to the subcommand; no secrets stand in it."""
         parts = [*_docker_compose(), "--file", str(self.file)]
-        parts += ["--file", str(self.override)] if self.override else []
+        for override in self.overrides:
+            parts += ["--file", str(override)]
         parts += ["--project-name", self.project] if self.project else []
         for each in self.env_files:
             parts += ["--env-file", each]
@@ -46,8 +47,15 @@ class Compose:
 
     def run(self, *arguments: str, timeout_s: float = _COMMAND_S, reaper: Reaper | None = None) -> str:
         """What it printed; raises EngineError with the end of what it said if it failed."""
+        return self._call([*self.command, *arguments], arguments[0], timeout_s, reaper)
+
+    def end(self, *, volumes: bool) -> None:
+        """Remove the containers and networks, and with `volumes` the data; harmless if nothing is there."""
+        self._call(ending(self.project, volumes=volumes, timeout_s=10), "down", _COMMAND_S, None)
+
+    def _call(self, command: list[str], what: str, timeout_s: float, reaper: Reaper | None) -> str:
         process = subprocess.Popen(
-            [*self.command, *arguments],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -63,7 +71,7 @@ class Compose:
         except subprocess.TimeoutExpired as err:
             _end(process)
             raise EngineError(
-                f"docker compose {arguments[0]} took longer than {timeout_s:g} s", hint="is the engine overloaded?"
+                f"docker compose {what} took longer than {timeout_s:g} s", hint="is the engine overloaded?"
             ) from err
         except BaseException:
             _end(process)
@@ -71,7 +79,7 @@ class Compose:
         if process.returncode != 0:
             lines = [line for line in said.splitlines() if line.strip()]
             raise EngineError(
-                with_log(f"docker compose {arguments[0]} failed", "\n".join(lines[-8:])),
+                with_log(f"docker compose {what} failed", "\n".join(lines[-8:])),
                 hint="`--runtime process` does without containers",
             )
         return output

@@ -1,48 +1,49 @@
 """Ends containers when the process that started them is gone: what the kernel does for processes.
 
-    python -m harness.stack.reaper
+    python -m harness.stack.reaper PROJECT [--volumes]
 
-Reads lines of JSON. The first says how to end them; later ones, which process is at work on them now. If the input ends
-without a last word `"done"`, that process is killed and the containers are ended.
+Reads from its input the ids of processes that are at work on the project, a line each. If the input ends without a
+last word `done`, the last of them is killed and the project is ended. If the reaper is killed too, :func:`sweep` in the
+next run does it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.engines.container import OWNER_LABEL
+from harness.engines.owner import Owner
+
 DONE = "done"
-_TRIES = 5
+PROJECT_LABEL = "com.docker.compose.project"
+_TRIES = 40
+_QUIET = 3
 _PAUSE_S = 1.0
 
 
 class Reaper:
     """The one who watches, as seen from the process that it watches."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], cwd: str) -> None:
-        """``command`` ends the containers, and does so also when they are half made or gone."""
+    def __init__(self, project: str, *, volumes: bool) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.stack.reaper"],
+            [sys.executable, "-m", "harness.stack.reaper", project, *(["--volumes"] if volumes else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            cwd=cwd,
             start_new_session=True,  # a Ctrl-C, or a signal to our group, is not for it
             text=True,
         )
-        # By its input: the environment holds passwords, and arguments can be read by everybody.
-        self._say({"command": list(command), "environment": dict(environment)})
 
     def at_work(self, pid: int) -> None:
         """A process that leads a group of its own changes the containers now."""
-        self._say(pid)
+        self._say(str(pid))
 
     def done(self) -> None:
         """The containers are gone, or are to stay."""
@@ -52,32 +53,72 @@ class Reaper:
                 self._process.stdin.close()
         self._process.wait()
 
-    def _say(self, what: object) -> None:
+    def _say(self, what: str) -> None:
         with contextlib.suppress(OSError):  # somebody ended it; that is no reason not to go on
             if self._process.stdin is not None:
-                self._process.stdin.write(json.dumps(what) + "\n")
+                self._process.stdin.write(what + "\n")
                 self._process.stdin.flush()
 
 
+def ending(project: str, *, volumes: bool, timeout_s: int) -> list[str]:
+    """What removes a project's containers and networks, and with `volumes` its data.
+
+    By the project's name alone: the files that it was started from may be gone by then.
+    """
+    docker = shutil.which("docker") or "docker"
+    end = ["down", "--remove-orphans", "--timeout", str(timeout_s), *(["--volumes"] if volumes else [])]
+    return [docker, "compose", "--project-name", project, *end]
+
+
+def sweep(client: Any) -> list[str]:
+    """End the projects of runs that were killed, and their reapers with them; returns the projects' names."""
+    try:
+        labelled = {"label": OWNER_LABEL}
+        volumes = client.api.volumes(filters=labelled)["Volumes"] or ()
+        found = [*client.api.containers(all=True, filters=labelled), *client.api.networks(filters=labelled), *volumes]
+    except Exception:  # the start that follows says it better
+        return []
+    ended = []
+    for labels in (each["Labels"] or {} for each in found):
+        project = labels.get(PROJECT_LABEL)
+        owner = Owner.parse(labels[OWNER_LABEL])
+        if project and project not in ended and owner is not None and owner.is_dead():
+            _end(project, volumes=True)
+            ended.append(project)
+    return ended
+
+
+def _end(project: str, *, volumes: bool) -> bool:
+    """Whether the engine said that nothing is left."""
+    done = subprocess.run(
+        ending(project, volumes=volumes, timeout_s=5),
+        cwd="/",  # where we stand may be gone
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode == 0
+
+
 def main() -> int:
-    """0 when told that nothing is to do, or when it is done."""
-    first = sys.stdin.readline()
-    if not first:
-        return 0
-    order: Any = json.loads(first)
+    """0 when told that nothing is to do, or when it is done; 1 if the engine did not let go of something."""
+    project, volumes = sys.argv[1], "--volumes" in sys.argv[2:]
     worker = 0
     for line in sys.stdin:
-        said = json.loads(line)
-        if said == DONE:
+        if line.strip() == DONE:
             return 0
-        worker = int(said)
+        worker = int(line)
     if worker:
         with contextlib.suppress(OSError):
             os.killpg(worker, signal.SIGKILL)
-    for _ in range(_TRIES):  # the engine may still be making what the worker asked for
-        subprocess.run(order["command"], env=order["environment"], stdin=subprocess.DEVNULL, check=False)
+    quiet = 0
+    for _ in range(_TRIES):
+        # More than once: the engine may still be making what the worker asked for.
+        quiet = quiet + 1 if _end(project, volumes=volumes) else 0
+        if quiet == _QUIET:
+            return 0
         time.sleep(_PAUSE_S)
-    return 0
+    return 1
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,12 @@ from needs import refuse_to_skip
 from stack_probes import PATIENCE_S, add_camera, arguments_of_all_processes, cameras, eventually, query, scraped
 
 from harness.cli import main
+from harness.engines.owner import processes_with
+from harness.engines.private import sweep
 from harness.errors import EXIT_OK
 from harness.stack.compose import ENV_FILES, ComposeRuntime
+from harness.stack.reaper import PROJECT_LABEL
+from harness.stack.reaper import sweep as sweep_projects
 from harness.stack.runtime import Health, Runtime, State
 from harness.stack.services import SERVICES
 
@@ -167,9 +172,8 @@ def test_no_secret_in_arguments_or_logs(compose_stack: Runtime) -> None:
     assert [secret for secret in secrets if secret in seen] == []
 
 
-@pytest.mark.usefixtures("compose_stack")  # one at a time: then the images are here, and the engine is well
-def test_nothing_outlives_its_owner(local_images: str) -> None:
-    program = textwrap.dedent(
+def start_of_containers() -> str:
+    return textwrap.dedent(
         f"""
         from pathlib import Path
         from harness.config import load_config
@@ -183,24 +187,67 @@ def test_nothing_outlives_its_owner(local_images: str) -> None:
             raise AssertionError("it was to be killed before")
         """
     )
+
+
+@pytest.fixture
+def engine() -> Iterator[Any]:
     client = docker.from_env()
+    yield client
+    client.close()
 
-    def projects() -> set[str]:
-        api = client.api  # the list as it is: looking at each by itself fails while they go
-        found = [*api.containers(all=True), *api.networks(), *(api.volumes()["Volumes"] or ())]
-        return {project for each in found if (project := (each["Labels"] or {}).get("com.docker.compose.project"))}
 
-    before = projects()
+def projects(engine: Any) -> set[str]:
+    api = engine.api  # the list as it is: looking at each by itself fails while they go
+    found = [*api.containers(all=True), *api.networks(), *(api.volumes()["Volumes"] or ())]
+    return {project for each in found if (project := (each["Labels"] or {}).get(PROJECT_LABEL))}
+
+
+def killed_half_way(local_images: str, made: Callable[[], bool], also: Callable[[], list[int]] = list) -> None:
+    """Start a stack in another process, and kill that as soon as some of it is made; `also` others, before."""
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env={**os.environ, ENV_FILES: local_images}
+        [sys.executable, "-c", start_of_containers()],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, ENV_FILES: local_images},
     ) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline().startswith("starting ")
-        eventually(lambda: projects() != before, "containers are being made")
+        eventually(made, "containers are being made")
+        for pid in also():
+            os.kill(pid, signal.SIGKILL)
         owner.send_signal(signal.SIGKILL)
         owner.wait(PATIENCE_S)
-    eventually(lambda: projects() == before, "containers, networks and volumes are gone")
-    client.close()
+
+
+# One at a time: where this stack is up, the images are here and the engine is well.
+@pytest.mark.usefixtures("compose_stack")
+@pytest.mark.parametrize("neighbour", [False, True], ids=["alone", "swept by a neighbour"])
+def test_nothing_outlives_its_owner(local_images: str, engine: Any, neighbour: bool) -> None:
+    before = projects(engine)
+    killed_half_way(local_images, lambda: projects(engine) != before)
+    if neighbour:
+        sweep()  # takes the dead owner's folder, and with it the files that the containers were made from
+    eventually(lambda: projects(engine) == before, "containers, networks and volumes are gone")
+
+
+@pytest.mark.usefixtures("compose_stack")
+def test_the_next_run_ends_what_a_killed_reaper_left(local_images: str, engine: Any) -> None:
+    before = projects(engine)
+    found: set[str] = set()
+
+    def made() -> bool:
+        found.update(projects(engine) - before)
+        marks = [f"{PROJECT_LABEL}={project}" for project in found]
+        return bool(found and engine.api.volumes(filters={"label": marks})["Volumes"])
+
+    def at_work() -> list[int]:
+        return [pid for project in found for pid in processes_with(project)]
+
+    killed_half_way(local_images, made, at_work)
+    assert projects(engine) - before == found
+    assert sweep_projects(engine) == [*found]
+    assert projects(engine) == before
+    assert sweep_projects(engine) == []
 
 
 @pytest.mark.usefixtures("compose_stack")
