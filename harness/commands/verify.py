@@ -66,28 +66,25 @@ def run(config: Config, choices: Choices, *, tests: Sequence[str] | None, skip: 
         proved = prove_all(project, engine, promtool, complaints, choices, "proving")
         results = proved.results
         write_documents(results, engine, choices)
-        exact = all(result.exact for result in results)
-        _step(out, exact, f"prove: {summary(results, engine.kind, engine.version)}")
+        _step(out, proved.exact == len(results), f"prove: {summary(results, engine.kind, engine.version)}")
         out.print()
         proof_table(results, out)
         out.print()
         kind = engine.kind
-    good = [not problems, suites is None or suites.passed, exact]
+    otherwise = []
     if kind == "process" and (choices.engine or config.engine) == "auto":
-        good.append(_prove_in_container(config, choices, project, promtool, complaints, out))
+        otherwise = _prove_in_container(config, choices, project, promtool, complaints, out)
     delivered = None if "live" in skip else _live(config, choices, project, tools, complaints, out)
     played, objectives = (None, None) if "stack" in skip else _played(config, project, out)
-    good += [delivered is None or delivered.exact, played is None or played.passed]
-    good.append(objectives is None or not objectives.defective)
-    outcome = Outcome(proved, suites, delivered, played, objectives, [str(problem) for problem in problems])
+    outcome = Outcome(proved, suites, delivered, played, objectives, [*map(str, problems), *otherwise])
     choices.outputs.write(outcome, out)
     out.print()
-    if all(good):
+    if outcome.good:
         verb = "fires" if len(results) == 1 else "fire"
         out.print(Text(f"YES: {count(len(results), 'alert')} {verb} exactly as meant.", style="bold green"))
     else:
         out.print(Text("NO: see above for what is not as meant.", style="bold red"))
-    return EXIT_OK if all(good) else EXIT_FINDINGS
+    return EXIT_OK if outcome.good else EXIT_FINDINGS
 
 
 def _tested(
@@ -189,8 +186,11 @@ def _prove_in_container(
     promtool: Promtool,
     complaints: Mapping[int, str],
     out: Console,
-) -> bool:
-    """Where a container engine runs and has the image, the same proof in a container; else say why not, and go on."""
+) -> list[str]:
+    """Where a container engine runs and has the image, the same proof in a container; else say why not, and go on.
+
+    Returns a line for each alert that is not exact there.
+    """
     from harness.engines.container import ContainerEngine
 
     try:
@@ -198,15 +198,15 @@ def _prove_in_container(
         engine = ContainerEngine(choices.image or config.image, pull=False)
     except EngineError as err:
         _step(out, None, f"prove in a container: skipped, {err.message.splitlines()[0]}")
-        return True
+        return []
     with engine:
         quiet = Choices(alerts=choices.alerts)
-        results = prove_all(project, engine, promtool, complaints, quiet, "proving in a container").results
-        exact = all(result.exact for result in results)
-        _step(out, exact, f"prove: {summary(results, engine.kind, engine.version)}")
-        if not exact:
-            proof_table(results, out)
-    return exact
+        proved = prove_all(project, engine, promtool, complaints, quiet, "proving in a container")
+    wrong = [result for result in proved.results if not result.exact]
+    _step(out, not wrong, f"prove: {summary(proved.results, engine.kind, engine.version)}")
+    if wrong:
+        proof_table(proved.results, out)
+    return [f"in a container, {result.alert}: {result.reasons[0]}" for result in wrong]
 
 
 def _step(out: Console, passed: bool | None, what: str, details: Iterable[str] = ()) -> None:
