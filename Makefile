@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: help setup verify test test-slow test-scenarios dashboards lint bench clean
+.PHONY: help setup verify test test-slow test-system dashboards lint bench clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -18,17 +18,17 @@ setup: $(STAMP)  ## make .venv with everything in it
 verify: $(STAMP)  ## the main job: check, test and prove the alert rules
 	$(BIN)/alert-harness verify
 
-test: $(STAMP) lint  ## every test that is not slow
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not scenarios" $(ARGS)
+test: $(STAMP) lint  ## every test that takes no minutes
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not system" $(ARGS)
+
+test-system: $(STAMP)  ## the whole stack with every scenario, as processes and containers; browsers; killed runs
+	$(BIN)/python -m pytest -n $(WORKERS) -m "system and not slow" $(ARGS)
 
 test-slow: $(STAMP)  ## the tests that take minutes: thousands of examples, real downloads
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 dashboards: $(STAMP)  ## write the Grafana dashboards anew, after a change of rules, contracts or their builder
 	$(BIN)/python -m fixtures.dashboards
-
-test-scenarios: $(STAMP)  ## every scenario on the stack, as processes and as containers
-	$(BIN)/python -m pytest -m scenarios tests/stack $(ARGS)
 
 lint: $(STAMP)  ## ruff and mypy --strict
 	$(BIN)/ruff check .

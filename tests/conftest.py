@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from distribution import BySharedFixtures, long_ones_first
 from needs import binary_of, refuse_to_skip
 
 from harness.engines.base import Engine
@@ -16,6 +17,16 @@ from harness.engines.process import ProcessEngine
 from harness.toolchain import Toolchain, probe_container_engine
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> BySharedFixtures:
+    config.option.loadscopereorder = False  # the order is ours
+    return BySharedFixtures(config, log)
+
+
+@pytest.hookimpl(trylast=True)  # after they were shuffled
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    long_ones_first(items)
 
 
 @pytest.fixture(scope="session")

@@ -89,6 +89,7 @@ def test_the_install_command_is_the_one_of_the_readme() -> None:
     assert "pip install .  " in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.system
 def test_the_example_is_exact_and_ends_in_yes(tmp_path: Path, environ: dict[str, str]) -> None:
     folder = tmp_path / "thumbnails"
     shutil.copytree(ROOT / "examples" / "thumbnails", folder, ignore=shutil.ignore_patterns("build"))

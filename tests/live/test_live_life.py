@@ -40,6 +40,7 @@ def until(condition: object, timeout_s: float = 30.0) -> bool:
     return False
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("phase", ["starting", "running"])
 def test_nothing_stays_behind(tmp_path: Path, number: signal.Signals, phase: str) -> None:
@@ -112,6 +113,7 @@ def held_up(tmp_path: Path, toolchain: Toolchain, times: int, hold: str) -> Live
     )
 
 
+@pytest.mark.system
 def test_a_machine_that_was_too_busy_is_no_wrong_rule(tmp_path: Path, toolchain: Toolchain) -> None:
     """Held up once, the run is repeated at half the speed, and that one is believed."""
     report = held_up(tmp_path, toolchain, 1, "1m")
@@ -130,6 +132,7 @@ def test_a_machine_that_is_always_too_busy_is_never_exact(tmp_path: Path, toolch
 
 
 @pytest.mark.docker
+@pytest.mark.system
 def test_in_a_container(tmp_path: Path, image: str) -> None:
     project = write_project(tmp_path)
     report = command.run(load_config(project), Choices(engine="docker", image=image))

@@ -17,7 +17,6 @@ from harness.report.live_json import live_json
 from harness.report.live_text import live_summary, live_table
 from harness.report.terminal import console
 
-pytestmark = pytest.mark.xdist_group("live nine")  # one run for all of them
 ROOT = Path(__file__).resolve().parents[2]
 SILENCED = {"HighErrorRate", "SlowResponseTime", "NoActiveStreams"}
 ROUNDS = {"SlowResponseTime", "RecordingFailures"}

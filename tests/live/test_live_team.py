@@ -10,8 +10,6 @@ from harness.commands.project import Choices
 from harness.config import Config
 from harness.live.model import LiveReport, LiveVerdict
 
-pytestmark = pytest.mark.xdist_group("live team")  # one run for all of them
-
 
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> LiveReport:

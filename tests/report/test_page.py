@@ -152,6 +152,7 @@ def the_summary_answers_first(seen: list[dict[str, Any]]) -> None:
     assert "No: the scenario did not end as expected" in texts["played"]
 
 
+@pytest.mark.system
 def test_the_page_in_a_browser(seen: list[dict[str, Any]]) -> None:
     """One test, so that pytest-xdist opens the browser once."""
     problems = []

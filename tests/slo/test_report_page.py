@@ -210,6 +210,7 @@ def seen(report: SloReport, empty: SloReport, tmp_path_factory: pytest.TempPathF
     return views_of(pages, tmp_path_factory.mktemp("pages"))
 
 
+@pytest.mark.system
 def test_the_page_in_a_browser(seen: list[dict[str, Any]]) -> None:
     """One test, so that pytest-xdist opens the browser once; every complaint is told."""
     problems = []

@@ -32,8 +32,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted(file.stem for file in (ROOT / "fixtures" / "scenarios").glob("*.yml"))
 SCHEMA = json.loads((ROOT / "docs" / "schema" / "scenario.schema.json").read_text(encoding="utf-8"))
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 
 @pytest.fixture(autouse=True)
 def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +63,7 @@ def stacks() -> Iterator[Callable[[Kind], Runtime]]:
         yield stack
 
 
-@pytest.mark.scenarios
+@pytest.mark.system
 @pytest.mark.parametrize("kind", [Kind.PROCESS, Kind.COMPOSE])
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_each_scenario_ends_as_it_says(
@@ -103,6 +101,7 @@ tolerate:
 """
 
 
+@pytest.mark.system
 def test_a_wrong_expectation_is_caught(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The alert that was meant stays quiet, another fires: both are told, and the exit code says no."""
     file = tmp_path / "short.yml"

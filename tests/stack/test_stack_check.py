@@ -19,10 +19,8 @@ from harness.stack.scenario import load_scenario
 ROOT = Path(__file__).resolve().parents[2]
 CALM = load_scenario(ROOT / "fixtures" / "scenarios" / "calm.yml").load
 
-pytestmark = pytest.mark.xdist_group("stack")
 
-
-@pytest.mark.parametrize("kind", [Kind.PROCESS, Kind.COMPOSE])
+@pytest.mark.parametrize("kind", [Kind.PROCESS, pytest.param(Kind.COMPOSE, marks=pytest.mark.system)])
 def test_what_is_used_exists(
     kind: Kind,
     request: pytest.FixtureRequest,

@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "fixtures/compose.yaml"
 EXAMPLE = ROOT / "fixtures/.env.example"
 
-pytestmark = pytest.mark.xdist_group("stack")
+pytestmark = pytest.mark.system
 
 
 def compose(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -28,8 +28,6 @@ from harness.stack.runtime import Health, Runtime, State
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 
 def test_four_of_six_targets_are_up_and_the_others_say_why(process_stack: Runtime) -> None:
     targets = {target.job: target for target in scraped(process_stack)}

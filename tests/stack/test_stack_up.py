@@ -28,8 +28,6 @@ ROOT = Path(__file__).resolve().parents[2]
 ANYWHERE = [f"--port={name}=0" for name in SERVICES]
 UP = ["stack", "up", "--runtime", "process", *ANYWHERE]
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 
 @pytest.fixture(autouse=True)
 def at_root(monkeypatch: pytest.MonkeyPatch, state: Path) -> Iterator[None]:

@@ -1,0 +1,28 @@
+"""How tests are spread over workers: those that share what is dear to make stay on one, and the longest begin first.
+
+xdist's own `--dist loadgroup` cannot do it: with pytest 9.2 it silently stops grouping (pytest-xdist #1386).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xdist.scheduler.loadscope import LoadScopeScheduling
+
+_FIRST = ("tests/stack/", "tests/live/", "tests/report/")
+"""They wait for real clocks, so the other workers catch up meanwhile."""
+_TOGETHER = ("tests/stack/", "tests/report/")
+"""One stack of each kind serves all of its tests, and one proof all reports."""
+
+
+class BySharedFixtures(LoadScopeScheduling):  # type: ignore[misc]  # xdist.scheduler has no types
+    """A file is the unit of work, or a whole folder where its files share their fixtures."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((folder for folder in _TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
+
+
+def long_ones_first(items: list[Any]) -> None:
+    """Sort tests so; within a rank they stay as they are."""
+    rank = {folder: number for number, folder in enumerate(_FIRST)}
+    items.sort(key=lambda item: next((rank[folder] for folder in _FIRST if item.nodeid.startswith(folder)), len(rank)))
