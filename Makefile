@@ -22,7 +22,7 @@ test: $(STAMP) lint  ## every test that takes no minutes
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not system" $(ARGS)
 
 test-system: $(STAMP)  ## the whole stack with every scenario, as processes and containers; browsers; killed runs
-	$(BIN)/python -m pytest -n $(WORKERS) -m "system and not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "system and not slow" $(ARGS)  # one at a time: they run by real clocks
 
 test-slow: $(STAMP)  ## the tests that take minutes: thousands of examples, real downloads
 	$(BIN)/python -m pytest -m slow $(ARGS)

@@ -142,9 +142,10 @@ def _played(config: Config, project: Project, out: Console) -> tuple[ScenarioRes
     report = None
     with (
         narrating(f"playing {scenario.name}", aloud=False) as step,
-        stack_run.own_stack(config, Kind.PROCESS, stack_run.COMPRESS, step) as stack,
+        stack_run.played_on_own(
+            config, scenario, project.files, Kind.PROCESS, stack_run.COMPRESS, seed=1, step=step
+        ) as (stack, result),
     ):
-        result = stack_run.play_on(stack, scenario, project.files, seed=1, step=step)
         if objectives:
             step("reading how the objectives stand")
             with UrlEngine(stack.url("prometheus"), read_only=True) as prometheus:

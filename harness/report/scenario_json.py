@@ -38,6 +38,8 @@ def scenario_json(result: ScenarioResult) -> str:
                 "counted_by_service": result.counted,
             },
             "missed_evaluations": result.missed_ticks,
+            "late_scrapes": result.late_answers,
+            "attempts": [{"compress": each.factor, "reason": each.reason} for each in result.attempts],
             "passed": result.passed,
         }
     )

@@ -98,10 +98,9 @@ def notes(result: ScenarioResult) -> list[str]:
         said.append(f"the service counted {result.counted:,d} requests, but {tally.total:,d} were answered")
     elif result.counted is not None:
         said.append(f"the service counted {result.counted:,d} requests, exactly those that were answered")
-    if result.missed_ticks:
-        said.append(
-            f"Prometheus was too busy for {result.missed_ticks} evaluations; with a smaller --compress it has more time"
-        )
+    said += [f"at {each.factor}x the machine was too busy: {each.reason}; played again" for each in result.attempts]
+    if result.busy:
+        said.append(f"the machine was busy: {result.busy}; with a smaller --compress it has more time")
     if tally.not_sent:
         said.append(f"{tally.not_sent:,d} requests were not sent, for as many were in flight as are allowed")
     return said

@@ -14,6 +14,7 @@ import requests
 
 from harness.engines.base import Engine, Series, new_session
 from harness.errors import EngineError
+from harness.live.model import Attempt
 from harness.rules import RuleFile
 from harness.stack.load import Tally, Traffic
 from harness.stack.runtime import Health, Runtime
@@ -24,6 +25,8 @@ _SETTLE_MS = 900_000
 _FIRST_SCRAPE_S = 30.0
 _POLL_S = 0.2
 _FAULT_TRIES = 20
+_WHOLE = 0.9
+"""The share of an interval from which on a scrape took all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,20 @@ class ScenarioResult:
     """What the service itself counted of our requests; None where it crashed and so began anew."""
     missed_ticks: int
     """Evaluations that Prometheus was too busy for."""
+    late_answers: int = 0
+    """Scrapes that ran into their time-out, which on a fast clock is a fraction of a second."""
+    attempts: tuple[Attempt, ...] = ()
+    """Runs before this one that were not believed."""
+
+    @property
+    def busy(self) -> str:
+        """How it shows that the machine was too busy for this clock; empty if it was not."""
+        signs = []
+        if self.missed_ticks:
+            signs.append(f"Prometheus missed {self.missed_ticks} evaluations")
+        if self.late_answers:
+            signs.append(f"{self.late_answers} scrapes ran into their time-out")
+        return " and ".join(signs)
 
     @property
     def miscounted(self) -> bool:
@@ -147,6 +164,7 @@ def play(
         tally=traffic.tally,
         counted=counted,
         missed_ticks=_missed_ticks(prometheus, began_s),
+        late_answers=_late_answers(prometheus, scenario, began_s, ended_s),
     )
 
 
@@ -317,6 +335,39 @@ def _missed_ticks(prometheus: Engine, began_s: float) -> int:
     length_ms = max(1, _now_ms() - round(began_s * 1000))
     found = prometheus.query(f"sum(increase(prometheus_rule_group_iterations_missed_total[{length_ms}ms]))", _now_ms())
     return round(found[0].values[0]) if found else 0
+
+
+def _late_answers(prometheus: Engine, scenario: Scenario, began_s: float, ended_s: float) -> int:
+    """Scrapes that failed by waiting, but not those of a service that the scenario kills: its name may be unknown."""
+    killed = "streaming" if any(fault.crash for fault in scenario.faults) else ""
+    window = f'{{job!="{killed}"}}[{round((ended_s - began_s) * 1000)}ms]'
+    up, took = (
+        prometheus.query(f"{name}{window}", round(ended_s * 1000)) for name in ("up", "scrape_duration_seconds")
+    )
+    return late_answers(up, took)
+
+
+def late_answers(up: Sequence[Series], took: Sequence[Series]) -> int:
+    """Of the samples of `up`, the zeros behind a scrape that took (`scrape_duration_seconds`) its whole interval.
+
+    A service that is gone refuses at once. A fast clock leaves an interval for the time-out, as they cannot be longer.
+    """
+    seconds = {
+        (_target(series), at_ms): value
+        for series in took
+        for at_ms, value in zip(series.timestamps_ms, series.values, strict=True)
+    }
+    late = 0
+    for series in up:
+        interval_ms = min((b - a for a, b in pairwise(series.timestamps_ms)), default=0)
+        for at_ms, value in zip(series.timestamps_ms, series.values, strict=True):
+            took_s = seconds.get((_target(series), at_ms), 0.0)
+            late += value == 0 and interval_ms > 0 and took_s * 1000 >= _WHOLE * interval_ms
+    return late
+
+
+def _target(series: Series) -> tuple[str | None, str | None]:
+    return series.metric.get("job"), series.metric.get("instance")
 
 
 def episodes_of(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,8 +17,9 @@ import pytest
 from needs import binary_of
 
 from harness.cli import main
-from harness.commands.stack_run import COMPRESS, find_scenario, play_on
+from harness.commands.stack_run import COMPRESS, find_scenario, play_on, played_on_own
 from harness.config import load_config, rule_files
+from harness.engines.owner import processes_with
 from harness.errors import EXIT_FINDINGS, EXIT_INPUT
 from harness.live.clock import Clock
 from harness.report.scenario_text import conclusion
@@ -113,6 +117,42 @@ def test_a_wrong_expectation_is_caught(tmp_path: Path, capsys: pytest.CaptureFix
     judged = {alert["alert"]: alert["judgement"] for alert in alerts}
     assert judged["HighCameraOfflineRate"] == "did_not_fire"
     assert judged["RecordingFailures"] == "unexpected"
+
+
+@pytest.mark.system
+def test_a_machine_that_was_held_up_is_no_wrong_rule(tmp_path: Path) -> None:
+    """An exporter that gets no time for two seconds looks dead at 60x; the run is repeated, and that one believed."""
+    file = tmp_path / "short.yml"
+    file.write_text(SHORT.format(alert="RecordingFailures"), encoding="utf-8")
+    config = load_config(ROOT)
+    files = load_rules(rule_files(config.rules, config.folder))
+    said: list[str] = []
+    threads: list[threading.Thread] = []
+
+    def hold_up() -> None:
+        (pid,) = [pid for pid in processes_with("node_exporter") if parent_of(pid) == os.getpid()]
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(2.2)
+        os.kill(pid, signal.SIGCONT)
+
+    def step(line: str) -> None:
+        said.append(line)
+        if "recordings" in line and not threads:
+            threads.append(threading.Thread(target=hold_up))
+            threads[0].start()
+
+    with played_on_own(config, load_scenario(file), files, Kind.PROCESS, 60, seed=1, step=step) as (stack, result):
+        assert stack.clock.factor == 30
+    threads[0].join()
+    assert (result.passed, result.factor) == (True, 30), conclusion(result)
+    ((factor, reason),) = [(each.factor, each.reason) for each in result.attempts]
+    assert factor == 60
+    assert "scrapes ran into their time-out" in reason
+    assert any(line.startswith("the machine was too busy (") for line in said), said
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
 
 
 def test_an_unknown_scenario_names_the_near_miss(capsys: pytest.CaptureFixture[str]) -> None:

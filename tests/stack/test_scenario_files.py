@@ -11,7 +11,7 @@ from harness.engines.base import Series
 from harness.errors import EXIT_INPUT, InputError
 from harness.rules import load_rules
 from harness.series import labels_of
-from harness.stack.run import Episode, Judgement, episodes_of, judge
+from harness.stack.run import Episode, Judgement, episodes_of, judge, late_answers
 from harness.stack.scenario import Scenario, load_scenario
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,3 +170,17 @@ def test_one_late_tick_does_not_tear_an_episode() -> None:
     ticks = [alerts("firing", 1001.0, 1002.0, 1002.5)]
     assert len(episodes_of(ticks, RULES, 60, began_s=1000.0, ended_s=1010.0)) == 1
     assert len(episodes_of([alerts("firing", 1001.0, 1003.0)], RULES, 60, 1000.0, 1010.0)) == 2
+
+
+def scrapes(name: str, instance: str, *values: float) -> Series:
+    """Every half second, as a 30 s interval is at 60x."""
+    return Series(
+        labels_of(name, {"job": "node", "instance": instance}), [500 * n for n in range(len(values))], list(values)
+    )
+
+
+def test_a_scrape_that_waits_its_whole_interval_is_late_and_a_refused_one_is_not() -> None:
+    up = [scrapes("up", "a", 1, 0, 1), scrapes("up", "b", 1, 0, 0), scrapes("up", "c", 0)]
+    name = "scrape_duration_seconds"
+    took = [scrapes(name, "a", 0.01, 0.002, 0.49), scrapes(name, "b", 0.01, 0.5003, 0.5), scrapes(name, "c", 0.5)]
+    assert late_answers(up, took) == 2
