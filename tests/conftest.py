@@ -19,6 +19,7 @@ from harness.toolchain import Toolchain, probe_container_engine
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.hookimpl(optionalhook=True)  # of xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> BySharedFixtures:
     config.option.loadscopereorder = False  # the order is ours
     return BySharedFixtures(config, log)

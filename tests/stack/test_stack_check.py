@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from stack_probes import scraped
 
 from harness.cli import main
 from harness.config import load_config
@@ -32,7 +33,7 @@ def test_what_is_used_exists(
     assert load_config(ROOT).objectives
     factor = stack.clock.factor
     with Traffic(stack.url("streaming"), CALM, factor=factor, seed=3, webhook_token=stack.tokens.webhook):
-        _scraped(stack)
+        assert all(target.health is not Health.DOWN for target in scraped(stack))
         time.sleep(5)  # five scrapes, so that rates have what they need
         code = main(
             ["check", "--against", stack.url("prometheus"), "--since", "1m", "--scrape-interval", "1s", "--json", "-"]
@@ -40,10 +41,3 @@ def test_what_is_used_exists(
     document = json.loads(capsys.readouterr().out)
     assert [finding for finding in document["findings"] if finding["weight"] == "finding"] == []
     assert code == EXIT_OK
-
-
-def _scraped(stack: Runtime) -> None:
-    deadline = time.monotonic() + 60
-    while any(target.health in (Health.WAITING, Health.DOWN) for target in stack.targets()):
-        assert time.monotonic() < deadline, stack.targets()
-        time.sleep(0.3)
