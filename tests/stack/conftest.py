@@ -28,7 +28,7 @@ def project() -> Config:
     return load_config(ROOT)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: scenarios want the machine for themselves
 def process_stack(project: Config) -> Iterator[Runtime]:
     """Local processes; whoever kills a service starts it again."""
     binary_of("prometheus", "3.5")
@@ -45,7 +45,7 @@ def local_images(need_docker: None) -> str:
     return named
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def compose_stack(project: Config, local_images: str) -> Iterator[Runtime]:
     """Containers, without Grafana; whoever kills a service starts it again."""
     with pytest.MonkeyPatch.context() as patch:
