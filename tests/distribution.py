@@ -12,7 +12,7 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 _FIRST = ("tests/stack/", "tests/live/", "tests/report/")
 """They wait for real clocks, so the other workers catch up meanwhile."""
 _TOGETHER = ("tests/stack/", "tests/report/")
-"""One stack of each kind serves all of its tests, and one proof all reports."""
+"""Stacks want the machine for themselves, one after the other; one proof serves all reports."""
 
 
 class BySharedFixtures(LoadScopeScheduling):  # type: ignore[misc]  # xdist.scheduler has no types
@@ -24,5 +24,8 @@ class BySharedFixtures(LoadScopeScheduling):  # type: ignore[misc]  # xdist.sche
 
 def long_ones_first(items: list[Any]) -> None:
     """Sort tests so; within a rank they stay as they are."""
-    rank = {folder: number for number, folder in enumerate(_FIRST)}
-    items.sort(key=lambda item: next((rank[folder] for folder in _FIRST if item.nodeid.startswith(folder)), len(rank)))
+
+    def rank(item: Any) -> int:
+        return next((rank for rank, folder in enumerate(_FIRST) if item.nodeid.startswith(folder)), len(_FIRST))
+
+    items.sort(key=rank)

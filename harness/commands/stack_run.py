@@ -49,11 +49,8 @@ def run(
     files = load_rules(rule_files(config.rules, config.folder))
     scenario.check_alerts(files)
     out = console(sys.stderr if json == "-" else None)
-    with (
-        narrating(f"playing {scenario.name}") as step,
-        played(config, scenario, files, Kind.of(runtime), compress, seed=seed, step=step) as (_, result),
-    ):
-        pass
+    with narrating(f"playing {scenario.name}") as step:
+        result = played(config, scenario, files, Kind.of(runtime), compress, seed=seed, step=step)
     if json != "-":
         scenario_report(result, out)
     if json is not None:
@@ -70,7 +67,6 @@ def play_on(
         return play(scenario, stack, prometheus, files, seed=seed, step=step)
 
 
-@contextmanager
 def played(
     config: Config,
     scenario: Scenario,
@@ -80,13 +76,12 @@ def played(
     *,
     seed: int,
     step: Callable[[str], None],
-) -> Iterator[tuple[Runtime, ScenarioResult]]:
+) -> ScenarioResult:
     """Play it on the stack that is up, if there is one; else as :func:`played_on_own`, `compress` times as fast."""
     found = running(config)
     if found is None:
-        with played_on_own(config, scenario, files, kind, compress or COMPRESS, seed=seed, step=step) as both:
-            yield both
-        return
+        with played_on_own(config, scenario, files, kind, compress or COMPRESS, seed=seed, step=step) as (_, result):
+            return result
     factor = found.clock.factor
     if compress is not None and compress != factor:
         raise InputError(
@@ -94,7 +89,7 @@ def played(
             hint="leave --compress out, or take the stack down: then `stack run` starts one of its own",
         )
     step(f"on the stack that is up ({found.kind}, {factor}x)")
-    yield found, play_on(found, scenario, files, seed=seed, step=step)
+    return play_on(found, scenario, files, seed=seed, step=step)
 
 
 @contextmanager
