@@ -196,14 +196,25 @@ def left_out(model: Mapping[str, Any]) -> dict[str, str]:
 
 
 def check(spec: Spec, progress: Progress) -> None:
-    """Raises EngineError with one line if containers cannot be had: no engine, no compose, no image."""
+    """Raises EngineError with one line if containers cannot be had: no engine, no compose, no image.
+
+    What killed runs left is ended first.
+    """
+    import docker
+
     found = probe_container_engine()
     if not found.found:
         raise EngineError(f"no container engine is up: {found.problem}", hint=found.todo or None)
     stack = StackFolder(spec.config)
     compose = Compose(stack.compose_file, (*_env_files(stack),), _checking(stack))
     model = compose.model()
-    _get_images(compose, model, progress)
+    client = docker.from_env(timeout=30)
+    try:
+        sweep_projects(client)
+        here = {tag for image in client.api.images() for tag in image.get("RepoTags") or ()}
+    finally:
+        client.close()
+    _get_images(compose, model, here, progress)
 
 
 def _checking(stack: StackFolder) -> dict[str, str]:
@@ -214,17 +225,9 @@ def _checking(stack: StackFolder) -> dict[str, str]:
 _PASSWORDS = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "GRAFANA_PASSWORD")
 
 
-def _get_images(compose: Compose, model: Mapping[str, Any], progress: Progress) -> None:
-    """Pull and build what is not here."""
-    import docker
-
+def _get_images(compose: Compose, model: Mapping[str, Any], here: set[str], progress: Progress) -> None:
+    """Pull and build what is not among those that are here."""
     wanted = {each["image"]: name for name, each in model["services"].items() if name not in left_out(model)}
-    client = docker.from_env(timeout=30)
-    try:
-        sweep_projects(client)
-        here = {tag for image in client.api.images() for tag in image.get("RepoTags") or ()}
-    finally:
-        client.close()
     missing = {image: name for image, name in wanted.items() if image not in here}
     # Built anew each time, for its source may have changed; unless the image is somebody else's.
     built = model["services"][_BUILT]["image"]
