@@ -152,6 +152,10 @@ class Contract:
     signal: Signal
     scrape_ms: int
     situations: tuple[Situation, ...]
+    draft: bool = False
+    """Guessed, and confirmed by nobody: what it says proves nothing."""
+    allowed: str | None = None
+    """Why whatever is measured is not held against the run; None where it is."""
 
     @property
     def file(self) -> str:

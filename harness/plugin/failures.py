@@ -5,28 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.proof import AlertResult
+from harness.proof.model import Finding
 from harness.report.aspects import aspect
-from harness.report.wording import contract_cell, fires_cell, hold_cell, one_line, place, quiet_cell, verdict_cell
+from harness.report.wording import (
+    contract_cell,
+    finding_lines,
+    fires_cell,
+    hold_cell,
+    one_line,
+    place,
+    quiet_cell,
+    verdict_cell,
+)
 
 
-def reasons(result: AlertResult, name: str) -> list[str]:
+def reasons(result: AlertResult, name: str) -> list[Finding]:
     """Why an aspect is not as meant; empty if it is. What was not measured is not as meant either."""
     told = aspect(result, name)
     if told.measured:
-        return list(told.reasons)
-    why = result.reasons[0] if result.reasons else verdict_cell(result)
-    return [f"not measured, because the alert is in error or has no boundary: {why}"]
+        return list(told.findings)
+    why = result.reasons[0] if result.findings else verdict_cell(result)
+    return [Finding(result.verdict, f"not measured, because the alert is in error or has no boundary: {why}")]
 
 
-def failure_text(result: AlertResult, aspect: str, why: Sequence[str]) -> str:
+def failure_text(result: AlertResult, aspect: str, why: Sequence[Finding]) -> str:
     """What a failed item shows: each reason with what was measured, the contract, and the rule's place.
 
     The reason comes first, for pytest's summary shows one line.
     """
-    lines = []
-    for reason in why:
-        first, *rest = reason.split("; ")
-        lines += [first, *(f"    {part}" for part in rest)]
+    lines = finding_lines(why, "    ")
     lines.append(f"  alert     {one_line(result.alert)}, {aspect}; verdict: {verdict_cell(result)}")
     if result.contract is not None:
         lines.append(f"  contract  {contract_cell(result)} ({result.contract.alert.span})")

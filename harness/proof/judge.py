@@ -10,7 +10,7 @@ from difflib import SequenceMatcher
 from harness.contracts import Contract, Op
 from harness.proof.axis import ulps_between
 from harness.proof.measure import Measurement
-from harness.proof.model import Boundary, Fact, Finding, Located, Measured, Sides, Verdict
+from harness.proof.model import GRAVITY, Boundary, Fact, Finding, Located, Measured, Sides, Verdict
 from harness.proof.notary import Testimony
 from harness.replay import State
 from harness.rules import AlertRule
@@ -22,6 +22,8 @@ MAX_ULPS = 4
 
 _BROKEN_TEMPLATE = re.compile(r"<error expanding template|error executing template|<no value>|%!.?\(")
 """What Go's templates and printf leave in an annotation instead of failing."""
+_PANIC = "panic expanding template"
+"""What Prometheus says of a template that it could not evaluate at all (template/template.go)."""
 _HOLDS_VALUE = re.compile(r"\{\{[^}]*(?:\$value\b|\.Value\b)")
 _NAMED_LABEL = re.compile(r"\{\{-?\s*(?:\$labels|\.Labels)\.(\w+)\s*(?:\||-?\}\})")
 _TESTED_LABEL = re.compile(r"\{\{-?\s*(?:else )?(?:if|with)\b[^}]*(?:\$labels|\.Labels)\.(\w+)")
@@ -34,12 +36,15 @@ def judge(contract: Contract, located: Located, found: Measurement) -> tuple[lis
         findings += _hold(contract, located, found)
         findings += _one_alert(contract, located, found.measured.facts)
     for name in value_labels(located.rule):
-        reason = f"label `{name}` holds the value: whenever that changes it is another alert, and `for` begins again"
-        findings.append(Finding(Verdict.WRONG_LABELS, reason))
+        what = f"label `{name}` holds the value"
+        findings.append(
+            Finding(Verdict.WRONG_LABELS, what, ("whenever that changes it is another alert, and `for` begins again",))
+        )
     for s in found.situations:
         if s.reason:
-            reason = f"situation `{s.name}`: {s.reason}"
-            findings.append(Finding(Verdict.WRONG_SITUATION, reason, situation=s.name))
+            message = f"situation `{s.name}`: {s.reason}"
+            verdict = Verdict.ERROR if s.got == "error" else Verdict.WRONG_SITUATION
+            findings.append(Finding(verdict, message, situation=s.name))
     return findings, notes
 
 
@@ -52,26 +57,26 @@ def _threshold(contract: Contract, found: Measurement) -> tuple[list[Finding], l
     says = f"the contract says {contract.op.value} {format_with_unit(contract.threshold, knob.unit)}"
     if boundary is None:
         return [_one_state(contract, found)], []
-    where = _where(contract, boundary) + _there(found)
+    parts, there = (says, _where(contract, boundary)), _there(found)
     at_threshold = format_with_unit(contract.threshold, knob.unit)
 
     if not found.in_direction:
         side = "below" if contract.op.fires_above else "above"
-        return [Finding(Verdict.WRONG_COMPARISON, f"fires {side} the threshold, {says}; {where}")], []
+        return [Finding(Verdict.WRONG_COMPARISON, f"fires {side} the threshold", parts, there)], []
     # At the very threshold both sides of the comparison were the same number, and it went the other way.
     contrary = next((m for m in found.met if m.fires is not contract.op.fires_at_threshold), None)
     tolerated = MAX_ULPS if knob.step is None else 1
     if contrary and abs(boundary.steps) <= tolerated and (knob.step is None or boundary.steps):
         verb = "fires" if contrary.fires else "stays quiet"
-        return [Finding(Verdict.WRONG_COMPARISON, f"{verb} at exactly {at_threshold}, {says}; {where}")], []
+        return [Finding(Verdict.WRONG_COMPARISON, f"{verb} at exactly {at_threshold}", parts, there)], []
     rounds = found.rounding_ulps is not None and 0 < found.rounding_ulps <= MAX_ULPS
     if abs(boundary.steps) > tolerated or (knob.step is not None and boundary.steps and not rounds):
         early = "early" if boundary.steps < 0 else "late"
         distance = abs(boundary.steps) * knob.step if knob.step is not None else boundary.fires_at - contract.threshold
         off = format_with_unit(abs(float(distance)), knob.unit)
-        return [Finding(Verdict.OFF_THRESHOLD, f"fires {off} too {early}, {says}; {where}")], []
+        return [Finding(Verdict.OFF_THRESHOLD, f"fires {off} too {early}", parts, there)], []
     if again := _other_side(contract, found):
-        return [Finding(Verdict.WRONG_COMPARISON, f"{again}, {says}; {where}")], []
+        return [Finding(Verdict.WRONG_COMPARISON, again, parts, there)], []
     notes = []
     if boundary.steps and found.rounding_ulps:
         notes.append(f"at {at_threshold} the rule's own arithmetic is {found.rounding_ulps} ULP off its limit")
@@ -84,8 +89,8 @@ def _one_state(contract: Contract, found: Measurement) -> Finding:
     knob = contract.knob
     span = f"{knob.name} from {format_number(knob.low)} to {format_with_unit(knob.high, knob.unit)}"
     if found.search.fires_somewhere():
-        return Finding(Verdict.ALWAYS_FIRES, f"fires at every {span}{_there(found)}")
-    return Finding(Verdict.NEVER_FIRES, f"stays quiet at every {span}{_there(found)}")
+        return Finding(Verdict.ALWAYS_FIRES, f"fires at every {span}", evidence=_there(found))
+    return Finding(Verdict.NEVER_FIRES, f"stays quiet at every {span}", evidence=_there(found))
 
 
 def _other_side(contract: Contract, found: Measurement) -> str:
@@ -111,20 +116,20 @@ def _where(contract: Contract, boundary: Boundary) -> str:
     return f"measured: quiet at {quiet}, fires at {fires}"
 
 
-def _there(found: Measurement) -> str:
+def _there(found: Measurement) -> tuple[str, ...]:
     """What the rule computed at the firing value (or, if it never fires, at the far end), and for which series."""
-    text = ""
+    parts = []
     sides = next((s for s in found.measured.at_fires if s.left or s.right), None)
     if sides is not None:
-        text += f"; there `{sides.text}` compares {_values(sides)}"
+        parts.append(f"there `{sides.text}` compares {_values(sides)}")
     elif found.measured.at_fires:
-        text += f"; there `{found.measured.at_fires[0].text}` has nothing to compare"
+        parts.append(f"there `{found.measured.at_fires[0].text}` has nothing to compare")
     matched = found.measured.matched
     if matched:
         shown = ", ".join(f"{labels} = {format_number(value)}" for labels, value in matched[:3])
         more = f" and {len(matched) - 3} more" if len(matched) > 3 else ""
-        text += f"; matched: {shown}{more}"
-    return text
+        parts.append(f"matched: {shown}{more}")
+    return tuple(parts)
 
 
 def _values(sides: Sides) -> str:
@@ -142,24 +147,24 @@ def _hold(contract: Contract, located: Located, found: Measurement) -> list[Find
     says = f"the contract says {format_duration(contract.hold_ms)}"
     ticks = f"({wanted // interval} ticks of {format_duration(interval)})"
     if measured.fires_after_ms is None:
-        reason = f"becomes pending but never fires while the knob stands past the threshold, {says} {ticks}"
-        return [Finding(Verdict.WRONG_HOLD, reason)]
+        message = "becomes pending but never fires while the knob stands past the threshold"
+        return [Finding(Verdict.WRONG_HOLD, message, (f"{says} {ticks}",))]
     findings = []
     stretched = wanted - contract.hold_ms
     if measured.fires_after_ms == wanted and stretched > contract.scrape_ms:
         got = f"fires {format_duration(wanted)} after it becomes pending, for the group's interval stretches the hold"
-        findings.append(Finding(Verdict.WRONG_HOLD, f"{got}, {says} {ticks}"))
+        findings.append(Finding(Verdict.WRONG_HOLD, got, (f"{says} {ticks}",)))
     if measured.fires_after_ms != wanted:
         got = format_duration(measured.fires_after_ms)
-        findings.append(Finding(Verdict.WRONG_HOLD, f"fires {got} after it becomes pending, {says} {ticks}"))
+        findings.append(Finding(Verdict.WRONG_HOLD, f"fires {got} after it becomes pending", (f"{says} {ticks}",)))
     kept = -(-contract.keep_firing_ms // interval) * interval
     if measured.resolves_after_ms != kept:
         if measured.resolves_after_ms is None:
             got = "does not resolve after the knob went back"
         else:
             got = f"resolves {format_duration(measured.resolves_after_ms)} after the condition ended"
-        reason = f"{got}, the contract says {format_duration(kept)}"
-        findings.append(Finding(Verdict.WRONG_HOLD, reason, recovery=True))
+        says = f"the contract says {format_duration(kept)}"
+        findings.append(Finding(Verdict.WRONG_HOLD, got, (says,), recovery=True))
     return findings
 
 
@@ -178,8 +183,8 @@ def _one_alert(contract: Contract, located: Located, facts: Sequence[Fact]) -> l
             firing = [t for t in fact.timelines if t.states[tick] is State.FIRING]
             if len(firing) > 1:
                 shown = ", ".join(format_labels({k: v for k, v in t.labels if k not in hidden}) for t in firing[:2])
-                reason = f"{len(firing)} alerts fire at once where the contract's signal has one culprit: {shown} …"
-                return [Finding(Verdict.WRONG_LABELS, reason)]
+                message = f"{len(firing)} alerts fire at once where the contract's signal has one culprit"
+                return [Finding(Verdict.WRONG_LABELS, message, (f"{shown} …",))]
     return []
 
 
@@ -209,7 +214,7 @@ def holes(contract: Contract, rule: AlertRule, labels: Mapping[str, str]) -> tup
                 if sorted(label) == sorted(name) or SequenceMatcher(None, label, name).ratio() >= 0.8
             ]
             if alike and name not in modelled:
-                findings.append(Finding(Verdict.ERROR, f"{what} (did you mean `{alike[0]}`?)"))
+                findings.append(Finding(Verdict.WRONG_ANNOTATIONS, f"{what} (did you mean `{alike[0]}`?)"))
             else:
                 notes.append(f"{what}: nothing is rendered there")
     return findings, notes
@@ -228,18 +233,22 @@ def judge_rendered(contract: Contract, testimony: Testimony) -> list[Finding]:
         if labels.get(name) != value:
             got = f'`{name}="{labels[name]}"`' if name in labels else f"no `{name}` label"
             shown = format_labels({k: v for k, v in labels.items() if k != "alertname"})
-            reason = f'the alert carries {got}, the contract says `{name}="{value}"`; its labels: {shown}'
-            findings.append(Finding(Verdict.WRONG_LABELS, reason))
+            parts = (f'the contract says `{name}="{value}"`', f"its labels: {shown}")
+            findings.append(Finding(Verdict.WRONG_LABELS, f"the alert carries {got}", parts))
     for name in contract.annotations:
         if not annotations.get(name, "").strip():
             what = "renders to nothing" if name in annotations else "is missing"
-            findings.append(Finding(Verdict.ERROR, f"annotation `{name}` {what}; the contract asks for it"))
-    for name, text in annotations.items():
-        if _BROKEN_TEMPLATE.search(text):
-            findings.append(Finding(Verdict.ERROR, f"annotation `{name}` does not render: {text}"))
-    for name, text in labels.items():
-        if _BROKEN_TEMPLATE.search(text):
-            findings.append(Finding(Verdict.ERROR, f"label `{name}` does not render: {text}"))
+            findings.append(
+                Finding(Verdict.WRONG_ANNOTATIONS, f"annotation `{name}` {what}", ("the contract asks for it",))
+            )
+    for kind, texts, verdict in (
+        ("annotation", annotations, Verdict.WRONG_ANNOTATIONS),
+        ("label", labels, Verdict.WRONG_LABELS),
+    ):
+        for name, text in texts.items():
+            if _BROKEN_TEMPLATE.search(text):
+                refused = Verdict.ERROR if _PANIC in text else verdict
+                findings.append(Finding(refused, f"{kind} `{name}` does not render: {text}"))
     return findings
 
 
@@ -255,6 +264,5 @@ def rounding_decides(measured: Measured) -> bool:
 
 
 def worst_first(findings: Sequence[Finding]) -> list[Finding]:
-    """Findings in the order of :class:`Verdict`; the first is the alert's verdict."""
-    order = list(Verdict)
-    return sorted(findings, key=lambda finding: order.index(finding.verdict))
+    """Findings by gravity; the first is the alert's verdict."""
+    return sorted(findings, key=lambda finding: GRAVITY[finding.verdict])

@@ -9,19 +9,16 @@ from fractions import Fraction
 
 from harness.contracts import Contract
 from harness.contracts.world import Trace
+from harness.errors import Span
 from harness.replay import AlertTimeline
 from harness.rules import AlertRule, Group, RuleFile
 
 
 class Verdict(Enum):
-    """Contract against measurement. One alert has one verdict: the first that applies in this order."""
+    """Contract against measurement, the gravest first: one alert has one verdict, the first of these that applies."""
 
-    MISSING = "missing"
-    """The contract's alert is in no rule file."""
-    UNEXPECTED = "unexpected"
-    """An alert that no contract speaks of."""
     ERROR = "error"
-    """Prometheus cannot evaluate or render the rule, or it is defined twice."""
+    """The tool or its engine could not, or Prometheus or promtool refuses to evaluate the rule."""
     NEVER_FIRES = "never_fires"
     """Quiet at every position of the knob."""
     ALWAYS_FIRES = "always_fires"
@@ -32,12 +29,26 @@ class Verdict(Enum):
     """Fires from another value on."""
     WRONG_HOLD = "wrong_hold"
     """Waits longer or shorter than the contract's `for` (or keeps firing longer)."""
-    WRONG_LABELS = "wrong_labels"
-    """Severity or identifying labels are not as meant, or several alerts fire where one is meant."""
     WRONG_SITUATION = "wrong_situation"
     """A named situation ends otherwise than the contract says."""
+    WRONG_LABELS = "wrong_labels"
+    """Severity or identifying labels are not as meant, or several alerts fire where one is meant."""
+    WRONG_ANNOTATIONS = "wrong_annotations"
+    """An annotation that the contract asks for is missing, or one does not render."""
+    MISSING = "missing"
+    """The contract's alert is in no rule file."""
+    UNEXPECTED = "unexpected"
+    """An alert that no contract speaks of."""
+    UNSUPPORTED = "unsupported"
+    """Legal for Prometheus, but this tool cannot measure it, and says what."""
+    DRAFT = "draft"
+    """The contract was guessed and nobody has confirmed it, so it proves nothing."""
     EXACT = "exact"
     """As meant, to the adjacent value and the tick."""
+
+
+GRAVITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
+"""0 is the gravest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +56,29 @@ class Finding:
     """One way in which an alert is not as meant, and why we say so."""
 
     verdict: Verdict
-    reason: str
+    message: str
+    """One sentence."""
+    parts: tuple[str, ...] = ()
+    """What belongs to it, a sentence each: what the contract says, what was measured."""
+    evidence: tuple[str, ...] = ()
+    """What the rule compared there and which series matched; the page has tables for it."""
+    expr: str | None = None
+    """The part of the rule's expression that it is about, as the user wrote it."""
+    span: Span | None = None
+    """Where that is (or the rule, or its contract)."""
     situation: str = ""
     """The name of the situation that it is about."""
     recovery: bool = False
     """A wrong hold in the alert's end, not in its beginning."""
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        return self.parts + self.evidence
+
+    @property
+    def text(self) -> str:
+        """All of it in one line, to be read and never to be taken apart again."""
+        return "; ".join((self.message, *self.details))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +185,46 @@ class AlertResult:
     labels: Mapping[str, str] = field(default_factory=dict)
     pinned: str = ""
     """The promtool test group that pins the boundary, shortened for reading."""
-    confirmed: bool = False
-    """Whether promtool saw the same on the unmodified rule file."""
+    confirmed: bool | None = None
+    """Whether promtool saw the same on the unmodified rule file; None where it was not asked or cannot judge …"""
+    confirmed_reason: str = ""
+    """… and why."""
+
+    @property
+    def measured_verdict(self) -> Verdict:
+        """The gravest of the findings: what the verdict would be of a contract that is no draft."""
+        found = (finding.verdict for finding in self.findings if finding.verdict is not Verdict.DRAFT)
+        return next(found, Verdict.EXACT)
 
     @property
     def verdict(self) -> Verdict:
-        return self.findings[0].verdict if self.findings else Verdict.EXACT
+        found = self.measured_verdict
+        return Verdict.DRAFT if self.is_draft and found is not Verdict.ERROR else found
+
+    @property
+    def would_be(self) -> Verdict | None:
+        """Of a draft: what its verdict would be if it were confirmed as it stands."""
+        return self.measured_verdict if self.is_draft else None
 
     @property
     def reasons(self) -> list[str]:
-        return [finding.reason for finding in self.findings]
+        """Why it is not exact, a line each."""
+        return [finding.text for finding in self.findings]
+
+    @property
+    def is_draft(self) -> bool:
+        return self.contract is not None and self.contract.draft
+
+    @property
+    def allowed(self) -> str | None:
+        """The reason for which its contract sets it aside: shown and counted, but not held against the run."""
+        return self.contract.allowed if self.contract is not None else None
 
     @property
     def exact(self) -> bool:
-        return not self.findings
+        return self.verdict is Verdict.EXACT
+
+    @property
+    def accepted(self) -> bool:
+        """Exact, or set aside with a reason."""
+        return self.exact or self.allowed is not None

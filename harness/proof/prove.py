@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.contracts import Contract
 from harness.engines.base import Engine, QueryError
 from harness.engines.promtool import Promtool, go_unquote
-from harness.errors import HarnessError, InputError, Span
+from harness.errors import HarnessError, InputError, Span, UnsupportedError
 from harness.proof.judge import holes, judge, judge_rendered, rounding_decides, value_labels, worst_first
 from harness.proof.measure import JUST_PAST, LAST_QUIET, Measurement, Measurer
 from harness.proof.model import AlertResult, Fact, Finding, Located, Measured, Verdict
@@ -177,30 +177,34 @@ class Proof:
         if contract is None:
             if located is None:
                 raise AssertionError("a pairing has a contract or a rule")
-            reason = f"no contract speaks of `{located.rule.alert}` ({located.rule.span})"
-            unexpected = Finding(Verdict.UNEXPECTED, reason)
+            message = f"no contract speaks of `{located.rule.alert}` ({located.rule.span})"
+            unexpected = Finding(Verdict.UNEXPECTED, message)
             return _Draft(AlertResult(located.rule.alert, None, located, Measured(), [], [unexpected]))
         name = contract.alert.value
         result = AlertResult(name, contract, located, Measured(), [], [])
         if located is None:
             self._skip(name)
             where = ", ".join(file.name for file in self.files)
-            reason = f"the contract at {contract.alert.span} has no rule: no alert `{name}` in {where}"
-            result.findings.append(Finding(Verdict.MISSING, reason))
+            message = f"the contract at {contract.alert.span} has no rule: no alert `{name}` in {where}"
+            result.findings.append(Finding(Verdict.MISSING, message))
             return _Draft(result)
         result.findings += [
-            Finding(Verdict.ERROR, f"`{name}` is defined twice: {located.rule.span} and {twin.rule.span}")
+            Finding(Verdict.WRONG_LABELS, f"`{name}` is defined twice: {located.rule.span} and {twin.rule.span}")
             for twin in pairing.twins
         ]
         if id(located.rule) in complaints:
-            reason = f"Prometheus refuses the rule: {complaints[id(located.rule)]}"
-            result.findings.append(Finding(Verdict.ERROR, reason))
+            message = f"Prometheus refuses the rule: {complaints[id(located.rule)]}"
+            result.findings.append(Finding(Verdict.ERROR, message))
         measurer = Measurer(tape, replay, lambda: self.advance(name))
         try:
             found = measurer.measure(contract, located)
         except QueryError as err:
-            reason = f"Prometheus cannot evaluate the rule over the contract's signal: {err.message}"
-            result.findings.append(Finding(Verdict.ERROR, reason))
+            message = f"Prometheus cannot evaluate the rule over the contract's signal: {err.message}"
+            result.findings.append(Finding(Verdict.ERROR, message))
+            return _Draft(result)
+        except UnsupportedError as err:
+            parts = (f"what to do: {err.hint}",) if err.hint else ()
+            result.findings.append(Finding(Verdict.UNSUPPORTED, err.message, parts, span=err.span))
             return _Draft(result)
         except HarnessError as err:
             if isinstance(err, InputError) and err.span is not None and err.span.file != located.file.name:

@@ -11,7 +11,7 @@ from harness.errors import Span, printable
 from harness.proof.model import AlertResult, Verdict
 from harness.report.junit import assertion_text
 from harness.report.outcome import Outcome
-from harness.report.wording import one_line, verdict_cell
+from harness.report.wording import finding_lines, one_line, span_of, verdict_cell
 from harness.suites.model import Severity, Status
 from harness.units import format_duration
 
@@ -71,15 +71,10 @@ def notes_of(outcome: Outcome) -> Iterator[Annotation]:
 
 
 def _alert(result: AlertResult) -> Annotation:
-    if result.located is not None:
-        span = result.located.rule.span
-    elif result.contract is not None:
-        span = result.contract.alert.span
-    else:
-        raise AssertionError("a result has a contract or a rule")
     level = "warning" if result.verdict is Verdict.UNEXPECTED else "error"
-    text = "\n".join(reason.replace("; ", "\n  ") for reason in result.reasons)
-    return _at(span, level, result.verdict.value, f"{result.alert}: {verdict_cell(result)}", text, result.alert)
+    text = "\n".join(finding_lines(result.findings))
+    title = f"{result.alert}: {verdict_cell(result)}"
+    return _at(span_of(result), level, result.verdict.value, title, text, result.alert)
 
 
 def _at(span: Span, level: str, check: str, title: str, message: str, identity: str) -> Annotation:

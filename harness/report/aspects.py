@@ -21,6 +21,7 @@ _ASPECT_OF = {
     Verdict.OFF_THRESHOLD: THRESHOLD,
     Verdict.WRONG_HOLD: HOLD,
     Verdict.WRONG_LABELS: LABELS,
+    Verdict.WRONG_ANNOTATIONS: LABELS,
 }
 
 
@@ -31,14 +32,14 @@ class Aspect:
     name: str
     """``contract`` (rule and contract belong together, Prometheus evaluates and renders the rule, promtool agrees),
     ``threshold``, ``hold``, ``recovery``, ``labels``, or ``situation:NAME``."""
-    reasons: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     """Empty where it is as meant."""
     measured: bool = True
     """False where the measurement did not get so far."""
 
     @property
     def ok(self) -> bool:
-        return self.measured and not self.reasons
+        return self.measured and not self.findings
 
 
 def aspect_names(contract: Contract | None, *, has_rule: bool) -> list[str]:
@@ -56,8 +57,8 @@ def aspects(result: AlertResult) -> list[Aspect]:
 
 def aspect(result: AlertResult, name: str) -> Aspect:
     """One aspect of an alert, by its name."""
-    reasons = tuple(finding.reason for finding in result.findings if _belongs(finding) == name)
-    return Aspect(name, reasons, bool(reasons) or _measured(result, name))
+    findings = tuple(finding for finding in result.findings if _belongs(finding) == name)
+    return Aspect(name, findings, bool(findings) or _measured(result, name))
 
 
 def _belongs(finding: Finding) -> str:

@@ -18,6 +18,7 @@ from harness.report.html_suites import suites_view, untested
 from harness.report.outcome import Outcome
 from harness.report.template import cut, page_template, shown
 from harness.report.wording import (
+    confirmed_cell,
     contract_cell,
     fires_cell,
     hold_cell,
@@ -168,7 +169,7 @@ def _tiles(outcome: Outcome) -> list[tuple[str, str, str]]:
                       _tone(outcome.proof.exact, len(results))))  # fmt: skip
         if situations:
             tiles.append((f"{passed} of {len(situations)}", "situations end as meant", _tone(passed, len(situations))))
-        confirmed = sum(result.confirmed for result in results)
+        confirmed = sum(result.confirmed is True for result in results)
         tiles.append((f"{confirmed} of {len(results)}", "confirmed by promtool", _tone(confirmed, len(results))))
     if outcome.live is not None:
         exact = sum(result.exact for result in outcome.live.results)
@@ -213,7 +214,7 @@ def _alert(number: int, result: AlertResult, of: int) -> dict[str, Any]:
             facts.append(("longest without firing", format_duration(measured.too_short_ms)))
         if measured.resolves_after_ms is not None:
             facts.append(("resolves after", format_duration(measured.resolves_after_ms)))
-        facts.append(("promtool", "agrees" if result.confirmed else "did not confirm"))
+        facts.append(("confirmed by promtool", confirmed_cell(result)))
     return {
         "anchor": f"alert-{number}",
         "name": shown(result.alert),
@@ -229,11 +230,8 @@ def _alert(number: int, result: AlertResult, of: int) -> dict[str, Any]:
         "says": shown(_in_words(contract)) if contract is not None else "",
         "expr": _lines(result.located.rule.expr.value.strip()) if result.located is not None else "",
         "knob": shown(contract.knob.name) if contract is not None else "",
-        "reasons": [
-            # What was compared and which series matched stand in tables of their own.
-            [shown(part) for part in reason.split("; ") if not part.startswith(("there `", "matched: "))]
-            for reason in reasons[:_MOST_REASONS]
-        ],
+        # What was compared and which series matched stand in tables of their own.
+        "reasons": [[shown(text) for text in reason] for reason in reasons[:_MOST_REASONS]],
         "more": max(0, len(reasons) - _MOST_REASONS),
         "notes": [shown(note) for note in result.notes],
         "facts": [(name, shown(value)) for name, value in facts],
@@ -252,12 +250,12 @@ def _alert(number: int, result: AlertResult, of: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _reasons(result: AlertResult) -> list[str]:
+def _reasons(result: AlertResult) -> list[tuple[str, ...]]:
     """Why the alert is not as meant; of situations only how many, for each says its own reason in its row."""
-    reasons = [finding.reason for finding in result.findings if not finding.situation]
+    reasons = [(found.message, *found.parts) for found in result.findings if not found.situation]
     wrong = sum(not s.ok for s in result.situations)
     if wrong:
-        reasons.append(f"{_count(wrong, 'situation')} {'ends' if wrong == 1 else 'end'} otherwise (see below)")
+        reasons.append((f"{_count(wrong, 'situation')} {'ends' if wrong == 1 else 'end'} otherwise (see below)",))
     return reasons
 
 

@@ -1,4 +1,4 @@
-"""The proof as JSON, version 1; docs/prove.md describes every field."""
+"""The proof as JSON, version 2; docs/prove.md describes every field."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.proof.model import AlertResult, Boundary, Verdict
+from harness.proof.model import AlertResult, Boundary, Finding, Verdict
+from harness.report.wording import by_verdict, span_of
 
 _UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """What a terminal would obey or UTF-8 cannot say: written as escapes, which are the same text to a parser."""
@@ -16,10 +17,15 @@ _UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud
 def proof_json(results: Sequence[AlertResult], engine: str, version: str) -> str:
     """The document that `alert-harness prove --json` prints, with a final newline."""
     document = {
-        "version": 1,
+        "version": 2,
         "engine": {"kind": engine, "prometheus": version},
         "alerts": [_alert(result) for result in results],
-        "summary": {"exact": sum(r.verdict is Verdict.EXACT for r in results), "total": len(results)},
+        "summary": {
+            "exact": sum(r.verdict is Verdict.EXACT for r in results),
+            "total": len(results),
+            "by_verdict": {verdict.value: number for verdict, number in by_verdict(results).items()},
+            "allowed": sum(r.allowed is not None for r in results),
+        },
     }
     return document_text(document)
 
@@ -56,9 +62,24 @@ def _alert(result: AlertResult) -> dict[str, Any]:
         },
         "situations": [{"name": s.name, "expected": s.expected, "got": s.got} for s in result.situations],
         "verdict": result.verdict.value,
-        "reasons": result.reasons,
+        "would_be": result.would_be.value if result.would_be is not None else None,
+        "allowed": result.allowed,
+        "reasons": [_reason(result, finding) for finding in result.findings],
         "notes": result.notes,
-        "confirmed_by_promtool": result.confirmed,
+        "confirmed": result.confirmed,
+        "confirmed_reason": result.confirmed_reason or None,
+    }
+
+
+def _reason(result: AlertResult, finding: Finding) -> dict[str, Any]:
+    """Line and column are those of the rule's file, or of the contract's where there is no rule."""
+    span = finding.span or span_of(result)
+    return {
+        "verdict": finding.verdict.value,
+        "message": finding.text,
+        "expr": finding.expr,
+        "line": span.line,
+        "column": span.column,
     }
 
 

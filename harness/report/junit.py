@@ -12,7 +12,18 @@ from harness.proof.model import AlertResult
 from harness.report.aspects import aspects
 from harness.report.outcome import Outcome
 from harness.report.scenario_text import conclusion
-from harness.report.wording import contract_cell, fires_cell, hold_cell, off_cell, one_line, quiet_cell, verdict_cell
+from harness.report.wording import (
+    confirmed_cell,
+    contract_cell,
+    finding_lines,
+    fires_cell,
+    hold_cell,
+    off_cell,
+    one_line,
+    quiet_cell,
+    span_of,
+    verdict_cell,
+)
 from harness.stack.run import ScenarioResult
 from harness.suites.diff import diff_alerts
 from harness.suites.model import FileResult, Finding, Result, Severity, Status
@@ -113,20 +124,14 @@ def _suites(outcome: Outcome) -> Iterator[Suite]:
 
 def _alert(result: AlertResult, seconds: float) -> Suite:
     """The whole measuring time stands at the first aspect: one search serves them all."""
-    span = result.located.rule.span if result.located is not None else None
-    if span is None and result.contract is not None:
-        span = result.contract.alert.span
-    file, line = (span.file, span.line) if span is not None else ("", 0)
-    classname = f"{file}::{result.alert}" if file else result.alert
+    span = span_of(result)
+    file, line = span.file, span.line
+    classname = f"{file}::{result.alert}"
     cases = []
     for number, aspect in enumerate(aspects(result)):
         kind, message, text = "", "", ""
-        if aspect.reasons:
-            kind, message, text = (
-                "failure",
-                aspect.reasons[0].split("; ")[0],
-                "\n".join(reason.replace("; ", "\n  ") for reason in aspect.reasons),
-            )
+        if aspect.findings:
+            kind, message, text = "failure", aspect.findings[0].message, "\n".join(finding_lines(aspect.findings))
         elif not aspect.measured:
             kind, message = "skipped", f"not measured: {verdict_cell(result)}"
         cases.append(Case(aspect.name, classname, file, line, 0.0 if number else seconds, kind, message, text))
@@ -148,7 +153,7 @@ def _properties(result: AlertResult) -> list[tuple[str, str]]:
         ]
     if result.measured.fires_after_ms is not None:
         found.append(("hold", hold_cell(result)))
-    found.append(("confirmed by promtool", "yes" if result.confirmed else "no"))
+    found.append(("confirmed by promtool", confirmed_cell(result)))
     return found
 
 

@@ -15,11 +15,10 @@ def proof_markdown(results: Sequence[AlertResult], engine: str, version: str) ->
     rows = [[escape_markdown(cell) for cell in row(result)] for result in results]
     parts = [tabulate(rows, headers=HEADER, tablefmt="github", disable_numparse=True)]
     for result in results:
-        if result.reasons or result.notes:
+        if result.findings or result.notes:
             parts.append(f"**{escape_markdown(result.alert)}** ({escape_markdown(place(result))})\n")
-            parts[-1] += "".join(
-                f"\n- {escape_markdown(text)}" for text in [*result.reasons, *(f"note: {n}" for n in result.notes)]
-            )
+            said = [*(finding.text for finding in result.findings), *(f"note: {note}" for note in result.notes)]
+            parts[-1] += "".join(f"\n- {escape_markdown(text)}" for text in said)
     parts.append(summary(results, engine, version))
     return "\n\n".join(parts) + "\n"
 

@@ -22,7 +22,7 @@ from harness.errors import printable
 from harness.proof.model import AlertResult, Verdict
 from harness.report.wording import HEADER, one_line, place, row, verdict_cell
 
-_COLOURS = {Verdict.EXACT: "green", Verdict.UNEXPECTED: "yellow"}
+_COLOURS = {Verdict.EXACT: "green", Verdict.UNEXPECTED: "yellow", Verdict.DRAFT: "yellow"}
 _MOST_REASONS = 4
 _MOST_LETTERS = 80
 _NUMBERS = ("last quiet", "first firing", "off by", "hold", "situations")
@@ -114,7 +114,7 @@ def proof_table(results: Sequence[AlertResult], out: Console) -> None:
     """Print the table, then what is wrong with whom, then notes."""
     out.print(_table(results))
     for result in results:
-        if not result.reasons:
+        if not result.findings:
             continue
         out.print()
         style = _COLOURS.get(result.verdict, "red")
@@ -123,13 +123,12 @@ def proof_table(results: Sequence[AlertResult], out: Console) -> None:
                 (shortened(one_line(result.alert)), "bold"), "  ", (verdict_cell(result), style), f"  {place(result)}"
             )
         )
-        for reason in result.reasons[:_MOST_REASONS]:
-            first, *rest = reason.split("; ")
-            out.print(Padding(Text(f"- {first}"), (0, 0, 0, 2)))
-            for part in rest:
+        for finding in result.findings[:_MOST_REASONS]:
+            out.print(Padding(Text(f"- {finding.message}"), (0, 0, 0, 2)))
+            for part in finding.details:
                 out.print(Padding(Text(part, style="dim"), (0, 0, 0, 4)))
-        if len(result.reasons) > _MOST_REASONS:
-            out.print(Text(f"  - and {len(result.reasons) - _MOST_REASONS} more reasons (all of them: --json -)"))
+        if len(result.findings) > _MOST_REASONS:
+            out.print(Text(f"  - and {len(result.findings) - _MOST_REASONS} more reasons (all of them: --json -)"))
     notes = [(result.alert, note) for result in results for note in result.notes]
     if notes:
         out.print()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from harness.errors import printable
-from harness.proof.model import AlertResult, Verdict
+from harness.errors import Span, printable
+from harness.proof.model import AlertResult, Finding, Verdict
 from harness.units import format_duration, format_with_unit
 
 HEADER = ("alert", "contract", "last quiet", "first firing", "off by", "hold", "situations", "verdict")
@@ -73,6 +74,13 @@ def verdict_cell(result: AlertResult) -> str:
     return result.verdict.value.replace("_", " ")
 
 
+def confirmed_cell(result: AlertResult) -> str:
+    """Whether promtool saw the same: ``yes``, ``no``, or why it was not asked or cannot judge."""
+    if result.confirmed is None:
+        return f"not judged: {result.confirmed_reason}" if result.confirmed_reason else "not asked"
+    return "yes" if result.confirmed else "no"
+
+
 def row(result: AlertResult) -> tuple[str, ...]:
     """The cells under :data:`HEADER`, each one line of printable text."""
     cells = (
@@ -88,11 +96,30 @@ def row(result: AlertResult) -> tuple[str, ...]:
     return tuple(one_line(cell) for cell in cells)
 
 
+def finding_lines(findings: Iterable[Finding], indent: str = "  ") -> list[str]:
+    """Each message on a line, what belongs to it indented below."""
+    return [line for found in findings for line in (found.message, *(f"{indent}{part}" for part in found.details))]
+
+
+def span_of(result: AlertResult) -> Span:
+    """The place of the rule, else of the contract."""
+    if result.located is not None:
+        return result.located.rule.span
+    if result.contract is None:
+        raise AssertionError("a result has a contract or a rule")
+    return result.contract.alert.span
+
+
 def place(result: AlertResult) -> str:
     """``rules/system.yml:12``, of the rule, else of the contract."""
-    if result.located is not None:
-        return f"{result.located.file.name}:{result.located.rule.span.line}"
-    return f"{result.contract.alert.span.file}:{result.contract.alert.span.line}" if result.contract else ""
+    span = span_of(result)
+    return f"{span.file}:{span.line}"
+
+
+def by_verdict(results: Iterable[AlertResult]) -> dict[Verdict, int]:
+    """How many there are of each verdict, the gravest first."""
+    counted = Counter(result.verdict for result in results)
+    return {verdict: counted[verdict] for verdict in Verdict if counted[verdict]}
 
 
 def summary(results: Sequence[AlertResult], engine: str, version: str) -> str:

@@ -47,21 +47,21 @@ def test_the_projects_own_rules(tools: dict[str, Path], tmp_path: Path) -> None:
     assert done.returncode == 0
     assert list(temp.iterdir()) == []
     document = json.loads((folder / "new/p.json").read_text(encoding="utf-8"))
-    assert document["summary"] == {"exact": 9, "total": 9}
+    assert document["summary"] == {"exact": 9, "total": 9, "by_verdict": {"exact": 9}, "allowed": 0}
     for alert in document["alerts"]:
-        assert (alert["verdict"], alert["reasons"], alert["confirmed_by_promtool"]) == ("exact", [], True)
+        assert (alert["verdict"], alert["reasons"], alert["confirmed"]) == ("exact", [], True)
     _has_exactly_the_documented_keys(document)
     _say_the_same(done.stdout, (folder / "p.md").read_text(encoding="utf-8"), document)
 
 
 def _has_exactly_the_documented_keys(document: dict[str, Any]) -> None:
     assert list(document) == ["version", "engine", "alerts", "summary"]
-    assert document["version"] == 1
+    assert document["version"] == 2
     assert list(document["engine"]) == ["kind", "prometheus"]
     for alert in document["alerts"]:
         assert list(alert) == [
-            "alert", "file", "line", "contract", "measured", "situations", "verdict", "reasons", "notes",
-            "confirmed_by_promtool",
+            "alert", "file", "line", "contract", "measured", "situations", "verdict", "would_be", "allowed",
+            "reasons", "notes", "confirmed", "confirmed_reason",
         ]  # fmt: skip
         assert list(alert["contract"]) == ["op", "threshold", "unit", "for_s", "severity"]
         assert list(alert["measured"]) == [

@@ -57,10 +57,13 @@ def test_an_item_per_alert_and_aspect_and_per_test_group(project: Path, run_pyte
     assert done.returncode == 1
     assert "Traceback" not in done.stdout
     for words in (
-        "fires at exactly 80 %, the contract says > 80 %",
+        "fires at exactly 80 %\n",
+        "    the contract says > 80 %\n",
         "    measured: quiet at 79, fires at 80 %",
-        "fires 4m after it becomes pending, the contract says 5m (5 ticks of 1m)",
-        'the alert carries `severity="critical"`, the contract says `severity="warning"`',
+        "fires 4m after it becomes pending\n",
+        "    the contract says 5m (5 ticks of 1m)\n",
+        'the alert carries `severity="critical"`\n',
+        '    the contract says `severity="warning"`\n',
         "  rule      rules/r.yml:9",
         "            - label job: b\n            + label job: a",
     ):

@@ -20,6 +20,7 @@ NEVER, ALWAYS = Verdict.NEVER_FIRES, Verdict.ALWAYS_FIRES
 COMPARISON, THRESHOLD = Verdict.WRONG_COMPARISON, Verdict.OFF_THRESHOLD
 HOLD, LABELS, SITUATION = Verdict.WRONG_HOLD, Verdict.WRONG_LABELS, Verdict.WRONG_SITUATION
 ERROR, MISSING = Verdict.ERROR, Verdict.MISSING
+ANNOTATIONS = Verdict.WRONG_ANNOTATIONS
 
 HOMES = {
     "HighErrorRate": "application",
@@ -205,7 +206,7 @@ FAULTS = [
           ("> 5\n", f"> 5 and on (job) sum by (job) ({_FIVES}) > 400\n")),
     fault(ERR, "or vector(1)", ALWAYS, "fires at every", ("> 5\n", "> 5 or vector(1)\n")),
     fault(ERR, "or absent()", SITUATION, "no data at all", ("> 5\n", "> 5 or absent(http_requests_total)\n")),
-    fault(ERR, "one tick longer", HOLD, "fires 5m30s after it becomes pending, the contract says 5m", ("for: 5m", "for: 5m30s")),
+    fault(ERR, "one tick longer", HOLD, "fires 5m30s after it becomes pending; the contract says 5m", ("for: 5m", "for: 5m30s")),
     fault(ERR, "one tick shorter", HOLD, "fires 4m30s after", ("for: 5m", "for: 4m30s")),
     fault(ERR, "a second too long", HOLD, "fires 5m30s after", ("for: 5m", "for: 5m1s")),
     fault(ERR, "seconds for minutes", HOLD, "fires 30s after", ("for: 5m", "for: 5s")),
@@ -220,15 +221,15 @@ FAULTS = [
     fault(ERR, "a label hides the job", LABELS, "job", ("team: streaming", "job: alerting")),
     fault(ERR, "a template without its end", ERROR, "refuses", ("{{ $labels.job }}'\n          desc", "{{ $labels.job }'\n          desc")),
     fault(ERR, "an unknown template function", ERROR, "refuses", ('printf "%.1f %%" $value', "$value | humanisePercentage")),
-    fault(ERR, "a template that is not there", ERROR, "does not render", ('{{ printf "%.1f %%" $value }}', '{{ template "nope" }}')),
-    fault(ERR, "an index out of place", ERROR, "does not render", ('{{ printf "%.1f %%" $value }}', "{{ index $labels 1 }}")),
-    fault(ERR, "a wrong verb", ERROR, "does not render", ('"%.1f %%"', '"%d %%"')),
-    fault(ERR, "a misspelt label in the text", ERROR, "$labels.jbo", ("'High error rate of {{ $labels.job }}'", "'High error rate of {{ $labels.jbo }}'")),
-    fault(ERR, "no summary", ERROR, "`summary` is missing", ("          summary: 'High error rate of {{ $labels.job }}'\n", "")),
-    fault(ERR, "no runbook", ERROR, "`runbook_url` is missing", ("runbook_url:", "runbook:")),
+    fault(ERR, "a template that is not there", ANNOTATIONS, "does not render", ('{{ printf "%.1f %%" $value }}', '{{ template "nope" }}')),
+    fault(ERR, "an index out of place", ANNOTATIONS, "does not render", ('{{ printf "%.1f %%" $value }}', "{{ index $labels 1 }}")),
+    fault(ERR, "a wrong verb", ANNOTATIONS, "does not render", ('"%.1f %%"', '"%d %%"')),
+    fault(ERR, "a misspelt label in the text", ANNOTATIONS, "$labels.jbo", ("'High error rate of {{ $labels.job }}'", "'High error rate of {{ $labels.jbo }}'")),
+    fault(ERR, "no summary", ANNOTATIONS, "`summary` is missing", ("          summary: 'High error rate of {{ $labels.job }}'\n", "")),
+    fault(ERR, "no runbook", ANNOTATIONS, "`runbook_url` is missing", ("runbook_url:", "runbook:")),
     fault(ERR, "gone", MISSING, "has no rule", gone=True),
     fault(ERR, "renamed", MISSING, "has no rule", ("alert: HighErrorRate", "alert: HighErrorRatio")),
-    fault(ERR, "twice", ERROR, "is defined twice", after=
+    fault(ERR, "twice", LABELS, "is defined twice", after=
           "      - alert: HighErrorRate\n        expr: vector(1)\n        labels: {severity: critical}\n"),
     fault(ERR, "a recorded rate of 1m", SITUATION, "three minutes",
           before=recorded("job:errors:rate", f"sum by (job) ({_FIVES.replace('5m', '1m')})".replace('"', "'"))
@@ -236,7 +237,7 @@ FAULTS = [
           expr="100 * job:errors:rate / job:requests:rate > 5"),
     fault(ERR, "recorded without sum", THRESHOLD, "too early",
           before=recorded("path:errors:ratio", f"{_FIVES} / {_ALL}".replace('"', "'")), expr="100 * path:errors:ratio > 5"),
-    fault(ERR, "recorded after its reader", ERROR, "recorded later", expr="100 * job:errors:ratio > 5",
+    fault(ERR, "recorded after its reader", Verdict.UNSUPPORTED, "recorded later", expr="100 * job:errors:ratio > 5",
           after=recorded("job:errors:ratio", f"sum by (job) ({_FIVES}) / sum by (job) ({_ALL})".replace('"', "'"))),
 
     # -- SlowResponseTime: P95 > 1 s for 5 m -----------------------------------------------------------------------

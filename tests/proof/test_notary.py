@@ -277,7 +277,7 @@ def test_a_file_that_promtool_refuses_is_told_and_silences_no_other(promtool: Pr
     assert testimonies[1].first_alert() is None
     (finding,) = judge_rendered(contract_in(tmp_path), testimonies[1])
     assert finding.verdict is Verdict.ERROR
-    assert finding.reason.startswith("promtool cannot load the rule: ")
+    assert finding.message.startswith("promtool cannot load the rule: ")
     written = emit(promtool, tmp_path / "out", [good, bad], testimonies)
     assert len(written) == 1
 

@@ -116,8 +116,8 @@ CASES = [
     Case("a recording rule with labels", "load:x2 > 10", EXACT, before="- record: load:x2\n  expr: load * 2\n  labels: {kind: twice}"),
     Case("a label from a label", "load > 5", EXACT, rule="annotations: {text: 'on {{ $labels.instance }}: 100%!'}"),
     Case("a text in a condition", "load > 5", EXACT, rule="annotations: {text: '{{ if $labels.insance }}{{ $labels.insance }}{{ end }}'}"),
-    Case("a text with a misspelt label", "load > 5", Verdict.ERROR, "did you mean `instance`", rule="annotations: {text: '{{ $labels.insance }}'}"),
-    Case("a text without its format", "load > 5", Verdict.ERROR, "does not render", rule="annotations: {text: '{{ printf \"%.1f %\" $value }}'}"),
+    Case("a text with a misspelt label", "load > 5", Verdict.WRONG_ANNOTATIONS, "did you mean `instance`", rule="annotations: {text: '{{ $labels.insance }}'}"),
+    Case("a text without its format", "load > 5", Verdict.WRONG_ANNOTATIONS, "does not render", rule="annotations: {text: '{{ printf \"%.1f %\" $value }}'}"),
     Case("a severity by value", "load > 5", Verdict.WRONG_LABELS, "holds the value", severity="'{{ if gt $value 8.0 }}page{{ else }}warning{{ end }}'"),
     Case("a name with spaces and quotes", "load > 5", EXACT, alert="'Load of \"it\" {is}, [high]: 10 %'"),
     Case("a name in another script", "load > 5", EXACT, alert="'Überlast 過負荷 🔥'"),
@@ -160,4 +160,4 @@ def test_two_severities_of_one_name(tmp_path: Path, team_engine: Engine, promtoo
     first, other = prove(rules, contracts, team_engine, promtool_path)
     assert first.verdict is EXACT, first.reasons
     assert other.verdict is Verdict.OFF_THRESHOLD
-    assert "too early, the contract says > 5; measured: quiet at 3" in other.reasons[0]
+    assert "too early; the contract says > 5; measured: quiet at 3" in other.reasons[0]

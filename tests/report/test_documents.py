@@ -67,7 +67,7 @@ def test_the_schema_knows_every_verdict() -> None:
 def failing(outcome: Outcome) -> dict[str, set[str]]:
     assert outcome.proof is not None
     return {
-        result.alert: {aspect.name.partition(":")[0] for aspect in aspects(result) if aspect.reasons}
+        result.alert: {aspect.name.partition(":")[0] for aspect in aspects(result) if aspect.findings}
         for result in outcome.proof.results
     }
 
@@ -91,8 +91,8 @@ def test_each_fault_fails_its_own_aspect(bad: Outcome, good: Outcome) -> None:
 def test_no_reason_is_lost(bad: Outcome) -> None:
     assert bad.proof is not None
     for result in bad.proof.results:
-        told = [reason for aspect in aspects(result) for reason in aspect.reasons]
-        assert len(told) == len(result.reasons)
+        told = [reason for aspect in aspects(result) for reason in aspect.findings]
+        assert len(told) == len(result.findings)
 
 
 # -- JUnit -------------------------------------------------------------------------------------------------------------
@@ -144,7 +144,8 @@ def test_junit_of_wrong_rules(bad: Outcome) -> None:
     root = checked(junit_xml(bad))
     hold = root.find("testsuite[@name='ServiceDown']/testcase[@name='hold']/failure")
     assert hold is not None
-    assert hold.attrib["message"] == "fires 2m after it becomes pending, the contract says 1m (2 ticks of 30s)"
+    assert hold.attrib["message"] == "fires 2m after it becomes pending"
+    assert hold.text == "fires 2m after it becomes pending\n  the contract says 1m (2 ticks of 30s)"
     assert root.findall("testsuite[@name='HighMemoryUsage']/testcase")[0].attrib["name"] == "contract"
     assert bad.suites is not None
     findings = {case.attrib["name"].partition(" ")[0] for case in root.iter("testcase")}
@@ -175,7 +176,7 @@ def test_github_commands_are_one_line_each(bad: Outcome) -> None:
     assert "title=a%2Cb%3Ac%25␍␊%3A%3Aerror%3A%3Ax" in ours
     assert "\x1b" not in ours
     down = next(line for line in lines if "ServiceDown" in line)
-    assert "::fires 2m after it becomes pending, the contract says 1m (2 ticks of 30s)%0Asituation `down" in down
+    assert "::fires 2m after it becomes pending%0A  the contract says 1m (2 ticks of 30s)%0Asituation `down" in down
 
 
 def moved(outcome: Outcome, lines: int) -> Outcome:
@@ -188,7 +189,7 @@ def moved(outcome: Outcome, lines: int) -> Outcome:
             span = located.rule.span
             down = Span(span.file, span.line + lines, span.column, span.length)
             located = replace(located, rule=replace(located.rule, span=down))
-        findings = [replace(finding, reason="other") for finding in result.findings]
+        findings = [replace(finding, message="other") for finding in result.findings]
         results.append(AlertResult(result.alert, result.contract, located, result.measured, [], findings))
     return Outcome(Proved(results, "process", "3.5.3"), outcome.suites)
 

@@ -114,9 +114,14 @@ def test_json_as_documented(located: Located, tmp_path: Path) -> None:
     text = proof_json([exact(located, contract(tmp_path)), missing, stray], "process", "3.5.3")
     assert text.endswith("}\n")
     document = json.loads(text)
-    assert document["version"] == 1
+    assert document["version"] == 2
     assert document["engine"] == {"kind": "process", "prometheus": "3.5.3"}
-    assert document["summary"] == {"exact": 1, "total": 3}
+    assert document["summary"] == {
+        "exact": 1,
+        "total": 3,
+        "by_verdict": {"missing": 1, "unexpected": 1, "exact": 1},
+        "allowed": 0,
+    }
     first, second, third = document["alerts"]
     assert (first["alert"], first["file"], first["line"], first["verdict"]) == ("A", "r.yml", 1, "exact")
     assert first["contract"] == {"op": ">", "threshold": 20.0, "unit": "%", "for_s": 300, "severity": "page"}
@@ -124,6 +129,7 @@ def test_json_as_documented(located: Located, tmp_path: Path) -> None:
         "quiet_at": 20.0, "fires_at": 20.1, "ulps": 0, "fires_after_s": 300, "too_short_s": 270, "resolves_after_s": 0,
     }  # fmt: skip
     assert first["situations"][1] == {"name": "t", "expected": "fires", "got": "quiet"}
-    assert (second["file"], second["line"], second["reasons"]) == (None, None, ["no rule"])
+    assert (second["file"], second["line"]) == (None, None)
+    assert second["reasons"] == [{"verdict": "missing", "message": "no rule", "expr": None, "line": 2, "column": 12}]
     assert set(second["measured"].values()) == {None}
     assert (third["contract"], third["alert"]) == (None, "S\u2028\x7f é")
