@@ -77,7 +77,7 @@ def _read(file: Path) -> Config:
     source = SourceFile.read(file)
     try:
         table: Any = tomllib.loads(source.text)
-    except tomllib.TOMLDecodeError as err:
+    except ValueError as err:  # also a number of more digits than Python takes
         place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)", str(err))
         last = len(source.text.rstrip().split("\n"))
         line, column = (int(place[1]), int(place[2])) if place and place[1] else (last, len(source.lines[last - 1]) + 1)

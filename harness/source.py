@@ -9,18 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import yaml
 
 from harness.errors import InputError, Span, near_miss
-from harness.units import parse_duration_ms
+from harness.numbers import LARGEST, parse_decimal, parse_number, parse_whole, shortened
+from harness.units import TooLongError, parse_duration_ms
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL_TAG = "tag:yaml.org,2002:null"
 _MAX_BYTES = 64 * 1024 * 1024
-_MAX_DURATION_MS = (2**63 - 1) // 1_000_000
-"""Prometheus counts nanoseconds in an int64: 292 years."""
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """What YAML 1.1 takes as the end of a line."""
 _BOMS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
@@ -279,12 +279,36 @@ class Fields:
 def duration_ms(text: Text, what: str) -> int:
     """Milliseconds of a duration scalar; raises InputError at its place."""
     try:
-        value = parse_duration_ms(text.value)
+        return parse_duration_ms(text.value)
     except ValueError as err:
-        raise InputError(f"{what}: {err}", span=text.span, hint="write a number and a unit, without a space") from err
-    if value > _MAX_DURATION_MS:
-        raise InputError(f"{what}: `{text.value}` is longer than 292 years", span=text.span, hint="write a shorter one")
+        hint = "write a shorter one" if isinstance(err, TooLongError) else "write a number and a unit, without a space"
+        raise InputError(f"{what}: {err}", span=text.span, hint=hint) from err
+
+
+def number(text: Text, what: str, *, quotient: bool = False) -> Fraction:
+    """A number that a double can hold, exactly as it is written; with `quotient` also ``1/3``.
+
+    Raises InputError at its place.
+    """
+    try:
+        value = parse_number(text.value) if quotient else parse_decimal(text.value)
+    except ValueError as err:
+        raise InputError(f"{what}: {err}", span=text.span, hint="write it in digits, such as 99.9") from err
+    if abs(value) > LARGEST:
+        raise InputError(
+            f"{what}: `{shortened(text.value)}` is beyond every double",
+            span=text.span,
+            hint="doubles end at about 1.8e308",
+        )
     return value
+
+
+def whole_number(text: Text, what: str) -> int:
+    """A whole number in digits, below 10¹⁸; raises InputError at its place."""
+    try:
+        return parse_whole(text.value)
+    except ValueError as err:
+        raise InputError(f"{what}: {err}", span=text.span, hint="write 0, 1, 2, …") from err
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,16 @@ import math
 import re
 from fractions import Fraction
 
+from harness.numbers import MAX_WHOLE_DIGITS, shortened
+
 _UNITS_MS = {"y": 31_536_000_000, "w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+_MAX_MS = (2**63 - 1) // 1_000_000
+"""Prometheus counts nanoseconds in an int64: 292 years."""
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
+
+
+class TooLongError(ValueError):
+    """A duration that Prometheus cannot count."""
 
 
 def parse_duration_ms(text: str) -> int:
@@ -21,7 +29,13 @@ def parse_duration_ms(text: str) -> int:
     match = _DURATION.fullmatch(text)
     if not text or match is None:
         raise ValueError(f"`{text}` is not a duration; expected something like 30s, 5m or 1h30m")
-    return sum(int(n) * unit for n, unit in zip(match.groups(), _UNITS_MS.values(), strict=True) if n)
+    parts = [(n.lstrip("0"), unit) for n, unit in zip(match.groups(), _UNITS_MS.values(), strict=True) if n]
+    if (
+        any(len(n) > MAX_WHOLE_DIGITS for n, _ in parts)
+        or (ms := sum(int(n or 0) * unit for n, unit in parts)) > _MAX_MS
+    ):
+        raise TooLongError(f"`{shortened(text)}` is longer than 292 years")
+    return ms
 
 
 def format_duration(ms: int) -> str:

@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
-    "errors", "units", "series", "source", "config", "rules", "contracts", "toolchain", "engines", "replay", "proof",
-    "suites", "live", "stack", "check", "slo", "report", "init", "commands", "cli",
+    "errors", "numbers", "units", "series", "source", "config", "rules", "contracts", "toolchain", "engines", "replay",
+    "proof", "suites", "live", "stack", "check", "slo", "report", "init", "commands", "cli",
     "strategies", "plugin", "pytest_plugin",
 ]  # fmt: skip
 

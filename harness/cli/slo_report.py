@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.cli.parsing import Commands, config_of
 from harness.errors import InputError
+from harness.numbers import parse_whole, shortened
 
 
 def add(actions: Commands) -> None:
@@ -79,9 +80,14 @@ def add(actions: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     config = config_of(arguments)
-    factor = arguments.compress
-    if not (factor.isascii() and factor.isdecimal() and int(factor) >= 1):
-        raise InputError(f"--compress `{factor}` is no whole number from 1 up", hint="write something like 60")
+    try:
+        factor = parse_whole(arguments.compress)
+    except ValueError:
+        factor = 0
+    if factor < 1:
+        raise InputError(
+            f"--compress `{shortened(arguments.compress)}` is no whole number from 1 up", hint="write something like 60"
+        )
     if arguments.window not in ("period", "run"):
         raise InputError(f"--window `{arguments.window}` is unknown", hint="write period or run")
     # Imported here, so that `--help` and usage errors answer at once.
@@ -95,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
             begin=arguments.begin,
             end=arguments.end,
             window=arguments.window,
-            compress=int(factor),
+            compress=factor,
             step=arguments.step,
             gap=arguments.gap,
             min_coverage=arguments.min_coverage,

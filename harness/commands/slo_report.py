@@ -19,6 +19,7 @@ from harness.config import Config
 from harness.engines.base import Engine
 from harness.engines.url import UrlEngine
 from harness.errors import EXIT_FINDINGS, EXIT_OK, InputError, near_miss
+from harness.numbers import parse_number, shortened
 from harness.report.html_objectives import PAGE
 from harness.report.outputs import OFF, write_file
 from harness.report.slo_report_csv import slo_report_csv
@@ -221,11 +222,13 @@ def _share(text: str | None, option: str, default: Fraction) -> Fraction:
     if text is None:
         return default
     try:
-        share = Fraction(text.strip().removesuffix("%").strip()) / (100 if text.strip().endswith("%") else 1)
-    except (ValueError, ZeroDivisionError) as err:
-        raise InputError(f"{option} `{text}` is no share", hint="write a percentage, such as 25%") from err
+        share = parse_number(text.strip().removesuffix("%").strip()) / (100 if text.strip().endswith("%") else 1)
+    except ValueError as err:
+        raise InputError(f"{option} `{shortened(text)}` is no share", hint="write a percentage, such as 25%") from err
     if not 0 <= share <= 1:
-        raise InputError(f"{option} `{text}` is not between 0 and 100 %", hint="write a percentage, such as 25%")
+        raise InputError(
+            f"{option} `{shortened(text)}` is not between 0 and 100 %", hint="write a percentage, such as 25%"
+        )
     return share
 
 

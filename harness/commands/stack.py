@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from harness.config import Config
 from harness.errors import EXIT_FINDINGS, EXIT_OK, EngineError, InputError
 from harness.live.clock import Clock
+from harness.numbers import parse_whole
 from harness.report.stack_text import StackStatus, stack_json, stack_report
 from harness.report.terminal import console, narrating
 from harness.stack.compose import ComposeRuntime
@@ -59,9 +60,12 @@ def _ports(given: Sequence[str]) -> dict[str, int]:
     for each in given:
         name, equals, text = each.partition("=")
         service(name)
-        if not equals or not text.isdecimal() or int(text) > 65535:
+        try:
+            ports[name] = parse_whole(text)
+        except ValueError:
+            equals = ""
+        if not equals or ports[name] > 65535:
             raise InputError(f"--port {each}: expected NAME=PORT", hint=f"for instance --port {name}=0")
-        ports[name] = int(text)
     return ports
 
 

@@ -16,15 +16,17 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from types import MappingProxyType
 
 from harness.errors import HarnessError, InputError, near_miss
+from harness.numbers import DECIMAL, parse_decimal, shortened
 from harness.source import Text
 
 Values = Mapping[str, Fraction]
 _Node = Callable[[Values], Fraction]
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d{1,3})?)|(?P<name>[A-Za-z_]\w*)|(?P<sign><=|>=|==|!=|[-+*/()<>,]))",
+    rf"\s*(?:(?P<number>{DECIMAL})|(?P<name>[A-Za-z_]\w*)|(?P<sign><=|>=|==|!=|[-+*/()<>,]))",
     re.ASCII,
 )
 _COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
@@ -36,6 +38,9 @@ _COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
     "!=": operator.ne,
 }
 _FUNCTIONS: dict[str, tuple[int, int]] = {"min": (1, 99), "max": (1, 99), "floor": (1, 1), "mod": (2, 2), "if": (3, 3)}
+_NONE: Mapping[str, str] = MappingProxyType({})
+_MAX_BITS = 8_192
+"""Of a constant's numerator and denominator: what has more takes long to print."""
 _MAX_DEPTH = 50
 _MAX_TOKENS = 500
 
@@ -61,28 +66,40 @@ class Formula:
             ) from err
 
 
-def parse_formula(text: Text, known: Iterable[str]) -> Formula:
-    """Parse a formula whose names must be among `known`; errors carry the exact column."""
+def parse_formula(text: Text, known: Iterable[str], texts: Mapping[str, str] = _NONE) -> Formula:
+    """Parse a formula whose names must be among `known`; errors carry the exact column.
+
+    `texts` are names that stand for labels only, each with what was found where a number would be needed.
+    """
     if not text.value.strip():
         raise InputError(
             "the formula is empty", span=text.span, hint="write a number or a formula such as (100 - x) / 100"
         )
-    parser = _Parser(text, frozenset(known))
+    parser = _Parser(text, frozenset(known), texts)
     evaluate = parser.whole()
     return Formula(text, frozenset(parser.used), evaluate)
 
 
-def parse_number(text: Text) -> Fraction:
-    """A formula without names, at once evaluated: ``80``, ``100 / 1000``, ``-5``."""
-    return parse_formula(text, ())({})
+def constant(text: Text, given: Values = MappingProxyType({})) -> Fraction:
+    """A formula of what is given alone, at once evaluated: ``80``, ``100 / cameras``, ``-5``.
+
+    Raises InputError at its place, also for a number far beyond every double.
+    """
+    value = parse_formula(text, given)(given)
+    if max(value.numerator.bit_length(), value.denominator.bit_length()) > _MAX_BITS:
+        raise InputError(
+            f"`{shortened(text.value)}` is far beyond every double", span=text.span, hint="doubles end at about 1.8e308"
+        )
+    return value
 
 
 class _Parser:
     """Recursive descent: comparison < sum < product < sign < atom."""
 
-    def __init__(self, text: Text, known: frozenset[str]) -> None:
+    def __init__(self, text: Text, known: frozenset[str], texts: Mapping[str, str]) -> None:
         self.text = text
         self.known = known
+        self.texts = texts
         self.used: set[str] = set()
         self.depth = 0
         self.tokens: list[tuple[str, str, int]] = []
@@ -164,7 +181,10 @@ class _Parser:
     def atom(self) -> _Node:
         kind, found, at = self.take()
         if kind == "number":
-            number = Fraction(found)
+            try:
+                number = parse_decimal(found)
+            except ValueError as err:
+                raise self.error(str(err), at, len(found)) from err
             return lambda _: number
         if kind == "name":
             return self.call(found, at) if self.peek() == "(" else self.name(found, at)
@@ -175,6 +195,12 @@ class _Parser:
         raise self.error(f"expected a number or a name, found {f'`{found}`' if kind != 'end' else 'the end'}", at)
 
     def name(self, name: str, at: int) -> _Node:
+        if name in self.texts:
+            raise InputError(
+                f"`{name}` is a label's text here, no number to reckon with: {self.texts[name]}",
+                span=self.text.span_at(at, len(name)),
+                hint=f"use ${name} in labels only, or list numbers",
+            )
         if name not in self.known:
             names = ", ".join(sorted(self.known)) or "none here"
             raise InputError(

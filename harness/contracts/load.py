@@ -5,22 +5,21 @@ from __future__ import annotations
 import itertools
 import math
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import promql_parser as promql
 
-from harness.contracts.formula import Formula, parse_formula, parse_number
+from harness.contracts.formula import constant, parse_formula
 from harness.contracts.model import Contract, Knob, Op, Quantile, SeriesSpec, Shape, Signal, Situation, Stretch
 from harness.errors import InputError, near_miss
+from harness.numbers import LARGEST, parse_number
 from harness.source import Fields, Item, SourceFile, Text, duration_ms, load_yaml
 
 DEFAULT_SCRAPE_MS = 30_000
 DEFAULT_LASTS_MS = 1_800_000
 _MAX_SERIES = 10_000
-_LARGEST = Fraction(sys.float_info.max)
 _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
@@ -135,26 +134,26 @@ def _given(fields: Fields, inherited: Mapping[str, Fraction]) -> dict[str, Fract
                 raise InputError(
                     f"`{name.value}` cannot be a name in `given`", span=name.span, hint="x and t are taken"
                 )
-            given[name.value] = parse_formula(item.text(), given)(given)
+            given[name.value] = constant(item.text(), given)
     return given
 
 
 def _knob(fields: Fields, given: Mapping[str, Fraction]) -> Knob:
     fields.only("name", "unit", "range", "step", "counts")
-    bounds = [parse_formula(item.text(), given)(given) for item in fields.items("range", "a bound")]
+    bounds = [constant(item.text(), given) for item in fields.items("range", "a bound")]
     if len(bounds) != 2 or bounds[0] >= bounds[1]:
         raise InputError(
             f"`range` of {fields.what} must be two numbers, the smaller first",
             span=fields.key_span("range"),
             hint="write range: [0, 100]",
         )
-    if max(map(abs, bounds)) > _LARGEST:
+    if max(map(abs, bounds)) > LARGEST:
         raise InputError(
             f"`range` of {fields.what} goes beyond what a double holds",
             span=fields.key_span("range"),
             hint="doubles end at about 1.8e308",
         )
-    step = parse_formula(fields.text("step"), given)(given) if "step" in fields else None
+    step = constant(fields.text("step"), given) if "step" in fields else None
     if step is not None and (step <= 0 or (bounds[1] - bounds[0]) % step):
         raise InputError(
             f"`step` of {fields.what} must be positive and divide its range",
@@ -176,7 +175,7 @@ def _knob(fields: Fields, given: Mapping[str, Fraction]) -> Knob:
 
 
 def _on_knob(text: Text, knob: Knob, given: Mapping[str, Fraction], what: str) -> Fraction:
-    value = parse_formula(text, given)(given)
+    value = constant(text, given)
     if not knob.low <= value <= knob.high:
         raise InputError(
             f"{what} {text.value} lies outside the knob's range, "
@@ -223,18 +222,15 @@ def _spec(fields: Fields, given: Mapping[str, Fraction]) -> SeriesSpec:
     fields.what = f"a {shape.value}"
     fields.only("each", shape.value, amount, "present", *extra)
     each = _each(fields.item("each", "`each`"), given) if "each" in fields else ({},)
-    names = (
-        {"x", "t", *given, *(n for n in each[0] if all(_is_number(row[n]) for row in each))}
-        if each
-        else {"x", "t", *given}
-    )
+    texts = _texts(each)
+    names = {"x", "t", *given, *(each[0].keys() - texts.keys() if each else ())}
     selector = fields.text(shape.value)
     metric, labels = _selector(selector, set(each[0]) if each else set())
     buckets: tuple[Fraction, ...] = ()
     quantile = None
     if shape is Shape.HISTOGRAM:
         bounds = fields.items("buckets", "a bound")
-        buckets = tuple(parse_number(item.text()) for item in bounds)
+        buckets = tuple(constant(item.text()) for item in bounds)
         if not buckets or list(buckets) != sorted(set(buckets)) or buckets[0] <= 0:
             raise InputError(
                 "`buckets` must rise from a positive bound, without +Inf",
@@ -243,32 +239,32 @@ def _spec(fields: Fields, given: Mapping[str, Fraction]) -> SeriesSpec:
             )
         inner = fields.fields("quantile", "`quantile`")
         inner.only("q", "at")
-        q = parse_number(inner.text("q"))
+        q = constant(inner.text("q"))
         if not 0 < q < 1:
             raise InputError("`q` must lie between 0 and 1", span=inner.text("q").span, hint="write 95/100 for P95")
-        quantile = Quantile(q, parse_formula(inner.text("at"), names))
+        quantile = Quantile(q, parse_formula(inner.text("at"), names, texts))
     return SeriesSpec(
         shape=shape,
         metric=metric,
         labels=labels,
         each=each,
-        formula=parse_formula(fields.text(amount), names),
-        present=_present(fields, names),
+        formula=parse_formula(fields.text(amount), names, texts),
+        present=parse_formula(fields.text("present"), names, texts) if "present" in fields else None,
         buckets=buckets,
         quantile=quantile,
     )
 
 
-def _present(fields: Fields, names: set[str]) -> Formula | None:
-    return parse_formula(fields.text("present"), names) if "present" in fields else None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        return False
-    return True
+def _texts(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The names of `each` that are no numbers in some row, with what stands there; they are for labels only."""
+    texts: dict[str, str] = {}
+    for row in rows:
+        for name in row.keys() - texts.keys():
+            try:
+                parse_number(row[name])
+            except ValueError as err:
+                texts[name] = str(err)
+    return texts
 
 
 def _each(item: Item, given: Mapping[str, Fraction]) -> tuple[Mapping[str, str], ...]:
@@ -287,7 +283,7 @@ def _each(item: Item, given: Mapping[str, Fraction]) -> tuple[Mapping[str, str],
         if values.is_list:
             choices.append([(name.value, value.text().value) for value in values.items()])
             continue
-        count = parse_formula(values.text(), given)(given)
+        count = constant(values.text(), given)
         if count.denominator != 1 or not 0 <= count <= _MAX_SERIES:
             raise InputError(
                 f"`{name.value}: {values.text().value}` must be a list or a whole number, found {count}",
@@ -407,7 +403,7 @@ def _knob_timeline(fields: Fields, knob: Knob, given: Mapping[str, Fraction]) ->
 
 
 def _in_range(text: Text, knob: Knob, given: Mapping[str, Fraction]) -> Fraction:
-    value = parse_formula(text, given)(given)
+    value = constant(text, given)
     if not knob.low <= value <= knob.high:
         return _on_knob(text, knob, given, "the knob's position")
     return value

@@ -12,6 +12,7 @@ from itertools import accumulate
 from harness.contracts.load import expand
 from harness.contracts.model import SeriesSpec, Shape, Signal, Stretch
 from harness.errors import InputError
+from harness.numbers import parse_number
 from harness.series import STALE, Labels, labels_of
 
 KnobSteps = Sequence[tuple[int, Fraction]]
@@ -85,7 +86,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 # A search makes the same series thousands of times, only their values differ.
-_number = lru_cache(maxsize=1 << 12)(Fraction)
+_number = lru_cache(maxsize=1 << 12)(parse_number)
 
 
 @lru_cache(maxsize=1 << 14)

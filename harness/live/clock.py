@@ -38,6 +38,8 @@ PROMETHEUS_WAITS_MS = 60_000
 # Alertmanager's defaults of the root route (config/config.go, DefaultRoute and DefaultGlobalConfig).
 _ROUTE_WAITS = {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "4h"}
 _RESOLVE_TIMEOUT = "5m"
+_FASTEST = 86_400
+"""A day in a second."""
 _TIMES_OF_DAY = ("mute_time_intervals", "active_time_intervals")
 # Functions whose result is a time, apart from those that `reads_clock` knows.
 _TIMESTAMPS = frozenset(
@@ -57,8 +59,10 @@ class Clock:
     factor: int
 
     def __post_init__(self) -> None:
-        if self.factor < 1:
-            raise InputError(f"a clock cannot run {self.factor} times as fast", hint="give a whole number from 1 up")
+        if not 1 <= self.factor <= _FASTEST:
+            raise InputError(
+                f"a clock cannot run {self.factor} times as fast", hint=f"give a whole number from 1 to {_FASTEST}"
+            )
 
     # -- durations -----------------------------------------------------------------------------------------------
 

@@ -62,7 +62,12 @@ class Routing:
             return cls(BUILT_IN, _DEFAULT)
         source = SourceFile.read(path)
         load_yaml(source)  # its complaints have places
-        raw = yaml.safe_load(source.text)
+        try:
+            raw = yaml.safe_load(source.text)
+        except (ValueError, yaml.YAMLError) as err:  # no date, more digits than Python takes, an unknown tag
+            raise InputError(
+                f"{source.name} cannot be read: {err}", hint="quote what only looks like a number"
+            ) from err
         name = display_path(path)
         if not isinstance(raw, dict) or not isinstance(raw.get("route"), dict) or not raw.get("receivers"):
             raise InputError(f"{name} is no Alertmanager configuration", hint="it needs `route` and `receivers`")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.errors import InputError
 from harness.rules.model import DEFAULT_INTERVAL_MS, AlertRule, Group, RecordingRule, Rule, RuleFile
-from harness.source import Fields, SourceFile, Text, display_path, load_yaml
+from harness.source import Fields, SourceFile, Text, display_path, load_yaml, whole_number
 
 
 def load_rules(paths: Sequence[Path]) -> list[RuleFile]:
@@ -108,8 +108,4 @@ def _whole_number(fields: Fields, name: str) -> int:
     text = fields.optional_text(name)
     if text is None:
         return 0
-    if not (text.value.isascii() and text.value.isdecimal()):
-        raise InputError(
-            f"`{name}` must be a whole number, found `{text.value}`", span=text.span, hint="write 0, 1, 2, …"
-        )
-    return int(text.value)
+    return whole_number(text, f"`{name}`")

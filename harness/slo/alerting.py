@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from harness.errors import HarnessError, InputError, UnsupportedError
 from harness.slo.model import Alerting, SeverityAlert
 from harness.slo.values import truth
-from harness.source import Fields, SourceFile, Text, load_yaml
+from harness.source import Fields, SourceFile, Text, load_yaml, whole_number
 
 ANNOTATION = "alert-harness/alerting"
 """The annotation of an OpenSLO `SLO` that holds this mapping as YAML text."""
@@ -68,10 +68,4 @@ def _severity(fields: Fields) -> SeverityAlert:
 
 def _min_events(fields: Fields) -> int:
     text = fields.optional_text("min_events")
-    if text is None:
-        return 0
-    if not (text.value.isascii() and text.value.isdecimal()):
-        raise InputError(
-            f"`min_events` must be a whole number, found `{text.value}`", span=text.span, hint="write 0, 1, 2, …"
-        )
-    return int(text.value)
+    return 0 if text is None else whole_number(text, "`min_events`")

@@ -38,8 +38,8 @@ from harness.slo.model import (
 )
 from harness.slo.queries import normal_placeholder
 from harness.slo.refuse import check_objective
-from harness.slo.values import choice, number, shorthand, truth
-from harness.source import Fields, Item, Text
+from harness.slo.values import choice, shorthand, truth
+from harness.source import Fields, Item, Text, number, whole_number
 
 API_VERSION = "openslo/v1"
 KINDS = ("DataSource", "SLO", "SLI", "AlertPolicy", "AlertCondition", "AlertNotificationTarget", "Service")
@@ -344,8 +344,8 @@ def _budgeting(spec: Fields, goal: Fields) -> Budgeting:
 
 
 def _slice_window_ms(text: Text) -> int:
-    if text.value.isascii() and text.value.isdecimal() and int(text.value) > 0:
-        return int(text.value) * 60_000  # "default interpretation of unit if specified as a number in minutes"
+    if text.value.isascii() and text.value.isdecimal() and (minutes := whole_number(text, "`timeSliceWindow`")):
+        return minutes * 60_000  # "default interpretation of unit if specified as a number in minutes"
     length_ms, months = shorthand(text, "`timeSliceWindow`")
     if months:
         raise UnsupportedError(

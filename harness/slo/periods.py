@@ -8,6 +8,7 @@ from enum import Enum
 from zoneinfo import ZoneInfo
 
 from harness.errors import InputError
+from harness.numbers import parse_decimal
 from harness.slo.calendar import bounds_ms
 from harness.slo.model import Calendar, Objective
 from harness.units import parse_duration_ms
@@ -92,7 +93,7 @@ def parse_time_ms(text: str, option: str, now_ms: int) -> int:
             raise problem from err
     try:
         if word.replace(".", "", 1).isdecimal() and word.isascii():
-            at_ms = round(float(word) * 1000)
+            at_ms = round(parse_decimal(word) * 1000)
         else:
             moment = datetime.fromisoformat(word)
             if moment.tzinfo is None:

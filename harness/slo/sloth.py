@@ -19,8 +19,7 @@ from harness.slo.model import (
 )
 from harness.slo.queries import normal_placeholder
 from harness.slo.refuse import check_objective
-from harness.slo.values import number
-from harness.source import Fields, Text
+from harness.source import Fields, Text, number
 
 VERSION = "prometheus/v1"
 

@@ -1,26 +1,15 @@
-"""Numbers, truths and durations of objectives' documents, with their places."""
+"""Truths, words and durations of objectives' documents, with their places."""
 
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 
 from harness.errors import InputError
 from harness.source import Fields, Text
 
-_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?", re.ASCII)
 _SHORTHAND = re.compile(r"(\d{1,9})([mhdwMQY])", re.ASCII)
 _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _UNIT_MONTHS = {"M": 1, "Q": 3, "Y": 12}
-
-
-def number(text: Text, what: str) -> Fraction:
-    """A finite decimal number, exactly as it is written."""
-    if not _NUMBER.fullmatch(text.value):
-        raise InputError(
-            f"{what} must be a number, found `{text.value}`", span=text.span, hint="write it in digits, such as 99.9"
-        )
-    return Fraction(text.value)
 
 
 def truth(fields: Fields, name: str, default: bool | None = None) -> bool:

@@ -14,8 +14,8 @@ from importlib import resources
 from harness.errors import InputError
 from harness.slo.alerting import SEVERITIES
 from harness.slo.model import DAY_MS, BurnPair, Objective
-from harness.slo.values import number, truth
-from harness.source import Fields, SourceFile, load_yaml
+from harness.slo.values import truth
+from harness.source import Fields, SourceFile, load_yaml, number
 from harness.units import format_duration, format_number
 
 DEFAULT = "workbook"

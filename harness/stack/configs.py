@@ -75,7 +75,7 @@ class StackFolder:
         file = self._there(name)
         try:
             found = yaml.safe_load(SourceFile.read(file).text)
-        except yaml.YAMLError as err:
+        except (ValueError, yaml.YAMLError) as err:  # also no date, or more digits than Python takes
             raise InputError(f"{display_path(file)} is no YAML: {err}", hint="correct it") from err
         if not isinstance(found, dict):
             raise InputError(f"{display_path(file)} must be a mapping", hint="see docs/monitoring.md")

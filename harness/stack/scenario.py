@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.errors import InputError, near_miss
 from harness.rules import RuleFile
-from harness.source import Fields, Item, SourceFile, Text, duration_ms, load_yaml
+from harness.source import Fields, Item, SourceFile, Text, duration_ms, load_yaml, number
 
 _MAX_RATE = 2_000
 _MAX_CAMERAS = 1_000
@@ -171,9 +171,9 @@ def _load(entry: Fields) -> Load:
     if streams and not cameras:
         raise InputError("streams need a camera", span=entry.text("streams").span, hint="set `cameras` to 1 or more")
     return Load(
-        requests_per_s=_number(entry, "requests_per_s", 0, _MAX_RATE, "0"),
-        recordings_per_s=_number(entry, "recordings_per_s", 0, _MAX_RATE, "0"),
-        plates_per_s=_number(entry, "plates_per_s", 0, _MAX_RATE, "0"),
+        requests_per_s=_number(entry, "requests_per_s", 0, _MAX_RATE),
+        recordings_per_s=_number(entry, "recordings_per_s", 0, _MAX_RATE),
+        plates_per_s=_number(entry, "plates_per_s", 0, _MAX_RATE),
         cameras=cameras,
         heartbeat_ms=heartbeat_ms,
         streams=streams,
@@ -213,11 +213,11 @@ def _fault(entry: Fields, lasts_ms: int) -> Fault:
     return Fault(
         at_ms=at_ms,
         until_ms=until_ms,
-        error_ratio=_number(entry, "error_ratio", 0, 1, "0"),
+        error_ratio=_number(entry, "error_ratio", 0, 1),
         latency_s=Fraction(latency_ms, 1000),
-        latency_ratio=_number(entry, "latency_ratio", 0, 1, "1"),
-        recording_failures=_number(entry, "recording_failures", 0, 1, "0"),
-        cameras_silent=_number(entry, "cameras_silent", 0, 1, "0"),
+        latency_ratio=_number(entry, "latency_ratio", 0, 1, 1),
+        recording_failures=_number(entry, "recording_failures", 0, 1),
+        cameras_silent=_number(entry, "cameras_silent", 0, 1),
         streams_ended=_flag(entry, "streams_ended"),
         crash=crash,
     )
@@ -256,15 +256,14 @@ def _tolerance(entry: Fields) -> Tolerance:
     return Tolerance(alerts, entry.text("because").value)
 
 
-def _number(entry: Fields, name: str, low: int, high: int, default: str) -> Fraction:
+def _number(entry: Fields, name: str, low: int, high: int, default: int = 0) -> Fraction:
     text = entry.optional_text(name)
-    try:
-        value = Fraction(text.value if text else default)
-    except (ValueError, ZeroDivisionError):
-        value = Fraction(-1)
-    if text and not low <= value <= high:
+    if text is None:
+        return Fraction(default)
+    value = number(text, f"`{name}`", quotient=True)
+    if not low <= value <= high:
         raise InputError(
-            f"`{name}` must be a number from {low} to {high}, found `{text.value}`",
+            f"`{name}`: expected a number from {low} to {high}, found `{text.value}`",
             span=text.span,
             hint="a share is written like 0.2 or 1/5",
         )
@@ -272,7 +271,7 @@ def _number(entry: Fields, name: str, low: int, high: int, default: str) -> Frac
 
 
 def _whole(entry: Fields, name: str, low: int, high: int) -> int:
-    value = _number(entry, name, low, high, str(low))
+    value = _number(entry, name, low, high, low)
     if value.denominator != 1:
         raise InputError(f"`{name}` must be a whole number", span=entry.text(name).span, hint="write a whole number")
     return int(value)

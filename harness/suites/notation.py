@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from harness.errors import InputError
+from harness.numbers import parse_whole
 from harness.source import Text
 
 _NUMBER = r"(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?:[iI][nN][fF]|[nN][aA][nN])(?![\w:]))"
@@ -66,7 +67,12 @@ def parse_values(text: Text) -> tuple[SeriesItem, ...]:
         match = _ITEM.match(value, at)
         if match is None or (match.end() < len(value) and value[match.end()] not in _SPACE):
             raise _problem(text, at, match)
-        items.append(_item(match))
+        try:
+            items.append(_item(match))
+        except ValueError as err:
+            raise InputError(
+                f"{err}: so many samples have no place in a series", span=text.span_at(at, len(match[0]))
+            ) from err
         at = match.end()
     return tuple(items)
 
@@ -74,11 +80,11 @@ def parse_values(text: Text) -> tuple[SeriesItem, ...]:
 def _item(match: re.Match[str]) -> SeriesItem:
     offset, length = match.start(), match.end() - match.start()
     if match["gap"]:
-        return SeriesItem(Kind.GAP, int(match["gaps"]) if match["gaps"] else 1, 0.0, 0.0, offset, length)
+        return SeriesItem(Kind.GAP, parse_whole(match["gaps"]) if match["gaps"] else 1, 0.0, 0.0, offset, length)
     if match["histogram"]:
-        count = int(match["copies"]) + 1 if match["copies"] else 1
+        count = parse_whole(match["copies"]) + 1 if match["copies"] else 1
         return SeriesItem(Kind.HISTOGRAM, count, 0.0, 0.0, offset, length)
-    count = int(match["times"]) + 1 if match["times"] else 1
+    count = parse_whole(match["times"]) + 1 if match["times"] else 1
     if match["value"] == "stale":
         return SeriesItem(Kind.STALE, count, 0.0, 0.0, offset, length)
     step = float(match["step"]) if match["step"] else 0.0

@@ -22,7 +22,7 @@ WRONG: dict[str, tuple[str, type[HarnessError], str, str]] = {
     "0 %": (document(goal="{target: 0.0}"), InputError, "an objective of 0 % cannot be missed", "above 0"),
     "percent as a ratio": (document(goal="{target: 99.9}"), InputError, "9990 % is not between", "`targetPercent`"),
     "negative": (document(goal="{target: -1}"), InputError, "-100 % is not between", "ratio"),
-    "no number": (document(goal="{target: .nan}"), InputError, "`target` must be a number, found `.nan`", "digits"),
+    "no number": (document(goal="{target: .nan}"), InputError, "`target`: expected a number, found `.nan`", "digits"),
     "two targets": (document(goal="{target: 0.9, targetPercent: 90}"), InputError, "exactly one of `target`", "0.999"),
     "no target": (document(goal="{displayName: x}"), InputError, "exactly one of `target`", "target: 0.999"),
     "unknown field": (document(goal="{taget: 0.9}"), InputError, "(did you mean `target`?)", "expected one of"),
@@ -201,7 +201,7 @@ def test_it_is_refused_with_place_and_way_out(name: str, tmp_path: Path) -> None
 
 def test_an_error_inside_the_alerting_annotation_points_at_its_column(tmp_path: Path) -> None:
     text = document().replace("metadata:\n  name: answers", ALERTING + "min_events: some")
-    with pytest.raises(InputError, match="must be a whole number, found `some`") as caught:
+    with pytest.raises(InputError, match="expected a whole number, found `some`") as caught:
         read(tmp_path, text)
     span = caught.value.span
     assert span is not None
