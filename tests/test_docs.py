@@ -18,6 +18,7 @@ HELP = re.compile(r"```\n\$ alert-harness (?P<command>[\w ]+) --help\n(?P<shown>
 
 def _help(command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # Python 3.14 would obey
     with pytest.raises(SystemExit) as done:
         build_parser().parse_args([*command.split(), "--help"])
     assert done.value.code == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness import __version__
 from harness.cli import check, doctor, init, live, prove, slo, stack, test, verify
-from harness.cli.parsing import Parser
+from harness.cli.parsing import Parser, RawHelp
 from harness.cli.streams import Terminated, catch_signals, prepare_streams
 from harness.errors import EXIT_ENGINE, EXIT_INPUT, HarnessError, printable
 
@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="alert-harness",
         description="Proves where Prometheus alerts fire: to the adjacent value and the single evaluation tick.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawHelp,
     )
     parser.add_argument("--version", action="version", version=f"alert-harness {__version__}")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings file instead of the nearest one")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from harness.config import Config, load_config
 from harness.errors import near_miss, printable
@@ -18,8 +18,28 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What a command adds its parser to."""
 
 
+class Help(argparse.HelpFormatter):
+    """The same help on every Python, for docs/ to show: ``-o, --output DIR``, where those before 3.13 say DIR twice."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        return f"{', '.join(action.option_strings)} {self._format_args(action, action.dest.upper())}"
+
+
+class RawHelp(Help, argparse.RawDescriptionHelpFormatter):
+    """The same, with the line breaks of description and epilog."""
+
+
 class Parser(argparse.ArgumentParser):
-    """Argparse, with the near miss of a mistyped word; its subcommands' parsers are of this class too."""
+    """Argparse, with the near miss of a mistyped word; its subcommands' parsers are of this class too.
+
+    What newer Pythons add of their own accord stays off: colours in help (3.14), suggestions in errors (3.15).
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"formatter_class": Help, **kwargs})
+        self.color = self.suggest_on_error = False  # no keywords before 3.14
 
     def error(self, message: str) -> NoReturn:
         invalid = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
