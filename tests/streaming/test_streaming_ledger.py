@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Callable
 
 import pytest
+from one_thread import in_one_thread
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from streaming.observability import ledger as module
@@ -22,8 +23,10 @@ LEVEL = Family("level", Kind.LEVEL, "Level.")
 STATE = Family("state", Kind.STATE, "State.")
 FAMILIES = (HITS, TIMES, LEVEL, STATE)
 
+Told = dict[tuple[str, tuple[str, ...]], list[float]]
 
-def _told(ledger: Ledger) -> dict[tuple[str, tuple[str, ...]], list[float]]:
+
+def _told(ledger: Ledger) -> Told:
     return {(row.family.name, row.values): list(cells) for row, cells in ledger.rows()}
 
 
@@ -39,7 +42,7 @@ def _in_a_child(work: Callable[[], None]) -> None:
     assert os.waitpid(pid, 0)[1] == 0
 
 
-def test_counters_and_histograms_of_workers_add_up() -> None:
+def _three_workers() -> Told:
     ledger = Ledger(FAMILIES, workers=3)
 
     def work(worker: int) -> None:
@@ -54,7 +57,11 @@ def test_counters_and_histograms_of_workers_add_up() -> None:
 
     for worker in range(3):
         _in_a_child(lambda worker=worker: work(worker))
-    assert _told(ledger) == {
+    return _told(ledger)
+
+
+def test_counters_and_histograms_of_workers_add_up() -> None:
+    assert in_one_thread(_three_workers) == {
         ("hits_total", ("/0",)): [30],
         ("hits_total", ("/1",)): [0],
         ("hits_total", ("/2",)): [0],
@@ -63,7 +70,7 @@ def test_counters_and_histograms_of_workers_add_up() -> None:
     }
 
 
-def test_the_place_of_a_dead_worker_is_taken_over() -> None:
+def _one_worker_after_another() -> Told:
     ledger = Ledger(FAMILIES, workers=2)
 
     def work() -> None:
@@ -79,7 +86,11 @@ def test_the_place_of_a_dead_worker_is_taken_over() -> None:
 
     _in_a_child(follow)
     ledger.sheet(1).settle()
-    assert _told(ledger) == {
+    return _told(ledger)
+
+
+def test_the_place_of_a_dead_worker_is_taken_over() -> None:
+    assert in_one_thread(_one_worker_after_another) == {
         ("hits_total", ("/",)): [2],
         ("hits_total", ("/new",)): [0],
         ("level", ()): [0],
