@@ -7,7 +7,7 @@ seen, and each field still knows its line and column.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -342,6 +342,40 @@ class Item:
         if not isinstance(self.node, yaml.SequenceNode):
             raise InputError(f"{self.what} must be a list, found {_kind(self.node)}", span=self.span)
         return [Item(child, self.source, self.what) for child in self.node.value]
+
+
+def without_mark(item: Item, mark: str, keep: Collection[str] = ()) -> tuple[Item, bool]:
+    """The item without `mark` at the beginning of any scalar below it, and whether there was one.
+
+    The values of keys in `keep` stay as they are, though a mark there counts.
+    """
+    node, found = _unmarked(item.node, mark, keep)
+    return (Item(node, item.source, item.what), True) if found else (item, False)
+
+
+def _unmarked(node: yaml.Node, mark: str, keep: Collection[str]) -> tuple[yaml.Node, bool]:
+    """The same node if nothing below it is marked, else a copy: aliases share nodes."""
+    if isinstance(node, yaml.ScalarNode):
+        text = node.value.lstrip()
+        if not text.startswith(mark):
+            return node, False
+        rest = text.removeprefix(mark).strip()
+        at, begin = node.value.find(rest, node.value.index(mark) + len(mark)), node.start_mark
+        start = yaml.Mark(begin.name, begin.index + at, begin.line, begin.column + at, None, 0)
+        return yaml.ScalarNode(node.tag, rest, start, node.end_mark, node.style), True
+    if isinstance(node, yaml.MappingNode):
+        pairs = [(key, value, *_unmarked(value, mark, keep)) for key, value in node.value]
+        if not any(found for *_, found in pairs):
+            return node, False
+        made = [(key, value if key.value in keep else clean) for key, value, clean, _ in pairs]
+        return yaml.MappingNode(node.tag, made, node.start_mark, node.end_mark, node.flow_style), True
+    if not isinstance(node, yaml.SequenceNode):
+        raise AssertionError("a node is a scalar, a mapping or a sequence")
+    below = [_unmarked(child, mark, keep) for child in node.value]
+    if not any(found for _, found in below):
+        return node, False
+    clean_children = [clean for clean, _ in below]
+    return yaml.SequenceNode(node.tag, clean_children, node.start_mark, node.end_mark, node.flow_style), True
 
 
 def _text_of(node: yaml.Node, source: SourceFile, what: str) -> Text:

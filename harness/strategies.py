@@ -307,7 +307,7 @@ class Trial:
         fact = Fact(f"{one.example!r}", series, self.contract.scrape_ms, phase, ticks + 1, ())
         labels = {name: text.value for name, text in self.located.rule.labels.items() if "{{" not in text.value}
         deed = Deed(self.located, tuple(file.path for file in self._files), (fact,))
-        expected: Mapping[tuple[int, int], Any] = {(0, ticks): (({**labels, **self.contract.identifies}, {}),)}
+        expected: Mapping[tuple[int, int], Any] = {(0, ticks): (({**labels, **(self.contract.identifies or {})}, {}),)}
         text = promtool_test(deed, folder or Path(), expected if one.fires else {})
         return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
 

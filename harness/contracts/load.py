@@ -5,36 +5,68 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import promql_parser as promql
 
 from harness.contracts.formula import constant, parse_formula
-from harness.contracts.model import Contract, Knob, Op, Quantile, SeriesSpec, Shape, Signal, Situation, Stretch
+from harness.contracts.model import Contract, Kind, Knob, Op, Quantile, SeriesSpec, Shape, Signal, Situation, Stretch
 from harness.errors import InputError, near_miss
 from harness.numbers import LARGEST, parse_number
-from harness.source import Fields, Item, SourceFile, Text, duration_ms, load_yaml
+from harness.source import Fields, Item, SourceFile, Text, duration_ms, load_yaml, without_mark
+
+CONFIRM = "confirm:"
+"""How a value begins that nobody has confirmed yet; a contract that holds one is a draft."""
+
+FILE_FIELDS = ("version", "scrape_interval", "annotations", "contracts")
+CONTRACT_FIELDS = (
+    "alert", "means", "draft", "allow", "labels", "always", "knob", "op", "threshold", "for", "keep_firing_for",
+    "severity", "identifies", "annotations", "silenced_by", "never_silenced_by", "given", "signal", "scrape_interval",
+    "situations",
+)  # fmt: skip
+KNOB_FIELDS = ("name", "unit", "range", "step", "counts")
+SERIES_FIELDS = {
+    Shape.GAUGE: ("gauge", "value", "each", "present"),
+    Shape.COUNTER: ("counter", "rate", "each", "present"),
+    Shape.HISTOGRAM: ("histogram", "rate", "buckets", "quantile", "each", "present"),
+}
+SITUATION_FIELDS = (
+    "name", "expect", "alerts", "given", "knob", "signal", "also", "lasts", "scrape_interval", "failed_scrapes", "gap",
+    "restarts",
+)  # fmt: skip
 
 DEFAULT_SCRAPE_MS = 30_000
 DEFAULT_LASTS_MS = 1_800_000
 _MAX_SERIES = 10_000
 _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_SET_ASIDE = frozenset({"alert", "means", "allow", "labels", "severity"})
+"""The fields of an entry that only sets an alert aside."""
+_REFUSED: Mapping[Kind, tuple[Sequence[str], str]] = {
+    Kind.ABSENCE: (("knob", "threshold"), "the series are there or gone, which needs neither knob nor threshold"),
+    Kind.PRESENCE: (("knob", "threshold"), "the series are there or gone, which needs neither knob nor threshold"),
+    Kind.ALWAYS: (("op", "threshold", "keep_firing_for"), "an alert that always fires has neither threshold nor end"),
+}
+_SPELT = {Kind.ABSENCE: "op: absent", Kind.PRESENCE: "op: present", Kind.ALWAYS: "always: true"}
+_SWITCH = Knob("presence", "", Fraction(0), Fraction(1), Fraction(1), "")
+_STILL = Knob("knob", "", Fraction(0), Fraction(0), Fraction(1), "")
 
 
 def load_contracts(paths: Sequence[Path]) -> list[Contract]:
     """Load every contract; raises InputError at the first thing that is wrong, with its place."""
     contracts: list[Contract] = []
-    seen: dict[tuple[str, str], Text] = {}
+    seen: dict[tuple[str, str | None, frozenset[tuple[str, str]]], Text] = {}
     for path in paths:
         for contract in _load_file(path):
-            key = (contract.alert.value, contract.severity)
+            key = (contract.alert.value, contract.severity, frozenset(contract.labels.items()))
             if key in seen:
+                which = f" with severity `{contract.severity}`" if contract.severity is not None else ""
                 raise InputError(
-                    f"a second contract for `{key[0]}` with severity `{key[1]}` (first at {seen[key].span})",
+                    f"a second contract for `{key[0]}`{which} (first at {seen[key].span})",
                     span=contract.alert.span,
-                    hint="keep one, or give them different severities",
+                    hint="keep one, or give them different severities, or `labels:` that tell their rules apart",
                 )
             seen[key] = contract.alert
             contracts.append(contract)
@@ -53,7 +85,7 @@ def _load_file(path: Path) -> list[Contract]:
             hint="split the file, or put all contracts under one `contracts:`",
         )
     top = Fields(documents[0], source, "a contract file")
-    top.only("version", "scrape_interval", "annotations", "contracts")
+    top.only(*FILE_FIELDS)
     if "version" in top and top.text("version").value != "1":
         version = top.text("version")
         raise InputError(f"contract version `{version.value}` is not known", span=version.span, hint="write version: 1")
@@ -61,46 +93,148 @@ def _load_file(path: Path) -> list[Contract]:
     annotations = (
         tuple(item.text().value for item in top.items("annotations", "a name")) if "annotations" in top else ()
     )
-    return [_contract(item.fields(), scrape_ms, annotations) for item in top.items("contracts", "a contract")]
+    return [_contract(item, scrape_ms, annotations) for item in top.items("contracts", "a contract")]
 
 
-def _contract(fields: Fields, scrape_ms: int, annotations: tuple[str, ...]) -> Contract:
+def _contract(item: Item, scrape_ms: int, annotations: tuple[str, ...]) -> Contract:
+    item, marked = without_mark(item, CONFIRM, keep=("means",))
+    fields = item.fields()
     alert = fields.text("alert")
     fields.what = f"the contract of `{alert.value}`"
-    fields.only(
-        "alert", "means", "knob", "op", "threshold", "for", "keep_firing_for", "severity", "identifies", "annotations",
-        "given", "signal", "scrape_interval", "situations",
-    )  # fmt: skip
+    fields.only(*CONTRACT_FIELDS)
+    draft = _flag(fields, "draft") or marked
+    allowed = _allowed(fields)
+    kind = _kind(fields)
+    refused, why = _REFUSED.get(kind, ((), ""))
+    for name in refused:
+        if name in fields:
+            raise InputError(
+                f"`{name}` beside `{_SPELT[kind]}` in {fields.what}",
+                span=fields.key_span(name),
+                hint=f"remove it: {why}",
+            )
     given = _given(fields, {})
-    knob = _knob(fields.fields("knob", f"the knob of `{alert.value}`"), given)
-    op = _op(fields.text("op"))
-    threshold = _threshold(fields.text("threshold"), knob, given)
-    identifies = {n: t.value for n, t in fields.fields("identifies", "`identifies`").texts().items()}
+    knob, op, threshold = _limit(fields, kind, given)
+    identifies = _labels(fields, "identifies")
     scrape_ms = _positive_ms(fields, "scrape_interval", scrape_ms)
     if "annotations" in fields:
         annotations = tuple(item.text().value for item in fields.items("annotations", "a name"))
-    signal = Signal(given, _series(fields.items("signal", "a series"), given))
+    items = fields.items("signal", "a series") if _has_signal(fields, kind) else []
+
+    def own_series(given: Mapping[str, Fraction]) -> tuple[SeriesSpec, ...]:
+        return _on_and_off(_series(items, given), kind, fields)
+
+    signal = Signal(given, own_series(given))
+    quiet_at = Fraction(1) if kind is Kind.ABSENCE else knob.low
     situations: list[Situation] = []
-    for item in fields.items("situations", "a situation") if "situations" in fields else []:
-        situation = _situation(item.fields(), fields, given, knob, identifies, scrape_ms)
+    for place in fields.items("situations", "a situation") if "situations" in fields else []:
+        situation = _situation(place.fields(), given, own_series, knob, quiet_at, identifies, scrape_ms)
         if any(other.name == situation.name for other in situations):
             raise InputError(f"two situations are named `{situation.name}`", span=situation.span, hint="rename one")
         situations.append(situation)
+    silenced_by, never = _names(fields, "silenced_by"), _names(fields, "never_silenced_by")
+    for other in never:
+        if other.value in {silencer.value for silencer in silenced_by}:
+            raise InputError(
+                f"`{other.value}` stands in both `silenced_by` and `never_silenced_by`",
+                span=other.span,
+                hint="keep the one that is meant",
+            )
     return Contract(
         alert=alert,
-        means=fields.text("means").value,
+        means=fields.text("means").value if kind is not Kind.SET_ASIDE or "means" in fields else "",
         knob=knob,
         op=op,
         threshold=threshold,
         hold_ms=fields.duration_ms("for", 0),
         keep_firing_ms=fields.duration_ms("keep_firing_for", 0),
-        severity=fields.text("severity").value,
+        severity=fields.text("severity").value if "severity" in fields else None,
         identifies=identifies,
         annotations=annotations,
         signal=signal,
         scrape_ms=scrape_ms,
         situations=tuple(situations),
+        kind=kind,
+        draft=draft,
+        allowed=allowed,
+        labels=_labels(fields, "labels") or {},
+        silenced_by=silenced_by,
+        never_silenced_by=never,
     )
+
+
+def _flag(fields: Fields, name: str) -> bool:
+    if name not in fields:
+        return False
+    text = fields.text(name)
+    if text.value not in ("true", "false"):
+        raise InputError(f"`{name}` must be true or false, found `{text.value}`", span=text.span, hint="write true")
+    return text.value == "true"
+
+
+def _allowed(fields: Fields) -> str | None:
+    if "allow" not in fields:
+        return None
+    inner = fields.fields("allow", f"`allow` of {fields.what}")
+    inner.only("reason")
+    reason = inner.text("reason")
+    if not reason.value.strip():
+        raise InputError("the reason is empty", span=reason.span, hint="say why this alert may be as it is")
+    return reason.value
+
+
+def _kind(fields: Fields) -> Kind:
+    """What a contract says, by the fields that it has."""
+    if "allow" in fields and {name.value for name in fields.names() if name.value in fields} <= _SET_ASIDE:
+        return Kind.SET_ASIDE
+    if _flag(fields, "always"):
+        return Kind.ALWAYS
+    if "op" in fields and fields.text("op").value in ("absent", "present"):
+        return Kind(fields.text("op").value)
+    return Kind.THRESHOLD
+
+
+def _has_signal(fields: Fields, kind: Kind) -> bool:
+    """Whether there is one; only an alert that always fires, or is not proved, can do without."""
+    return "signal" in fields or kind not in (Kind.ALWAYS, Kind.SET_ASIDE)
+
+
+def _limit(fields: Fields, kind: Kind, given: Mapping[str, Fraction]) -> tuple[Knob, Op, Fraction]:
+    """Knob, comparison and threshold; what has none of its own gets the one that says the same."""
+    if kind in (Kind.ABSENCE, Kind.PRESENCE):
+        return _SWITCH, Op.LT if kind is Kind.ABSENCE else Op.GE, Fraction(1)
+    if kind is Kind.THRESHOLD or "knob" in fields:
+        knob = _knob(fields.fields("knob", f"the knob of {fields.what.removeprefix('the contract of ')}"), given)
+    else:
+        knob = _STILL
+    if kind is not Kind.THRESHOLD:
+        return knob, Op.GE, knob.low
+    return knob, _op(fields.text("op")), _threshold(fields.text("threshold"), knob, given)
+
+
+def _labels(fields: Fields, name: str) -> dict[str, str] | None:
+    if name not in fields:
+        return None
+    return {n: t.value for n, t in fields.fields(name, f"`{name}`").texts().items()}
+
+
+def _names(fields: Fields, name: str) -> tuple[Text, ...]:
+    return tuple(item.text() for item in fields.items(name, "an alert's name")) if name in fields else ()
+
+
+def _on_and_off(specs: tuple[SeriesSpec, ...], kind: Kind, fields: Fields) -> tuple[SeriesSpec, ...]:
+    """The signal of an absence or presence: series that say nothing of their own presence come and go with the knob."""
+    if kind not in (Kind.ABSENCE, Kind.PRESENCE):
+        return specs
+    there = parse_formula(Text("x", fields.key_span("signal")), {"x"})
+    made = tuple(spec if spec.present is not None else replace(spec, present=there) for spec in specs)
+    if not any("x" in spec.present.names for spec in made if spec.present is not None):
+        raise InputError(
+            f"no series of {fields.what} comes and goes",
+            span=fields.key_span("signal"),
+            hint="name a series without `present:`, or with one that holds x",
+        )
+    return made
 
 
 def _positive_ms(fields: Fields, name: str, default: int) -> int:
@@ -122,7 +256,7 @@ def _op(text: Text) -> Op:
         raise InputError(
             what,
             span=text.span,
-            hint=f"expected one of: {', '.join(op.value for op in Op)} (quoted)",
+            hint=f"expected one of: {', '.join(op.value for op in Op)} (quoted), absent, present",
         ) from None
 
 
@@ -139,7 +273,7 @@ def _given(fields: Fields, inherited: Mapping[str, Fraction]) -> dict[str, Fract
 
 
 def _knob(fields: Fields, given: Mapping[str, Fraction]) -> Knob:
-    fields.only("name", "unit", "range", "step", "counts")
+    fields.only(*KNOB_FIELDS)
     bounds = [constant(item.text(), given) for item in fields.items("range", "a bound")]
     if len(bounds) != 2 or bounds[0] >= bounds[1]:
         raise InputError(
@@ -218,9 +352,8 @@ def _spec(fields: Fields, given: Mapping[str, Fraction]) -> SeriesSpec:
         )
     shape = kinds[0]
     amount = "value" if shape is Shape.GAUGE else "rate"
-    extra = ("buckets", "quantile") if shape is Shape.HISTOGRAM else ()
     fields.what = f"a {shape.value}"
-    fields.only("each", shape.value, amount, "present", *extra)
+    fields.only(*SERIES_FIELDS[shape])
     each = _each(fields.item("each", "`each`"), given) if "each" in fields else ({},)
     texts = _texts(each)
     names = {"x", "t", *given, *(each[0].keys() - texts.keys() if each else ())}
@@ -335,30 +468,29 @@ def expand(value: str, row: Mapping[str, str]) -> str:
 
 def _situation(
     fields: Fields,
-    contract: Fields,
     inherited: Mapping[str, Fraction],
+    own_series: Callable[[Mapping[str, Fraction]], tuple[SeriesSpec, ...]],
     knob: Knob,
-    identifies: Mapping[str, str],
+    quiet_at: Fraction,
+    identifies: Mapping[str, str] | None,
     scrape_ms: int,
 ) -> Situation:
+    """A situation, with the contract's own series and the knob at `quiet_at` where it has none of its own."""
     name = fields.text("name")
     fields.what = f"situation `{name.value}`"
-    fields.only(
-        "name", "expect", "alerts", "given", "knob", "signal", "also", "lasts", "scrape_interval", "failed_scrapes",
-        "gap", "restarts",
-    )  # fmt: skip
+    fields.only(*SITUATION_FIELDS)
     given = _given(fields, inherited)
-    items = (fields if "signal" in fields else contract).items("signal", "a series")
+    series = _series(fields.items("signal", "a series"), given) if "signal" in fields else own_series(given)
     if "also" in fields:
-        items = items + fields.items("also", "a series")
+        series += _series(fields.items("also", "a series"), given)
     expect = fields.text("expect")
     if expect.value not in ("quiet", "fires"):
         raise InputError(
             f"`expect` must be quiet or fires, found `{expect.value}`", span=expect.span, hint="write one of the two"
         )
-    alerts: tuple[Mapping[str, str], ...] = ()
+    alerts: tuple[Mapping[str, str], ...] | None = ()
     if expect.value == "fires":
-        alerts = (identifies,)
+        alerts = (identifies,) if identifies is not None else None
         if "alerts" in fields:
             alerts = tuple(
                 {n: t.value for n, t in item.fields().texts().items()} for item in fields.items("alerts", "an alert")
@@ -373,8 +505,8 @@ def _situation(
         name=name.value,
         span=name.span,
         alerts=alerts,
-        signal=Signal(given, _series(items, given)),
-        knob=_knob_timeline(fields, knob, given),
+        signal=Signal(given, series),
+        knob=_knob_timeline(fields, knob, quiet_at, given),
         lasts_ms=_positive_ms(fields, "lasts", DEFAULT_LASTS_MS),
         scrape_ms=_positive_ms(fields, "scrape_interval", scrape_ms),
         failed_scrapes=_stretch(fields, "failed_scrapes"),
@@ -385,9 +517,11 @@ def _situation(
     )  # fmt: skip
 
 
-def _knob_timeline(fields: Fields, knob: Knob, given: Mapping[str, Fraction]) -> tuple[tuple[int, Fraction], ...]:
+def _knob_timeline(
+    fields: Fields, knob: Knob, quiet_at: Fraction, given: Mapping[str, Fraction]
+) -> tuple[tuple[int, Fraction], ...]:
     if "knob" not in fields:
-        return ((0, knob.low),)
+        return ((0, quiet_at),)
     item = fields.item("knob", "`knob`")
     if not item.is_mapping:
         return ((0, _in_range(item.text(), knob, given)),)

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
 
 from harness.contracts.formula import Formula
 from harness.errors import Span
 from harness.source import Text
+
+
+class Kind(Enum):
+    """What a contract says of its alert."""
+
+    THRESHOLD = "threshold"
+    """It fires on one side of a threshold of the knob."""
+    ABSENCE = "absent"
+    """It fires while the signal's series are gone."""
+    PRESENCE = "present"
+    """It fires while the signal's series are there."""
+    ALWAYS = "always"
+    """It always fires, and is meant to."""
+    SET_ASIDE = "set aside"
+    """Nothing: the alert is allowed without a proof, for the reason in `allowed`."""
 
 
 class Op(Enum):
@@ -115,7 +130,8 @@ class Situation:
 
     name: str
     span: Span
-    alerts: tuple[Mapping[str, str], ...]
+    alerts: tuple[Mapping[str, str], ...] | None
+    """None: it must fire, with whatever labels and as often as it may."""
     signal: Signal
     knob: tuple[tuple[int, Fraction], ...]
     """Where the knob stands from which millisecond on."""
@@ -130,7 +146,7 @@ class Situation:
 
     @property
     def expected(self) -> str:
-        return "fires" if self.alerts else "quiet"
+        return "quiet" if self.alerts == () else "fires"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,18 +160,39 @@ class Contract:
     threshold: Fraction
     hold_ms: int
     keep_firing_ms: int
-    severity: str
-    identifies: Mapping[str, str]
-    """Labels that the alert must carry in the main signal, for a person to find the culprit."""
+    severity: str | None
+    """The alert's severity, "" for a rule that must set none; None: not checked."""
+    identifies: Mapping[str, str] | None
+    """Labels that the alert must carry in the main signal, for a person to find the culprit; None: neither these nor
+    the number of alerts is checked."""
     annotations: tuple[str, ...]
     """Annotations that must be there and render without error."""
     signal: Signal
     scrape_ms: int
     situations: tuple[Situation, ...]
+    kind: Kind = Kind.THRESHOLD
+    """Where it is no threshold, the knob has the two positions 0 (the series are gone) and 1 (they are there), or, for
+    an alert that always fires, just one unless the contract has a knob of its own."""
     draft: bool = False
-    """Guessed, and confirmed by nobody: what it says proves nothing."""
+    """Whether nobody has confirmed it yet."""
     allowed: str | None = None
-    """Why whatever is measured is not held against the run; None where it is."""
+    """Why it is all right if the alert is not as meant, or (set aside) is not proved at all."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Fixed labels of the rule that is meant, where several rules have the alert's name."""
+    silenced_by: tuple[Text, ...] = ()
+    """Alerts whose firing must silence this one, by the project's inhibition rules."""
+    never_silenced_by: tuple[Text, ...] = ()
+    """Alerts whose firing must not."""
+
+    @property
+    def meant_labels(self) -> dict[str, str]:
+        """The labels that the alert must carry in the main signal; "" for one that it must not have."""
+        severity = {} if self.severity is None else {"severity": self.severity}
+        return {**severity, **(self.identifies or {})}
+
+    def names(self, labels: Mapping[str, str]) -> bool:
+        """Whether an alert with these labels names the culprit as `identifies` says."""
+        return all(labels.get(name, "") == value for name, value in (self.identifies or {}).items())
 
     @property
     def file(self) -> str:

@@ -94,8 +94,7 @@ class Case:
 
     def main(self) -> AlertTimeline | None:
         """The alert that the contract speaks of."""
-        named = self.contract.identifies.items()
-        fitting = [t for t in self.timelines if named <= dict(t.labels).items()] or list(self.timelines)
+        fitting = [t for t in self.timelines if self.contract.names(dict(t.labels))] or list(self.timelines)
         return max(fitting, key=lambda t: len(t.true_at), default=None)
 
     def first(self, state: State) -> int | None:

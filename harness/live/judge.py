@@ -215,7 +215,7 @@ def _states(case: Case, witness: Witness, clock: Clock) -> dict[int, State]:
     interval = clock.shrink_ms(case.plan.interval_ms)
     offset = clock.shrink_ms(case.located.group.query_offset_ms)
     series = [found for found in witness.alerts.get(case.located.rule.alert, []) if _is_of(case, found[0])]
-    named = [found for found in series if case.contract.identifies.items() <= found[0].items()] or series
+    named = [found for found in series if case.contract.names(found[0])] or series
     states: dict[int, State] = {}
     for labels, times in named:
         state = State(labels["alertstate"])
@@ -239,7 +239,7 @@ def _delivery(case: Case, witness: Witness, routing: Routing, told: Sequence[Del
     told = [d for d in told if _is_of(case, d.labels)]
     firing = [d for d in told if d.status == "firing"]
     result.receivers = tuple(dict.fromkeys(d.receiver for d in firing))
-    named = [d for d in firing if case.contract.identifies.items() <= d.labels.items()]
+    named = [d for d in firing if case.contract.names(d.labels)]
     result.delivered = next(iter(named or firing), None)
     if result.delivered is None:
         if result.firing_ms is not None:
@@ -276,8 +276,8 @@ def _rendering(case: Case, witness: Witness, result: LiveResult) -> None:
     told = result.delivered
     if told is None:
         return
-    for name, value in {"severity": case.contract.severity, **case.contract.identifies}.items():
-        if told.labels.get(name) != value:
+    for name, value in case.contract.meant_labels.items():
+        if told.labels.get(name, "") != value:
             got = f'`{name}="{told.labels[name]}"`' if name in told.labels else f"no `{name}` label"
             result.find(
                 LiveVerdict.WRONG_LABELS, f'the notification carries {got}, the contract says `{name}="{value}"`'

@@ -319,7 +319,7 @@ class _Run:
         """Where what each contract describes must arrive, as amtool says."""
         for stage in stages:
             for case in stage.world.cases:
-                labels = {**labels_of(case), **case.contract.identifies, "severity": case.contract.severity}
+                labels = {**labels_of(case), **case.contract.meant_labels}
                 case.routed = routed_to(self.tools.amtool.path, stage.alertmanager.config_file, labels)
 
     def _silence(self, planner: Planner, world: World) -> None:

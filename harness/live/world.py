@@ -114,7 +114,7 @@ def labels_of(case: Case) -> dict[str, str]:
         return dict(main.labels)
     rule, group = case.located.rule, case.located.group
     static = {name: text.value for name, text in {**group.labels, **rule.labels}.items()}
-    return {**case.contract.identifies, **static, "alertname": rule.alert}
+    return {**case.contract.meant_labels, **static, "alertname": rule.alert}
 
 
 def group_key(group: Group) -> str:

@@ -143,7 +143,7 @@ def _name_of(pairing: Pairing) -> str:
 
 def _severity(pairing: Pairing) -> str:
     """``[critical]``, which tells alerts of one name apart; empty if there is none."""
-    if pairing.contract is not None:
+    if pairing.contract is not None and pairing.contract.severity is not None:
         return f"[{one_line(pairing.contract.severity)}]"
     label = pairing.located.rule.labels.get("severity") if pairing.located is not None else None
     return f"[{one_line(label.value)}]" if label is not None else ""

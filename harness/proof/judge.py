@@ -229,8 +229,8 @@ def judge_rendered(contract: Contract, testimony: Testimony) -> list[Finding]:
     if alert is None:
         return findings
     labels, annotations = alert
-    for name, value in {"severity": contract.severity, **contract.identifies}.items():
-        if labels.get(name) != value:
+    for name, value in contract.meant_labels.items():
+        if labels.get(name, "") != value:
             got = f'`{name}="{labels[name]}"`' if name in labels else f"no `{name}` label"
             shown = format_labels({k: v for k, v in labels.items() if k != "alertname"})
             parts = (f'the contract says `{name}="{value}"`', f"its labels: {shown}")

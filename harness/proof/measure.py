@@ -479,6 +479,9 @@ def judge_situation(
     """
     fired = [t for t in timelines if t.fires]
     got = "fires" if fired else "quiet"
+    if situation.alerts is None:
+        reason = "" if fired else "must fire, but nothing fires"
+        return SituationResult(situation.name, "fires", got, reason)
     if not situation.alerts:
         if not fired:
             return SituationResult(situation.name, "quiet", got)

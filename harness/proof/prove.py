@@ -46,7 +46,7 @@ def pair(files: Sequence[RuleFile], contracts: Sequence[Contract]) -> list[Pairi
     pairings = []
     for contract in contracts:
         named = [found for found in rules if found.rule.alert == contract.alert.value]
-        same = [found for found in named if _severity(found) == contract.severity]
+        same = [found for found in named if contract.severity in (None, _severity(found))]
         rivals = [c for c in contracts if c.alert.value == contract.alert.value and c is not contract]
         candidates = same if (len(named) > 1 and same) or rivals else named
         if not candidates:
