@@ -28,13 +28,25 @@ _STR, _MAP, _SEQ = (f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq"
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
-def write_copy(suite: SuiteFile, groups: Sequence[TestGroup], rules: Sequence[Path], target: Path) -> None:
-    """Write the copy of these groups of a file to `target`; `rules` are what promtool reads as rule files."""
+def write_copy(
+    suite: SuiteFile,
+    groups: Sequence[TestGroup],
+    rules: Sequence[Path],
+    target: Path,
+    order: Sequence[str] | None = None,
+) -> None:
+    """Write the copy of these groups of a file to `target`; `rules` are what promtool reads as rule files.
+
+    `order` are the names of all rule groups, in the order in which they are evaluated; None: as the file says.
+    """
     tests: list[yaml.Node] = []
     for group in groups:
         tests.append(_with_probes(suite, group))
         tests.append(_marker())
-    fields = [(key, value) for key, value in suite.root.value if key.value not in ("rule_files", "tests")]
+    ours = {"rule_files", "tests"} if order is None else {"rule_files", "tests", "group_eval_order"}
+    fields = [(key, value) for key, value in suite.root.value if key.value not in ours]
+    if order is not None:
+        fields.append((_string("group_eval_order"), yaml.SequenceNode(_SEQ, [_string(name) for name in order])))
     files = yaml.SequenceNode(_SEQ, [_string(goglob.escape(path)) for path in rules])
     fields += [(_string("rule_files"), files), (_string("tests"), yaml.SequenceNode(_SEQ, tests))]
     root = yaml.MappingNode(_MAP, fields)

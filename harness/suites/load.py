@@ -43,13 +43,12 @@ def load_suite(path: Path) -> SuiteFile:
         )
     top.only("rule_files", "evaluation_interval", "group_eval_order", "tests", "fuzzy_compare")
     evaluation_ms = top.duration_ms("evaluation_interval", 0) or DEFAULT_EVALUATION_MS
-    order: set[str] = set()
-    for name in _texts(top, "group_eval_order"):
-        if name.value in order:
+    order = tuple(_texts(top, "group_eval_order"))
+    for place, name in enumerate(order):
+        if name.value in [other.value for other in order[:place]]:
             raise InputError(
                 f"group `{name.value}` stands twice in `group_eval_order`", span=name.span, hint="name each group once"
             )
-        order.add(name.value)
     groups = [_group(item, index, evaluation_ms) for index, item in enumerate(_items(top, "tests", "a test"))]
     assert isinstance(root, yaml.MappingNode)
     return SuiteFile(
@@ -62,6 +61,7 @@ def load_suite(path: Path) -> SuiteFile:
         evaluation_span=top.key_span("evaluation_interval"),
         groups=tuple(groups),
         span=top.key_span("tests"),
+        order=order,
     )
 
 

@@ -117,6 +117,8 @@ class SuiteFile:
     evaluation_span: Span
     groups: tuple[TestGroup, ...]
     span: Span
+    order: tuple[Text, ...] = ()
+    """`group_eval_order` as written."""
 
     def tick_ms(self, time_ms: int) -> int:
         """The evaluation whose result promtool compares at a time: the last one at or before it."""

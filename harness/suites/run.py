@@ -24,6 +24,7 @@ from harness.suites.account import probes, read_account, write_copy
 from harness.suites.coverage import coverage
 from harness.suites.load import load_suite
 from harness.suites.model import FileResult, Finding, Observed, Report, Result, SuiteFile, TestGroup
+from harness.suites.order import Arranged, EvaluationOrder, Given, Leaning, Link, arrange, blamed
 from harness.suites.outcome import group_results
 from harness.suites.reads import Reads
 from harness.suites.rulefiles import RuleFiles, RuleSet
@@ -122,10 +123,19 @@ class SuiteRun:
             result = self._misread(path, err)
             return replace(result, seconds=time.monotonic() - begun), none
         groups = [group for group in suite.groups if chosen is None or group.name in chosen]
-        result = self._judged(suite, groups, rule_set, folder / f"{number}.test.yml")
+        order = EvaluationOrder.of(suite, rule_set)
+        copy = folder / f"{number}.test.yml"
+        leanings: tuple[Leaning, ...] = ()
+        if order.undecided():  # left to promtool, the next run might say something else
+            arranged = arrange(order, rule_set, folder, f"{number}-rules")
+            result = self._judged(suite, groups, rule_set, copy, arranged.given(order.main()))
+            leanings = self._leanings(suite, groups, rule_set, copy, order, arranged, result)
+        else:
+            result = self._judged(suite, groups, rule_set, copy)
         view = checks.FileView.of(
-            suite, groups, rule_set, result, strict=self.options.strict, configured=self.options.configured_rules
-        )
+            suite, groups, rule_set, result, strict=self.options.strict, configured=self.options.configured_rules,
+            leanings=leanings,
+        )  # fmt: skip
         result = result.with_findings(tuple(checks.check_file(view)))
         return replace(result, seconds=time.monotonic() - begun), rule_set
 
@@ -141,12 +151,16 @@ class SuiteRun:
             return FileResult(path, name, None, False, (), (), problem=err)
         return FileResult(path, name, None, True, (), (), findings=(_not_understood(err),))
 
-    def _judged(self, suite: SuiteFile, groups: list[TestGroup], rule_set: RuleSet, copy: Path) -> FileResult:
-        given = [path for file in rule_set.files for path in file.given]
-        write_copy(suite, groups, given, copy)
+    def _judged(
+        self, suite: SuiteFile, groups: list[TestGroup], rule_set: RuleSet, copy: Path, given: Given | None = None
+    ) -> FileResult:
+        if given is None:
+            given = Given(tuple(path for file in rule_set.files for path in file.given), None, {})
+        write_copy(suite, groups, given.paths, copy, given.order)
         run: CompletedRun = self.promtool.test_rules([copy], flags=self.options.flags)
         account = read_account(run.stderr, len(groups))
         names = {str(path): display_path(file.path) for file in rule_set.files for path in file.given}
+        names |= {copied: display_path(path) for copied, path in given.shown.items()}
         names[str(copy)] = suite.name
         results: list[Result] = []
         errors: list[str] = []
@@ -172,6 +186,39 @@ class SuiteRun:
             problem=_explanation(groups, rule_set) if errors else None,
             observed=observed, ran=tuple(group.index for group in groups),
         )  # fmt: skip
+
+    # -- the order of groups -------------------------------------------------------------------------------------------
+
+    def _leanings(
+        self,
+        suite: SuiteFile,
+        groups: list[TestGroup],
+        rule_set: RuleSet,
+        copy: Path,
+        order: EvaluationOrder,
+        arranged: Arranged,
+        result: FileResult,
+    ) -> tuple[Leaning, ...]:
+        """The test groups of which an assertion goes another way in another order that promtool may take."""
+        main = order.main()
+        was = {each.span: each for each in result.results}
+        alike: dict[frozenset[tuple[int, int]], tuple[list[Link], list[TestGroup]]] = {}
+        for group in groups:
+            links = order.leaned_on(group)
+            if links and any(each.group_index == group.index for each in result.results):
+                alike.setdefault(frozenset(link.pair for link in links), (links, []))[1].append(group)
+        found = []
+        for links, left in alike.values():
+            for way in order.orders(links):
+                if way == main or not left:
+                    continue
+                other = self._judged(suite, left, rule_set, copy.with_suffix(".order.yml"), arranged.given(way))
+                turned = [each for each in other.results if each.status is not was[each.span].status]
+                for group in [each for each in left if any(t.group_index == each.index for t in turned)]:
+                    left.remove(group)
+                    mine = tuple((was[t.span], t) for t in turned if t.group_index == group.index)
+                    found.append(Leaning(group, mine, blamed(links, main, way), order))
+        return tuple(sorted(found, key=lambda leaning: leaning.group.index))
 
     # -- `--run` -------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ FIXTURES = HERE / "fixtures"
 PAGES = HERE.parent.parent / "docs" / "false-greens"
 FALSE_RED = {"nan-cannot-be-asserted"}
 """promtool fails these, for no reason that its message tells."""
+BY_CHANCE = {"group-order"}
+"""promtool passes these most of the time."""
 IDS = checks.ids()
 
 
@@ -40,7 +42,7 @@ def test_promtool_says_success_and_we_do_not(
     options = _options(check)
     for promtool in both_promtools:
         bare = promtool.test_rules([bad], flags=[f"--run={pattern}" for pattern in options.get("run", ())])
-        assert (bare.returncode == 0) is (check not in FALSE_RED), bare.stderr
+        assert check in BY_CHANCE or (bare.returncode == 0) is (check not in FALSE_RED), bare.stderr
         report = run(bad, promtool=promtool, strict=True, **options)
         hits = [finding for finding in _found(report) if finding.id == check]
         assert hits, [f.id for f in _found(report)]
@@ -67,6 +69,7 @@ def test_the_message_says_where_and_what(check: str, run: Callable[..., Report])
 
 MESSAGES = {
     "external-url-error": "`externalURL` in annotation `summary` of `HostDown` is an error message",
+    "group-order": "`DiskFull` of group `pages` reads `node:disk_used:ratio` of group `disks`; it passes where",
     "interval-ignored": "`HostDown` (for: 1m30s) fires after 2m in the test and after 1m30s in production",
     "misspelt-alertname": "defines an alert `HostDwon` (did you mean `HostDown`?)",
     "missing-rule-files": "`rule.yml` matches no file (did you mean `rules.yml`?)",

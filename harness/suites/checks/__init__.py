@@ -27,6 +27,7 @@ from harness.suites.model import (
     SuiteFile,
     TestGroup,
 )
+from harness.suites.order import Leaning
 from harness.suites.reads import Reads
 from harness.suites.rulefiles import RuleSet
 
@@ -60,6 +61,8 @@ class FileView:
     unpassed: frozenset[int]
     """Indexes of the groups of which some assertion did not pass."""
     by_span: Mapping[Span, Result]
+    leanings: tuple[Leaning, ...] = ()
+    """The test groups that lean on an order of rule groups which promtool does not promise."""
 
     @classmethod
     def of(
@@ -71,11 +74,14 @@ class FileView:
         *,
         strict: bool,
         configured: tuple[Path, ...],
+        leanings: tuple[Leaning, ...] = (),
     ) -> FileView:
         """The view of a file that was run."""
         unpassed = frozenset(r.group_index for r in result.results if r.status is not Status.PASSED)
         by_span = {r.span: r for r in result.results}
-        return cls(suite, tuple(groups), rules, Reads(rules), result, strict, configured, unpassed, by_span)
+        return cls(
+            suite, tuple(groups), rules, Reads(rules), result, strict, configured, unpassed, by_span, leanings
+        )  # fmt: skip
 
     def observed(self, group: TestGroup, time_ms: int) -> Observed | None:
         """What promtool saw at the evaluation that an asserted time is compared with."""

@@ -1,0 +1,62 @@
+"""An assertion that passes or fails with the order in which promtool happens to evaluate rule groups.
+
+A rule that reads what a rule of another group makes sees this tick's value or the last one's. promtool is made to play
+the orders that it may take; a test that ends the same way in all of them is no finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.errors import near_miss
+from harness.suites.checks import FileView, Hit
+from harness.suites.model import Status
+from harness.suites.order import Leaning, Link, Unit
+from harness.units import format_duration
+
+
+def check(view: FileView) -> Iterator[Hit]:
+    for leaning in view.leanings:
+        was, other = leaning.turned[0]
+        link = leaning.links[0]
+        main = leaning.order.main()
+        makes, reads = _shown(link.writer, link), _shown(link.reader, link)
+        first, second = (makes, reads) if main.index(link.writer) < main.index(link.reader) else (reads, makes)
+        ends = {Status.PASSED: "passes", Status.FAILED: "fails", Status.ERROR: "cannot be evaluated"}
+        more = f", and {len(leaning.turned) - 1} more assertions," if len(leaning.turned) > 1 else ""
+        yield Hit(
+            was.span,
+            f"`{was.subject}` at {format_duration(was.eval_time_ms)}{more} passes or fails by chance: `{link.by}` of "
+            f"group {reads} reads `{link.reads}` of group {makes}; it {ends[was.status]} where {first} is evaluated "
+            f"before {second}, and {ends[other.status]} the other way round. {_why(leaning, link)}",
+            _hint(leaning, link),
+            leaning.group.title,
+        )
+
+
+def _shown(unit: Unit, link: Link) -> str:
+    return f"`{unit.name}` ({unit.place})" if _of_one_name(link) else f"`{unit.name}`"
+
+
+def _of_one_name(link: Link) -> bool:
+    return link.writer.name == link.reader.name
+
+
+def _why(leaning: Leaning, link: Link) -> str:
+    order = leaning.order
+    if _of_one_name(link):
+        return "Whatever `group_eval_order` says, promtool evaluates two groups of one name in random order"
+    if not order.named:
+        return "Without `group_eval_order` promtool evaluates groups in random order"
+    named = {text.value for text in order.named}
+    left_out = [f"`{unit.name}`" for unit in (link.writer, link.reader) if unit.name not in named]
+    why = f"promtool promises an order among the groups that `group_eval_order` names, and it leaves out {left_out[0]}"
+    why += f" and {left_out[1]}" if len(left_out) > 1 else ""
+    for text in order.unknown:
+        why += f"; no group is named `{text.value}`{near_miss(text.value, [unit.name for unit in order.units])}"
+    return why
+
+
+def _hint(leaning: Leaning, link: Link) -> str:
+    order = f"`group_eval_order: [{', '.join(leaning.order.suggestion(leaning.links))}]`"
+    return f"rename one of the two groups, and name both in {order}" if _of_one_name(link) else f"write {order}"
