@@ -10,6 +10,7 @@ from fractions import Fraction
 from harness.contracts.formula import Formula
 from harness.errors import Span
 from harness.source import Text
+from harness.units import format_with_unit
 
 
 class Kind(Enum):
@@ -183,6 +184,19 @@ class Contract:
     """Alerts whose firing must silence this one, by the project's inhibition rules."""
     never_silenced_by: tuple[Text, ...] = ()
     """Alerts whose firing must not."""
+
+    @property
+    def limit(self) -> str:
+        """When it fires, in a few words: ``> 80 %``, ``absent``, ``present``, ``always``."""
+        if self.kind is Kind.THRESHOLD:
+            return f"{self.op.value} {self.at(self.threshold)}"
+        return str(self.kind.value)
+
+    def at(self, x: Fraction) -> str:
+        """A position of the knob in words: ``80 %``, or of series that come and go ``there`` or ``gone``."""
+        if self.kind in (Kind.ABSENCE, Kind.PRESENCE):
+            return "there" if x else "gone"
+        return format_with_unit(x, self.knob.unit)
 
     @property
     def meant_labels(self) -> dict[str, str]:

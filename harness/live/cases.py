@@ -24,7 +24,7 @@ from harness.rules import AlertRule, Group, Rule, RuleFile
 from harness.rules.expr import LOOKBACK_MS, subquery_steps_ms
 from harness.rules.selectors import metric_names
 from harness.series import Labels, format_labels, is_stale
-from harness.units import format_duration, format_with_unit
+from harness.units import format_duration
 
 UP = "up"
 _OWN = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
@@ -348,4 +348,4 @@ def only(file: RuleFile, kept: Collection[int], more: Callable[[Group], Sequence
 
 def says(case: Case, x: Fraction) -> str:
     """A knob position in words."""
-    return f"{case.contract.knob.name} = {format_with_unit(x, case.contract.knob.unit)}"
+    return f"{case.contract.knob.name} = {case.contract.at(x)}"

@@ -207,7 +207,7 @@ def _ticks(case: Case, witness: Witness, clock: Clock, result: LiveResult) -> No
 def contract_says(case: Case) -> str:
     """The contract's threshold in words."""
     contract = case.contract
-    return f"{contract.op.value} {says(case, contract.threshold).partition(' = ')[2]}"
+    return contract.limit
 
 
 def _states(case: Case, witness: Witness, clock: Clock) -> dict[int, State]:

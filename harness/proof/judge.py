@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 
-from harness.contracts import Contract, Op
+from harness.contracts import Contract, Kind, Op
 from harness.proof.axis import ulps_between
 from harness.proof.measure import Measurement
 from harness.proof.model import GRAVITY, Boundary, Fact, Finding, Located, Measured, Sides, Verdict
@@ -32,9 +32,10 @@ _TESTED_LABEL = re.compile(r"\{\{-?\s*(?:else )?(?:if|with)\b[^}]*(?:\$labels|\.
 def judge(contract: Contract, located: Located, found: Measurement) -> tuple[list[Finding], list[str]]:
     """Findings about threshold, comparison, hold and situations, and notes that change no verdict."""
     findings, notes = _threshold(contract, found)
-    if found.measured.boundary is not None:
+    if found.measured.boundary is not None or (contract.kind is Kind.ALWAYS and not findings):
         findings += _hold(contract, located, found)
-        findings += _one_alert(contract, located, found.measured.facts)
+        if contract.identifies is not None:
+            findings += _one_alert(contract, located, found.measured.facts)
     for name in value_labels(located.rule):
         what = f"label `{name}` holds the value"
         findings.append(
@@ -54,9 +55,15 @@ def judge(contract: Contract, located: Located, found: Measurement) -> tuple[lis
 def _threshold(contract: Contract, found: Measurement) -> tuple[list[Finding], list[str]]:
     knob = contract.knob
     boundary = found.measured.boundary
-    says = f"the contract says {contract.op.value} {format_with_unit(contract.threshold, knob.unit)}"
+    says = f"the contract says {contract.limit}"
+    if contract.kind is Kind.ALWAYS:
+        return _always(contract, found), []
     if boundary is None:
         return [_one_state(contract, found)], []
+    if contract.kind is not Kind.THRESHOLD:
+        # With only two positions there is but one other way.
+        message = f"fires while the series are {contract.at(boundary.fires_at)}"
+        return [] if found.in_direction else [Finding(Verdict.WRONG_COMPARISON, message, (says,), _there(found))], []
     parts, there = (says, _where(contract, boundary)), _there(found)
     at_threshold = format_with_unit(contract.threshold, knob.unit)
 
@@ -87,10 +94,29 @@ def _threshold(contract: Contract, found: Measurement) -> tuple[list[Finding], l
 
 def _one_state(contract: Contract, found: Measurement) -> Finding:
     knob = contract.knob
-    span = f"{knob.name} from {format_number(knob.low)} to {format_with_unit(knob.high, knob.unit)}"
+    span = f"at every {knob.name} from {format_number(knob.low)} to {format_with_unit(knob.high, knob.unit)}"
+    if contract.kind is not Kind.THRESHOLD:
+        span = "whether the series are there or gone"
     if found.search.fires_somewhere():
-        return Finding(Verdict.ALWAYS_FIRES, f"fires at every {span}", evidence=_there(found))
-    return Finding(Verdict.NEVER_FIRES, f"stays quiet at every {span}", evidence=_there(found))
+        return Finding(Verdict.ALWAYS_FIRES, f"fires {span}", evidence=_there(found))
+    return Finding(Verdict.NEVER_FIRES, f"stays quiet {span}", evidence=_there(found))
+
+
+def _always(contract: Contract, found: Measurement) -> list[Finding]:
+    """It must fire at every position of the knob, which mostly is a single one."""
+    says = (f"the contract says {contract.limit}",)
+    if not found.search.fires_somewhere():
+        return [Finding(Verdict.NEVER_FIRES, "stays quiet", says, _there(found))]
+    quiet = [p for p, fires in found.search.truth.items() if not fires]
+    if quiet:
+        nearest = contract.at(found.axis.value(min(quiet)))
+        message = f"is quiet with {contract.knob.name} at {nearest}"
+        return [Finding(Verdict.OFF_THRESHOLD, message, says, _there(found))]
+    for fact in found.measured.facts:
+        fired = [any(t.states[tick] is State.FIRING for t in fact.timelines) for tick in range(fact.ticks)]
+        if True in fired and not all(fired[fired.index(True) :]):
+            return [Finding(Verdict.WRONG_SITUATION, "fires, but not at every tick from then on", says)]
+    return []
 
 
 def _other_side(contract: Contract, found: Measurement) -> str:
@@ -106,7 +132,7 @@ def _other_side(contract: Contract, found: Measurement) -> str:
         else:
             meant = position >= fires if contract.op.fires_above else position <= fires
         if fired is not meant and not axis.is_blurred(position):
-            x = format_with_unit(axis.value(position), contract.knob.unit)
+            x = contract.at(axis.value(position))
             return f"also {'fires' if fired else 'is quiet'} at {x}"
     return ""
 
@@ -147,7 +173,9 @@ def _hold(contract: Contract, located: Located, found: Measurement) -> list[Find
     says = f"the contract says {format_duration(contract.hold_ms)}"
     ticks = f"({wanted // interval} ticks of {format_duration(interval)})"
     if measured.fires_after_ms is None:
-        message = "becomes pending but never fires while the knob stands past the threshold"
+        message = "becomes pending but never fires"
+        if contract.kind is Kind.THRESHOLD:
+            message += " while the knob stands past the threshold"
         return [Finding(Verdict.WRONG_HOLD, message, (f"{says} {ticks}",))]
     findings = []
     stretched = wanted - contract.hold_ms
@@ -158,9 +186,9 @@ def _hold(contract: Contract, located: Located, found: Measurement) -> list[Find
         got = format_duration(measured.fires_after_ms)
         findings.append(Finding(Verdict.WRONG_HOLD, f"fires {got} after it becomes pending", (f"{says} {ticks}",)))
     kept = -(-contract.keep_firing_ms // interval) * interval
-    if measured.resolves_after_ms != kept:
+    if measured.resolves_after_ms != kept and contract.kind is not Kind.ALWAYS:
         if measured.resolves_after_ms is None:
-            got = "does not resolve after the knob went back"
+            got = "does not resolve after the condition ended"
         else:
             got = f"resolves {format_duration(measured.resolves_after_ms)} after the condition ended"
         says = f"the contract says {format_duration(kept)}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from harness.contracts import Contract, Op, Situation
+from harness.contracts import Contract, Kind, Op, Situation
 from harness.contracts.model import Shape
 from harness.contracts.world import KnobSteps, Scrapes, Trace, traces
 from harness.engines.base import QueryError
@@ -26,6 +26,10 @@ _MAX_PHASES = 6
 _PULSES = 8
 """How far around the expected length pulses are tried when one of an exact number of ticks is wanted."""
 
+_ALWAYS_TICKS = 10
+"""How long an alert that is meant to fire always is watched once it does."""
+
+ALWAYS = "always: fires at every tick from its hold on"
 JUST_PAST, LAST_QUIET = "just past the threshold: fires", "at the last quiet value: stays quiet"
 MAIN = "main"
 
@@ -88,7 +92,10 @@ class Measurer:
         self.advance()
         measured = Measured()
         result = Measurement(axis, measured, search, [], None, True, [])
-        if search.fires_somewhere() and search.quiet_somewhere():
+        if contract.kind is Kind.ALWAYS and search.fires_somewhere():
+            self._always(contract, plan, axis, search, measured)
+            self.advance()
+        elif search.fires_somewhere() and search.quiet_somewhere():
             quiet, fires, result.in_direction = _pair(search, axis, contract.op)
             measured.boundary = _boundary(axis, contract.op, quiet, fires)
             self._attribute(contract, plan, axis, quiet, fires, result)
@@ -204,6 +211,17 @@ class Measurer:
         measured.matched = [(format_labels(labels), value) for labels, value in matched.items()]
         measured.at_fires = [self._sides(plan, c, steady.reel, at)[0] for c in comparisons(plan.rule.expr)]
 
+    def _always(self, contract: Contract, plan: Plan, axis: Axis, search: Search, measured: Measured) -> None:
+        """For a rule that is meant to fire always: that it does, tick by tick, and how long it waits before."""
+        x = axis.value(min(p for p, fires in search.truth.items() if fires))
+        window = max(plan.reach_ms - LOOKBACK_MS, 0) // plan.interval_ms + contract.scrape_ms // plan.interval_ms + 2
+        (fact,) = self._facts(contract, plan, {ALWAYS: [(0, x)]}, window + plan.hold_ticks + _ALWAYS_TICKS)
+        measured.facts.append(fact)
+        alert = _busiest(fact.timelines)
+        first_firing = alert.first(State.FIRING) if alert is not None else None
+        if alert is not None and first_firing is not None:
+            measured.fires_after_ms = (first_firing - _true_since(alert, first_firing)) * plan.interval_ms
+
     def _worlds(self, contract: Contract) -> list[tuple[str, int]]:
         """The main world, and for counters the same scraped at other intervals: rounding differs, meaning does not."""
         worlds = [(MAIN, contract.scrape_ms)]
@@ -260,10 +278,7 @@ class Measurer:
         first_firing = alert.first(State.FIRING)
         if first_firing is None:
             return
-        # Backwards, for the first minutes of a series may return it too: rate() underestimates until its window fills.
-        first_true = first_firing
-        while first_true - 1 in alert.true_at:
-            first_true -= 1
+        first_true = _true_since(alert, first_firing)
         measured.fires_after_ms = (first_firing - first_true) * interval
         false_again = min((t for t in range(first_firing, pulse.ticks) if t not in alert.true_at), default=None)
         if false_again is None:
@@ -448,6 +463,16 @@ def _shown(values: dict[Labels, float]) -> dict[str, float]:
 def _busiest(timelines: Sequence[AlertTimeline]) -> AlertTimeline | None:
     """The alert that the expression returned most often; in a main signal there should be one only."""
     return max(timelines, key=lambda t: len(t.true_at), default=None)
+
+
+def _true_since(alert: AlertTimeline, tick: int) -> int:
+    """The first tick of the unbroken run of returns that ends with `tick`.
+
+    Backwards, for the first minutes of a series may return it too: rate() underestimates until its window fills.
+    """
+    while tick - 1 in alert.true_at:
+        tick -= 1
+    return tick
 
 
 def _run_length(fact: Fact, after: int) -> int:

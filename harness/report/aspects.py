@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.contracts import Contract
+from harness.contracts import Contract, Kind
 from harness.proof.model import AlertResult, Finding, Verdict
 from harness.report.wording import one_line
 
@@ -44,10 +44,11 @@ class Aspect:
 
 def aspect_names(contract: Contract | None, *, has_rule: bool) -> list[str]:
     """The names of an alert's aspects, before anything is measured."""
-    if contract is None or not has_rule:
+    if contract is None or not has_rule or contract.kind is Kind.SET_ASIDE:
         return [CONTRACT]
     situations = [f"{SITUATION}{one_line(situation.name)}" for situation in contract.situations]
-    return [CONTRACT, THRESHOLD, HOLD, RECOVERY, LABELS, *situations]
+    recovery = [RECOVERY] if contract.kind is not Kind.ALWAYS else []
+    return [CONTRACT, THRESHOLD, HOLD, *recovery, LABELS, *situations]
 
 
 def aspects(result: AlertResult) -> list[Aspect]:
@@ -73,7 +74,8 @@ def _measured(result: AlertResult, name: str) -> bool:
         return any(f"{SITUATION}{one_line(s.name)}" == name for s in result.situations)
     match name:
         case "threshold":
-            return measured.boundary is not None
+            always = result.contract is not None and result.contract.kind is Kind.ALWAYS
+            return measured.boundary is not None or (always and bool(measured.facts))
         case "hold" | "recovery":
             return measured.fires_after_ms is not None
         case "labels":

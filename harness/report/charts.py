@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.contracts.model import Shape
+from harness.contracts.model import Kind, Shape
 from harness.contracts.world import Trace
 from harness.proof.model import AlertResult, CurvePoint, Fact
 from harness.replay import AlertTimeline, State
@@ -71,7 +71,7 @@ def response_curve(result: AlertResult) -> Curve | None:
     """The curve of an alert whose knob was surveyed; None where there is nothing to draw."""
     points = [p for p in result.measured.curve if math.isfinite(p.x)]
     contract = result.contract
-    if contract is None or len(points) < 2:
+    if contract is None or contract.kind is not Kind.THRESHOLD or len(points) < 2:
         return None
     known = [(p, p.value) for p in points if p.value is not None and math.isfinite(p.value)]
     low_x, high_x = points[0].x, points[-1].x

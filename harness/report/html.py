@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Template
 
-from harness.contracts import Contract
+from harness.contracts import Contract, Kind
 from harness.errors import printable
 from harness.proof.model import AlertResult, Sides, Verdict
 from harness.report.charts import FRAME, LANE_HEIGHT, Timeline, counters_of, response_curve, timeline
@@ -30,7 +30,7 @@ from harness.report.wording import (
     summary,
     verdict_cell,
 )
-from harness.units import format_duration, format_number, format_with_unit
+from harness.units import format_duration, format_number
 
 _LONGEST_TEXT = 4000
 """Characters of a text of many lines that are shown: an expression, a promtool test."""
@@ -264,12 +264,16 @@ _WORDS = {">": "above", ">=": "at or above", "<": "below", "<=": "at or below", 
 
 def _in_words(contract: Contract) -> str:
     """``Fires with CPU above 80 % for 5m; severity warning.``"""
-    limit = format_with_unit(contract.threshold, contract.knob.unit)
-    text = f"Fires with {contract.knob.name} {_WORDS[contract.op.value]} {limit}"
+    if contract.kind is Kind.SET_ASIDE:
+        return f"Set aside: {contract.allowed}"
+    text = {Kind.ALWAYS: "Always fires", Kind.ABSENCE: "Fires while its series are gone",
+            Kind.PRESENCE: "Fires while its series are there"}.get(contract.kind, "")  # fmt: skip
+    text = text or f"Fires with {contract.knob.name} {_WORDS[contract.op.value]} {contract.at(contract.threshold)}"
     text += f" for {format_duration(contract.hold_ms)}" if contract.hold_ms else ", at once"
     if contract.keep_firing_ms:
         text += f", and goes on for {format_duration(contract.keep_firing_ms)} after that"
-    text += f"; severity {contract.severity}"
+    if contract.severity is not None:
+        text += f"; severity {contract.severity or 'none'}"
     if contract.identifies:
         text += f"; names {', '.join(f'{name} {value}' for name, value in contract.identifies.items())}"
     return f"{text}."

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.contracts import Kind
 from harness.proof.model import AlertResult, Boundary, Finding, Verdict
 from harness.report.wording import by_verdict, span_of
 
@@ -44,13 +45,13 @@ def _alert(result: AlertResult) -> dict[str, Any]:
         "file": located.file.name if located else None,
         "line": located.rule.span.line if located else None,
         "contract": {
-            "op": contract.op.value,
-            "threshold": float(contract.threshold),
+            "op": contract.op.value if contract.kind is Kind.THRESHOLD else contract.kind.value,
+            "threshold": float(contract.threshold) if contract.kind is Kind.THRESHOLD else None,
             "unit": contract.knob.unit,
             "for_s": _seconds(contract.hold_ms),
             "severity": contract.severity,
         }
-        if contract
+        if contract and contract.kind is not Kind.SET_ASIDE
         else None,
         "measured": {
             "quiet_at": float(boundary.quiet_at) if boundary else None,

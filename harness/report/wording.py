@@ -19,12 +19,11 @@ def one_line(text: str) -> str:
 
 
 def contract_cell(result: AlertResult) -> str:
-    """``> 80 % for 5m``."""
+    """``> 80 % for 5m``, ``absent for 5m``, ``always``."""
     contract = result.contract
     if contract is None:
         return "none"
-    limit = f"{contract.op.value} {format_with_unit(contract.threshold, contract.knob.unit)}"
-    return f"{limit} for {format_duration(contract.hold_ms)}" if contract.hold_ms else limit
+    return f"{contract.limit} for {format_duration(contract.hold_ms)}" if contract.hold_ms else contract.limit
 
 
 def quiet_cell(result: AlertResult) -> str:
@@ -39,7 +38,7 @@ def fires_cell(result: AlertResult) -> str:
 
 def position(result: AlertResult, x: Fraction) -> str:
     """A knob position with its unit."""
-    return format_with_unit(x, result.contract.knob.unit if result.contract else "")
+    return result.contract.at(x) if result.contract else format_with_unit(x, "")
 
 
 def off_cell(result: AlertResult) -> str:
