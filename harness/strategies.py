@@ -138,7 +138,7 @@ def histograms(
 
 def positions(contract: Contract) -> st.SearchStrategy[Fraction]:
     """Where a contract's knob may stand; its threshold and the neighbours of that come often, and are shrunk to."""
-    axis = Axis(contract.knob, contract.threshold)
+    axis = Axis.of(contract)
     here = axis.at_threshold
     near = [p for off in range(9) for p in (here + off, here - off) if axis.lowest <= p <= axis.highest]
     return st.one_of(st.sampled_from(list(dict.fromkeys(near))), st.integers(axis.lowest, axis.highest)).map(axis.value)
@@ -210,7 +210,8 @@ class Trial:
             known = ", ".join(sorted(self.contract.signal.given)) or "nothing"
             raise InputError(f"the contract gives no `{min(unknown)}`", hint=f"it gives: {known}")
         named = {**self.contract.signal.given, **{name: Fraction(value) for name, value in given.items()}}
-        scrapes = Scrapes.regular(self.contract.scrape_ms, self.length_ms if length_ms is None else length_ms)
+        lasts = self.length_ms if length_ms is None else length_ms
+        scrapes = Scrapes.regular(self.contract.scrape_ms, lasts, self.plan.tick_ms)
         return traces(replace(self.contract.signal, given=named), ((0, x),), scrapes)
 
     def holds(self, worlds: Sequence[Sequence[Trace]]) -> list[bool]:

@@ -1,7 +1,7 @@
 """The formula language of contracts: exact arithmetic on the knob, small enough to read in a minute.
 
     numbers      80   0.05   1e9          every decimal is taken exactly (0.1 is one tenth, not a double)
-    names        x (the knob), t (seconds since the case began), and what `given` and `each` define
+    names        x (the knob), t (seconds since the case began), now (Unix time), and what `given` and `each` define
     operators    + - * /   and   < <= > >= == !=   (which give 1 or 0)
     functions    min(a, b, …)  max(a, b, …)  floor(a)  mod(a, b)  if(condition, then, otherwise)
 
@@ -41,6 +41,8 @@ _FUNCTIONS: dict[str, tuple[int, int]] = {"min": (1, 99), "max": (1, 99), "floor
 _NONE: Mapping[str, str] = MappingProxyType({})
 _MAX_BITS = 8_192
 """Of a constant's numerator and denominator: what has more takes long to print."""
+VARIABLES = ("x", "t", "now")
+"""The names that a formula always knows: the knob, seconds since the case began, Unix time in seconds."""
 _MAX_DEPTH = 50
 _MAX_TOKENS = 500
 

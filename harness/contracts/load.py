@@ -12,7 +12,7 @@ from pathlib import Path
 
 import promql_parser as promql
 
-from harness.contracts.formula import constant, parse_formula
+from harness.contracts.formula import VARIABLES, constant, parse_formula
 from harness.contracts.model import Contract, Kind, Knob, Op, Quantile, SeriesSpec, Shape, Signal, Situation, Stretch
 from harness.errors import InputError, near_miss
 from harness.numbers import LARGEST, parse_number
@@ -264,9 +264,9 @@ def _given(fields: Fields, inherited: Mapping[str, Fraction]) -> dict[str, Fract
     given = dict(inherited)
     if "given" in fields:
         for name, item in fields.fields("given", "`given`").each():
-            if not re.fullmatch(r"[A-Za-z_]\w*", name.value) or name.value in ("x", "t"):
+            if not re.fullmatch(r"[A-Za-z_]\w*", name.value) or name.value in VARIABLES:
                 raise InputError(
-                    f"`{name.value}` cannot be a name in `given`", span=name.span, hint="x and t are taken"
+                    f"`{name.value}` cannot be a name in `given`", span=name.span, hint="x, t and now are taken"
                 )
             given[name.value] = constant(item.text(), given)
     return given
@@ -356,7 +356,7 @@ def _spec(fields: Fields, given: Mapping[str, Fraction]) -> SeriesSpec:
     fields.only(*SERIES_FIELDS[shape])
     each = _each(fields.item("each", "`each`"), given) if "each" in fields else ({},)
     texts = _texts(each)
-    names = {"x", "t", *given, *(each[0].keys() - texts.keys() if each else ())}
+    names = {*VARIABLES, *given, *(each[0].keys() - texts.keys() if each else ())}
     selector = fields.text(shape.value)
     metric, labels = _selector(selector, set(each[0]) if each else set())
     buckets: tuple[Fraction, ...] = ()

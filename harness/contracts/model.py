@@ -105,6 +105,12 @@ class SeriesSpec:
     buckets: tuple[Fraction, ...] = ()
     quantile: Quantile | None = None
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that its formulas use."""
+        formulas = (self.formula, self.present, self.quantile.at if self.quantile else None)
+        return frozenset().union(*(formula.names for formula in formulas if formula is not None))
+
 
 @dataclass(frozen=True, slots=True)
 class Signal:
@@ -112,6 +118,11 @@ class Signal:
 
     given: Mapping[str, Fraction]
     series: tuple[SeriesSpec, ...]
+
+    @property
+    def follows_clock(self) -> bool:
+        """Whether any formula of it names `now`, so that its series are others at another time."""
+        return any("now" in spec.names for spec in self.series)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate
 
 from harness.contracts.load import expand
@@ -34,10 +34,17 @@ class Scrapes:
     failed: Stretch | None = None
     gap: Stretch | None = None
     restarts_ms: tuple[int, ...] = ()
+    tick_ms: int = 0
+    """What divides the times at which rules look at the world; 0 where nobody knows. See :meth:`on_ticks`."""
 
     @classmethod
-    def regular(cls, every_ms: int, lasts_ms: int) -> Scrapes:
-        return cls(every_ms, lasts_ms, every_ms // 2)
+    def regular(cls, every_ms: int, lasts_ms: int, tick_ms: int = 0) -> Scrapes:
+        return cls(every_ms, lasts_ms, every_ms // 2, tick_ms=tick_ms)
+
+    def on_ticks(self) -> Scrapes:
+        """The same for a gauge that follows the clock: sampled at the very ticks, so that the age of what it tells is
+        to every rule what the knob says, and not the knob and the time since the last scrape."""
+        return replace(self, every_ms=math.gcd(self.every_ms, self.tick_ms), phase_ms=0)
 
     def times_ms(self) -> list[int]:
         """All scrape times, also those that fail or fall into the gap (an exporter counts on meanwhile)."""
@@ -51,35 +58,82 @@ class Trace:
     labels: Labels
     times_ms: Sequence[int]
     values: Sequence[float]
+    """Those of a case that begins at Unix time 0, as promtool's do, where a formula names `now`."""
+    dated: Callable[[int], Trace] | None = field(default=None, repr=False, compare=False)
+    """Makes it anew for another Unix time (ms); None for a series that is the same at any time."""
+
+    def beginning_at(self, begin_ms: int) -> Trace:
+        """The series of a case that begins at this Unix time."""
+        return self if self.dated is None else self.dated(begin_ms)
 
 
 def traces(signal: Signal, knob: KnobSteps, scrapes: Scrapes) -> list[Trace]:
     """Every series of the signal while the knob moves as given. Series without any sample are left out."""
-    times = scrapes.times_ms()
-    positions = _positions(knob, times)
+    worlds = {False: _World.of(knob, scrapes)}
     made: list[Trace] = []
-    kept = [i for i, at in enumerate(times) if scrapes.gap is None or at not in scrapes.gap]
     for spec in signal.series:
-        names = _names(spec)
+        names = spec.names
+        on_ticks = spec.shape is Shape.GAUGE and "now" in spec.formula.names
+        if on_ticks not in worlds:
+            worlds[on_ticks] = _World.of(knob, scrapes.on_ticks())
         for row in spec.each:
             base = dict(signal.given)
             base.update({name: _number(value) for name, value in row.items() if name in names})
-            pairs = tuple(row.items())
-            try:
-                families = _families(spec, base, positions, times, scrapes)
-            except OverflowError as err:
-                text = spec.formula.text
-                raise InputError(
-                    f"`{text.value}` is too large for a double", span=text.span, hint="a sample ends at about 1.8e308"
-                ) from err
-            for metric, extra, values in families:
-                series_labels = _labels(metric, spec.labels, pairs, tuple(extra.items()))
-                if len(kept) == len(times) and scrapes.failed is None and spec.present is None:
-                    made.append(Trace(series_labels, times, values))
-                    continue
-                there = _with_absences(spec, base, positions, times, kept, values, scrapes.failed)
-                made.append(Trace(series_labels, *there))
-    return [trace for trace in made if trace.times_ms]
+            world = worlds[on_ticks]
+            found = _row(spec, row, base, world)
+            if "now" in names:
+                found = [
+                    replace(trace, dated=partial(_dated, spec, row, base, world, i)) for i, trace in enumerate(found)
+                ]
+            made += found
+    return [trace for trace in made if trace.times_ms or trace.dated]
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """When a world is sampled, and what its formulas are evaluated with there."""
+
+    scrapes: Scrapes
+    times: Sequence[int]
+    positions: Sequence[Fraction]
+    """The knob's, at each of the times."""
+    kept: Sequence[int]
+    """The numbers of the times that do not fall into the gap."""
+    begin_ms: int = 0
+    """The world's beginning in Unix time."""
+
+    @classmethod
+    def of(cls, knob: KnobSteps, scrapes: Scrapes) -> _World:
+        times = scrapes.times_ms()
+        kept = [i for i, at in enumerate(times) if scrapes.gap is None or at not in scrapes.gap]
+        return cls(scrapes, times, _positions(knob, times), kept)
+
+
+def _row(spec: SeriesSpec, row: Mapping[str, str], base: Mapping[str, Fraction], world: _World) -> list[Trace]:
+    """The series that one row of a spec stands for."""
+    pairs = tuple(row.items())
+    try:
+        families = _families(spec, base, world)
+    except OverflowError as err:
+        text = spec.formula.text
+        raise InputError(
+            f"`{text.value}` is too large for a double", span=text.span, hint="a sample ends at about 1.8e308"
+        ) from err
+    made = []
+    for metric, extra, values in families:
+        series_labels = _labels(metric, spec.labels, pairs, tuple(extra.items()))
+        if len(world.kept) == len(world.times) and world.scrapes.failed is None and spec.present is None:
+            made.append(Trace(series_labels, world.times, values))
+            continue
+        there = _with_absences(spec, base, world, values)
+        made.append(Trace(series_labels, *there))
+    return made
+
+
+def _dated(
+    spec: SeriesSpec, row: Mapping[str, str], base: Mapping[str, Fraction], world: _World, number: int, begin_ms: int
+) -> Trace:
+    return _row(spec, row, base, replace(world, begin_ms=begin_ms))[number]
 
 
 Pairs = tuple[tuple[str, str], ...]
@@ -94,15 +148,6 @@ def _labels(metric: str, labels: Pairs, row: Pairs, extra: Pairs) -> Labels:
     """The labels of one series of a row."""
     names = dict(row)
     return labels_of(metric, {**{name: expand(value, names) for name, value in labels}, **dict(extra)})
-
-
-def _names(spec: SeriesSpec) -> set[str]:
-    names = set(spec.formula.names)
-    if spec.present is not None:
-        names |= spec.present.names
-    if spec.quantile is not None:
-        names |= spec.quantile.at.names
-    return names
 
 
 def _positions(knob: KnobSteps, times: Sequence[int]) -> list[Fraction]:
@@ -120,12 +165,11 @@ def _positions(knob: KnobSteps, times: Sequence[int]) -> list[Fraction]:
 def _families(
     spec: SeriesSpec,
     base: Mapping[str, Fraction],
-    positions: Sequence[Fraction],
-    times: Sequence[int],
-    scrapes: Scrapes,
+    world: _World,
 ) -> list[tuple[str, dict[str, str], list[float]]]:
     """(metric, extra labels, values) of each series that one row of a spec stands for."""
-    over_time = _evaluate(spec.formula, base, positions, times)
+    times, scrapes = world.times, world.scrapes
+    over_time = _evaluate(spec.formula, base, world)
     if spec.shape is Shape.GAUGE:
         return [(spec.metric, {}, [float(value) for value in over_time])]
     if spec.shape is Shape.COUNTER:
@@ -133,7 +177,7 @@ def _families(
     quantile = spec.quantile
     if quantile is None:
         raise AssertionError("a histogram has a quantile")
-    marks = _evaluate(quantile.at, base, positions, times)
+    marks = _evaluate(quantile.at, base, world)
     shares = {mark: bucket_shares(spec.buckets, quantile.q, x) for mark, x in _distinct(marks).items()}
     means = {mark: _mean(spec.buckets, share) for mark, share in shares.items()}
     made: list[tuple[str, dict[str, str], list[float]]] = []
@@ -164,12 +208,15 @@ def _products(rates: Sequence[Fraction], marks: Sequence[Fraction], factors: Map
 def _evaluate(
     formula: Callable[[Mapping[str, Fraction]], Fraction],
     base: Mapping[str, Fraction],
-    positions: Sequence[Fraction],
-    times: Sequence[int],
+    world: _World,
 ) -> list[Fraction]:
+    positions, times = world.positions, world.times
     names: frozenset[str] = getattr(formula, "names", frozenset())
-    if "t" in names:
-        return [formula({**base, "x": x, "t": Fraction(at, 1000)}) for x, at in zip(positions, times, strict=True)]
+    if names & {"t", "now"}:
+        return [
+            formula({**base, "x": x, "t": Fraction(at, 1000), "now": Fraction(world.begin_ms + at, 1000)})
+            for x, at in zip(positions, times, strict=True)
+        ]
     if positions and positions.count(positions[0]) == len(positions):  # a knob that stands still
         return [formula({**base, "x": positions[0]})] * len(positions)
     known: dict[int, Fraction] = {}  # by identity: positions repeat the same few objects, hashing a Fraction is slow
@@ -207,20 +254,18 @@ def _count(rates: Sequence[Fraction], times: Sequence[int], scrapes: Scrapes) ->
 def _with_absences(
     spec: SeriesSpec,
     base: Mapping[str, Fraction],
-    positions: Sequence[Fraction],
-    times: Sequence[int],
-    kept: Sequence[int],
+    world: _World,
     values: Sequence[float],
-    failed: Stretch | None,
 ) -> tuple[list[int], list[float]]:
     """Samples where the series exists; a stale marker where it was there at the scrape before and is gone now."""
+    times, failed = world.times, world.scrapes.failed
     there = [True] * len(times)
     if spec.present is not None:
-        there = [bool(present) for present in _evaluate(spec.present, base, positions, times)]
+        there = [bool(present) for present in _evaluate(spec.present, base, world)]
     out_times: list[int] = []
     out_values: list[float] = []
     alive, before = False, -1
-    for i in kept:
+    for i in world.kept:
         if i != before + 1:  # Prometheus itself was away: it no longer knows which series there were
             alive = False
         before = i

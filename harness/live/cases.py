@@ -220,6 +220,12 @@ def new_case(contract: Contract, located: Located, files: Sequence[RuleFile], en
 def _refuse(case: Case, clock: Clock) -> None:
     """Name what a scraped target cannot show."""
     contract, span = case.contract, case.contract.alert.span
+    if contract.signal.follows_clock:
+        raise UnsupportedError(
+            f"the signal of `{case.name}` tells the time (`now`), and the live clock is not the world's",
+            span=span,
+            hint="prove it with `alert-harness prove`",
+        )
     clock.shrink_ms(contract.scrape_ms, f"the scrape interval of `{case.name}`", span)
     clock.shrink_ms(contract.scrape_ms // 2, f"half the scrape interval of `{case.name}`", span)
     for metric in sorted(case.shows):
@@ -260,7 +266,7 @@ def _window_ticks(case: Case) -> int:
 
 def _quiet(contract: Contract) -> Iterator[tuple[Fraction, bool]]:
     """(where the knob must be quiet, whether that is the very last such position), the best first."""
-    axis = Axis(contract.knob, contract.threshold)
+    axis = Axis.of(contract)
     here, op = axis.at_threshold, contract.op
     if op is Op.EQ:
         beside = [p for p in (here + 1, here - 1) if axis.lowest <= p <= axis.highest]
@@ -276,7 +282,7 @@ def _quiet(contract: Contract) -> Iterator[tuple[Fraction, bool]]:
 
 def _past(contract: Contract) -> tuple[Fraction, Fraction]:
     """Where the knob must fire: midway to its end, and right past the threshold (as near as rates allow)."""
-    axis = Axis(contract.knob, contract.threshold)
+    axis = Axis.of(contract)
     here, op = axis.at_threshold, contract.op
     if op is Op.EQ:
         return contract.threshold, contract.threshold

@@ -162,6 +162,13 @@ class Prometheus:
 
     def write(self, traces: Sequence[Trace]) -> Prometheus:
         """Add series as time stamps (milliseconds from the beginning) and values."""
+        for one in traces:
+            if one.dated is not None:
+                with told_plainly():
+                    raise UnsupportedError(
+                        f"{format_labels(one.labels)} tells the time (`now`), and tests share one clock",
+                        hint="write it with its values, or prove its alert with `alert-harness prove`",
+                    )
         self._traces += [one for one in traces if one.times_ms]
         self._changed()
         return self

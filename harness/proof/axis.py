@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from harness.contracts import Knob
+from harness.contracts import Contract, Knob
+from harness.contracts.ages import age_step
 
 _BLUR = 32
 """Around a threshold, in doubles, differences of counters may round either way (an irate of five digits loses four
@@ -34,21 +36,32 @@ def ulps_between(a: float, b: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Positions of a knob: its steps if it counts things, else every double in its range.
+    """Positions of a knob: its steps if it counts things, multiples of `age_step` if it is an age, else every double in
+    its range.
 
-    The threshold's own position stands for the threshold exactly (1/10, not the double next to it).
+    The threshold's own position stands for the threshold exactly (1/10, not the double next to it), but that of an age
+    is a multiple as well, so that it is the same at any clock.
     """
 
     knob: Knob
     threshold: Fraction
+    age_step: Fraction | None = None
+
+    @classmethod
+    def of(cls, contract: Contract) -> Axis:
+        return cls(contract.knob, contract.threshold, age_step(contract))
 
     def position(self, x: Fraction) -> int:
         """The position nearest to x."""
+        if self.age_step is not None:
+            return round(x / self.age_step)
         if self.knob.step is not None:
             return round((x - self.knob.low) / self.knob.step)
         return double_ordinal(float(x))
 
     def value(self, position: int) -> Fraction:
+        if self.age_step is not None:
+            return position * self.age_step
         if position == self.at_threshold:
             return self.threshold
         if self.knob.step is not None:
@@ -61,11 +74,11 @@ class Axis:
 
     @property
     def lowest(self) -> int:
-        return self.position(self.knob.low)
+        return math.ceil(self.knob.low / self.age_step) if self.age_step else self.position(self.knob.low)
 
     @property
     def highest(self) -> int:
-        return self.position(self.knob.high)
+        return math.floor(self.knob.high / self.age_step) if self.age_step else self.position(self.knob.high)
 
     def is_blurred(self, position: int) -> bool:
         """Whether a position of a continuous knob is so near to the threshold that rounding decides there."""

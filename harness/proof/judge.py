@@ -79,7 +79,8 @@ def _threshold(contract: Contract, found: Measurement) -> tuple[list[Finding], l
     rounds = found.rounding_ulps is not None and 0 < found.rounding_ulps <= MAX_ULPS
     if abs(boundary.steps) > tolerated or (knob.step is not None and boundary.steps and not rounds):
         early = "early" if boundary.steps < 0 else "late"
-        distance = abs(boundary.steps) * knob.step if knob.step is not None else boundary.fires_at - contract.threshold
+        step = knob.step if knob.step is not None else found.axis.age_step
+        distance = abs(boundary.steps) * step if step is not None else boundary.fires_at - contract.threshold
         off = format_with_unit(abs(float(distance)), knob.unit)
         return [Finding(Verdict.OFF_THRESHOLD, f"fires {off} too {early}", parts, there)], []
     if again := _other_side(contract, found):

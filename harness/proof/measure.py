@@ -12,6 +12,7 @@ from harness.contracts.model import Shape
 from harness.contracts.world import KnobSteps, Scrapes, Trace, traces
 from harness.engines.base import QueryError
 from harness.proof.axis import Axis, refine, ulps_between
+from harness.proof.clocks import check_ages
 from harness.proof.model import Boundary, CurvePoint, Fact, Located, Measured, Sides, SituationResult
 from harness.replay import AlertTimeline, Batch, Plan, Reel, Replay, State, Tape
 from harness.rules.expr import LOOKBACK_MS, Comparison, comparisons
@@ -87,7 +88,8 @@ class Measurer:
     def measure(self, contract: Contract, located: Located) -> Measurement:
         """Measure boundary, timings and situations; raises QueryError where Prometheus cannot evaluate the rule."""
         plan = self.replay.plan(located.group, located.rule)
-        axis = Axis(contract.knob, contract.threshold)
+        check_ages(contract, plan)
+        axis = Axis.of(contract)
         search = self._search(contract, plan, axis)
         self.advance()
         measured = Measured()
@@ -134,7 +136,7 @@ class Measurer:
         phases = min(_MAX_PHASES, math.lcm(scrape_ms, interval) // interval)
         needed = max(plan.reach_ms - LOOKBACK_MS, 0) + 2 * scrape_ms + (phases - 1) * interval
         length = -(-needed // interval) * interval
-        scrapes = Scrapes.regular(scrape_ms, length)
+        scrapes = Scrapes.regular(scrape_ms, length, plan.tick_ms)
         cases = [traces(contract.signal, ((0, x),), scrapes) for x in xs]
         (reel,) = self.tape.record([Batch(cases, length, plan.reach_ms, plan.align_ms)])
         return _Steady(reel, [length - i * interval for i in range(phases)])
@@ -347,7 +349,7 @@ class Measurer:
     def _facts(self, contract: Contract, plan: Plan, courses: dict[str, KnobSteps], ticks: int) -> list[Fact]:
         """Record the main signal under each course of the knob and replay the rule over it."""
         length = ticks * plan.interval_ms
-        scrapes = Scrapes.regular(contract.scrape_ms, length)
+        scrapes = Scrapes.regular(contract.scrape_ms, length, plan.tick_ms)
         cases = [traces(contract.signal, course, scrapes) for course in courses.values()]
         (reel,) = self.tape.record([Batch(cases, length, plan.reach_ms, plan.align_ms)])
         return [
@@ -370,6 +372,7 @@ class Measurer:
                 situation.failed_scrapes,
                 situation.gap,
                 situation.restarts_ms,
+                plan.tick_ms,
             )
             worlds.append((situation, traces(situation.signal, situation.knob, scrapes), scrapes))
         longest = -(-max(s.lasts_ms for s in contract.situations) // interval) * interval

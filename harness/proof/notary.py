@@ -236,7 +236,8 @@ def promtool_test(
 
 
 def _test_group(deed: Deed, fact: Fact, name: str) -> Iterable[str]:
-    step = math.gcd(fact.scrape_ms, fact.phase_ms)
+    patterns = {id(trace.times_ms): trace.times_ms for trace in fact.traces}  # most series share one
+    step = math.gcd(fact.scrape_ms, fact.phase_ms, *(at for times in patterns.values() for at in times))
     yield f"  - name: {_quote(name)}"
     yield f"    interval: {format_duration(step)}"
     yield "    input_series:"

@@ -7,6 +7,7 @@ plan is refused by name.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,12 @@ class Plan:
     @property
     def interval_ms(self) -> int:
         return self.group.interval_ms
+
+    @property
+    def tick_ms(self) -> int:
+        """What divides every moment at which one of the rules is evaluated."""
+        groups = (self.group, *(group for group, _ in self.recordings))
+        return math.gcd(*(group.interval_ms for group in groups), *(group.query_offset_ms for group in groups))
 
     @property
     def hold_ticks(self) -> int:

@@ -73,8 +73,9 @@ class Tape:
             start_ms = _round_up(self._next_ms + apart_ms, batch.align_ms)
             reel = Reel(start_ms, slot_ms, len(batch.cases), batch.length_ms, batch.lead_ms)
             for i, case in enumerate(batch.cases):
+                begin = reel.begin_ms(i)
                 for trace in case:
-                    series.setdefault(trace.labels, []).append((reel.begin_ms(i), trace))
+                    series.setdefault(trace.labels, []).append((begin, trace.beginning_at(begin)))
             self._next_ms = reel.end_ms
             reels.append(reel)
         self.engine.write(_merged(series))
