@@ -101,13 +101,25 @@ class Text:
         return self.value
 
     def span_at(self, offset: int, length: int = 1) -> Span:
-        """The span of ``value[offset : offset + length]`` in the file."""
+        """The span of ``value[offset : offset + length]`` in the file, as far as it stands on one line there."""
         if self._source is None or self._node is None or not self.value:
             return self.span
-        offsets = _offsets_of(self._node, self._source)
-        line, column = offsets[min(max(offset, 0), len(offsets) - 1)]
-        behind = 1 if offset >= len(offsets) else 0  # where the rest is missing
-        return self._source.span(line, column + behind, length)
+        places = _offsets_of(self._node, self._source)
+        first = min(max(offset, 0), len(places) - 1)
+        line, column = places[first]
+        if offset >= len(places):  # where the rest is missing
+            return self._source.span(line, column + 1, length)
+        last = first
+        for i in range(first, min(first + length, len(places))):
+            if places[i][0] == line and not self.value[i].isspace():
+                last = i
+        if last + 1 < len(places) and places[last + 1][0] == line:
+            behind = places[last + 1][1]  # an escape is longer in the file than it is here
+        elif self.quoted and last + 1 == len(places):
+            behind = self._node.end_mark.column
+        else:
+            behind = places[last][1] + 1
+        return self._source.span(line, column, behind - column)
 
 
 def _offsets_of(node: yaml.ScalarNode, source: SourceFile) -> tuple[tuple[int, int], ...]:

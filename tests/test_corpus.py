@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cut import unlike
 
 from harness.engines.promtool import Promtool
 from harness.errors import HarnessError, InputError, UnsupportedError
@@ -70,3 +71,10 @@ def test_every_expression_is_understood_or_refused_by_name(
     assert compared > seen / 3
     assert all("`@`" in message or "negative offset" in message for message in refused)
     assert len(refused) < seen / 100
+
+
+def test_every_part_of_every_expression_comes_back_from_its_own_text(
+    loaded: tuple[list[RuleFile], dict[Path, HarnessError]],
+) -> None:
+    rules = [rule for file in loaded[0] for group in file.groups for rule in group.rules]
+    assert [(rule.span, kind, cut) for rule in rules for kind, cut in unlike(rule.expr)] == []

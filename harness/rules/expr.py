@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import promql_parser as promql
 
-from harness.errors import InputError, UnsupportedError
+from harness.errors import InputError, Span, UnsupportedError
+from harness.rules.spans import node_span, node_text, one_line, parsed
 from harness.source import Text
 
 LOOKBACK_MS = 300_000
@@ -28,24 +28,21 @@ _CLOCKS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A comparison inside an expression, with both its sides as PromQL text that evaluates to the same."""
+    """A comparison inside an expression, with both its sides; as PromQL in the user's own spelling."""
 
     text: str
     op: str
     left: str
     right: str
     is_bool: bool
-
-
-@lru_cache(maxsize=4096)
-def _parse(text: str) -> Any:
-    return promql.parse(text)
+    span: Span
+    """Where the comparison stands in the user's file."""
 
 
 def parse_expr(expr: Text) -> Any:
     """The AST of an expression; raises InputError at the expression's place."""
     try:
-        return _parse(expr.value)
+        return parsed(expr.value).tree
     except ValueError as err:
         raise InputError(
             f"this expression cannot be read: {err}",
@@ -107,15 +104,16 @@ def reach_ms(expr: Text) -> int:
 
 def _refuse_other_times(node: Any, expr: Text) -> None:
     if node.at is not None:
+        shown = one_line(node_text(expr, node))
         raise UnsupportedError(
-            f"`@` in `{node}` fixes an evaluation time, which synthetic history cannot follow",
-            span=expr.span_at(0),
+            f"`@` in `{shown}` fixes an evaluation time, which synthetic history cannot follow",
+            span=node_span(expr, node),
             hint="write the rule without `@`",
         )
     if _ms(node.offset) < 0:
         raise UnsupportedError(
-            f"`{node}` looks into the future (negative offset)",
-            span=expr.span_at(0),
+            f"`{one_line(node_text(expr, node))}` looks into the future (negative offset)",
+            span=node_span(expr, node),
             hint="a rule cannot see samples that are still to come; write a positive offset",
         )
 
@@ -161,32 +159,21 @@ def alternatives(expr: Text) -> list[str]:
         if isinstance(node, promql.BinaryExpr) and str(node.op) == "or":
             todo += [node.rhs, node.lhs]
         else:
-            parts.append(_faithful_text(node))
-    found = [part for part in parts if part is not None]
-    return found if len(found) == len(parts) > 1 else [expr.value]
+            parts.append(node_text(expr, node))
+    return parts if len(parts) > 1 else [expr.value]
 
 
 def comparisons(expr: Text) -> list[Comparison]:
-    """Every comparison of the expression, outermost first.
-
-    A node whose printed text does not parse back to the same tree is left out (promql-parser loses some escapes).
-    """
-    found = []
-    for node in walk(parse_expr(expr)):
-        if not isinstance(node, promql.BinaryExpr) or str(node.op) not in _COMPARISONS:
-            continue
-        texts = [_faithful_text(part) for part in (node, node.lhs, node.rhs)]
-        if all(texts):
-            whole, left, right = (text or "" for text in texts)
-            found.append(
-                Comparison(whole, str(node.op), left, right, bool(node.modifier and node.modifier.return_bool))
-            )
-    return found
-
-
-def _faithful_text(node: Any) -> str | None:
-    text = str(node)
-    try:
-        return text if repr(_parse(text)) == repr(node) else None
-    except ValueError:
-        return None
+    """Every comparison of the expression, outermost first."""
+    return [
+        Comparison(
+            text=node_text(expr, node),
+            op=str(node.op),
+            left=node_text(expr, node.lhs),
+            right=node_text(expr, node.rhs),
+            is_bool=bool(node.modifier and node.modifier.return_bool),
+            span=node_span(expr, node),
+        )
+        for node in walk(parse_expr(expr))
+        if isinstance(node, promql.BinaryExpr) and str(node.op) in _COMPARISONS
+    ]
