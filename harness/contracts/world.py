@@ -37,9 +37,12 @@ class Scrapes:
     tick_ms: int = 0
     """What divides the times at which rules look at the world; 0 where nobody knows. See :meth:`on_ticks`."""
 
+    lead_ms: int = 0
+    """How long the world was scraped before the case began, at negative times: see :func:`traces`."""
+
     @classmethod
-    def regular(cls, every_ms: int, lasts_ms: int, tick_ms: int = 0) -> Scrapes:
-        return cls(every_ms, lasts_ms, every_ms // 2, tick_ms=tick_ms)
+    def regular(cls, every_ms: int, lasts_ms: int, tick_ms: int = 0, lead_ms: int = 0) -> Scrapes:
+        return cls(every_ms, lasts_ms, every_ms // 2, tick_ms=tick_ms, lead_ms=lead_ms)
 
     def on_ticks(self) -> Scrapes:
         """The same for a gauge that follows the clock: sampled at the very ticks, so that the age of what it tells is
@@ -48,7 +51,8 @@ class Scrapes:
 
     def times_ms(self) -> list[int]:
         """All scrape times, also those that fail or fall into the gap (an exporter counts on meanwhile)."""
-        return list(range(self.phase_ms, self.lasts_ms + 1, self.every_ms))
+        first = self.phase_ms - (self.lead_ms + self.phase_ms) // self.every_ms * self.every_ms
+        return list(range(first, self.lasts_ms + 1, self.every_ms))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,11 @@ class Trace:
 
 
 def traces(signal: Signal, knob: KnobSteps, scrapes: Scrapes) -> list[Trace]:
-    """Every series of the signal while the knob moves as given. Series without any sample are left out."""
+    """Every series of the signal while the knob moves as given. Series without any sample are left out.
+
+    Before a case begins (negative times) its world is steady: the knob at its first position, `t` as at the first
+    scrape of the case. Only a gauge that is a straight line in `t` goes on as that line: its steady state is a drift.
+    """
     worlds = {False: _World.of(knob, scrapes)}
     made: list[Trace] = []
     for spec in signal.series:
@@ -169,7 +177,7 @@ def _families(
 ) -> list[tuple[str, dict[str, str], list[float]]]:
     """(metric, extra labels, values) of each series that one row of a spec stands for."""
     times, scrapes = world.times, world.scrapes
-    over_time = _evaluate(spec.formula, base, world)
+    over_time = _evaluate(spec.formula, base, world, drifts=spec.shape is Shape.GAUGE)
     if spec.shape is Shape.GAUGE:
         return [(spec.metric, {}, [float(value) for value in over_time])]
     if spec.shape is Shape.COUNTER:
@@ -209,12 +217,17 @@ def _evaluate(
     formula: Callable[[Mapping[str, Fraction]], Fraction],
     base: Mapping[str, Fraction],
     world: _World,
+    *,
+    drifts: bool = False,
 ) -> list[Fraction]:
     positions, times = world.positions, world.times
     names: frozenset[str] = getattr(formula, "names", frozenset())
     if names & {"t", "now"}:
+        from_ms = next((at for at in times if at >= 0), 0)
+        if drifts and from_ms > times[0] and _is_line(formula, {**base, "x": positions[0]}, from_ms):
+            from_ms = times[0]
         return [
-            formula({**base, "x": x, "t": Fraction(at, 1000), "now": Fraction(world.begin_ms + at, 1000)})
+            formula({**base, "x": x, "t": Fraction(max(at, from_ms), 1000), "now": Fraction(world.begin_ms + at, 1000)})
             for x, at in zip(positions, times, strict=True)
         ]
     if positions and positions.count(positions[0]) == len(positions):  # a knob that stands still
@@ -226,6 +239,21 @@ def _evaluate(
             known[id(x)] = formula({**base, "x": x})
         values.append(known[id(x)])
     return values
+
+
+def _is_line(formula: Callable[[Mapping[str, Fraction]], Fraction], base: Mapping[str, Fraction], from_ms: int) -> bool:
+    """Whether a formula of `t` has one slope from a time on, as far as seven points of it tell."""
+    first = Fraction(from_ms, 1000)
+
+    def value(t: Fraction) -> Fraction:
+        return formula({**base, "t": t, "now": t})
+
+    try:
+        start = value(first)
+        slope = value(first + 1) - start
+        return all(value(first + t) == start + slope * t for t in map(Fraction, ("7/3", "61", "599/2", "3601", "1e6")))
+    except InputError:  # a division by zero at a time that no scrape may ever meet
+        return False
 
 
 def _count(rates: Sequence[Fraction], times: Sequence[int], scrapes: Scrapes) -> list[float]:

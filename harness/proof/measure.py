@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 from harness.contracts import Contract, Kind, Op, Situation
 from harness.contracts.model import Shape
@@ -31,6 +32,9 @@ _ALWAYS_TICKS = 10
 """How long an alert that is meant to fire always is watched once it does."""
 
 ALWAYS = "always: fires at every tick from its hold on"
+_BEFORE = 2
+"""Ticks of a course before the knob moves; the steady world before them has filled every window."""
+
 JUST_PAST, LAST_QUIET = "just past the threshold: fires", "at the last quiet value: stays quiet"
 MAIN = "main"
 
@@ -217,7 +221,8 @@ class Measurer:
         """For a rule that is meant to fire always: that it does, tick by tick, and how long it waits before."""
         x = axis.value(min(p for p, fires in search.truth.items() if fires))
         window = max(plan.reach_ms - LOOKBACK_MS, 0) // plan.interval_ms + contract.scrape_ms // plan.interval_ms + 2
-        (fact,) = self._facts(contract, plan, {ALWAYS: [(0, x)]}, window + plan.hold_ticks + _ALWAYS_TICKS)
+        ticks = window + plan.hold_ticks + _ALWAYS_TICKS
+        (fact,) = self._facts(contract, plan, {ALWAYS: [(0, x)]}, ticks, led=False)
         measured.facts.append(fact)
         alert = _busiest(fact.timelines)
         first_firing = alert.first(State.FIRING) if alert is not None else None
@@ -259,7 +264,7 @@ class Measurer:
         on, off = _clear(search, axis, fires, firing=True), _clear(search, axis, quiet, firing=False)
         window = max(plan.reach_ms - LOOKBACK_MS, 0) // interval + contract.scrape_ms // interval + 2
         keep = -(-plan.rule.keep_firing_ms // interval)
-        lead = window + 1
+        lead = _BEFORE
         ends = lead + window + hold + 6
         ticks = ends + window + keep + 4
 
@@ -267,7 +272,7 @@ class Measurer:
             return [(tick * interval, x) for tick, x in steps]
 
         steady = {
-            JUST_PAST: knob((0, axis.value(fires))),
+            JUST_PAST: knob((-1, axis.value(quiet)), (0, axis.value(fires))),
             LAST_QUIET: knob((0, axis.value(quiet))),
         }
         measured.facts.extend(self._facts(contract, plan, steady, window + hold + 2))
@@ -346,15 +351,30 @@ class Measurer:
                 measured.facts.append(replace(fact, name="one gap starts the wait again"))
                 return
 
-    def _facts(self, contract: Contract, plan: Plan, courses: dict[str, KnobSteps], ticks: int) -> list[Fact]:
-        """Record the main signal under each course of the knob and replay the rule over it."""
+    def _facts(
+        self, contract: Contract, plan: Plan, courses: dict[str, KnobSteps], ticks: int, *, led: bool = True
+    ) -> list[Fact]:
+        """Record the main signal under each course of the knob and replay the rule over it; `led`: from a steady state
+        on, else from nothing."""
         length = ticks * plan.interval_ms
-        scrapes = Scrapes.regular(contract.scrape_ms, length, plan.tick_ms)
+        lead = _lead_ms(plan, contract.scrape_ms) if led else 0
+        scrapes = Scrapes.regular(contract.scrape_ms, length, plan.tick_ms, lead)
         cases = [traces(contract.signal, course, scrapes) for course in courses.values()]
-        (reel,) = self.tape.record([Batch(cases, length, plan.reach_ms, plan.align_ms)])
+        played = self._play(plan, cases, length, lead)
         return [
-            Fact(name, case, contract.scrape_ms, scrapes.phase_ms, ticks + 1, tuple(timelines))
-            for name, case, timelines in zip(courses, cases, self.replay.timelines(plan, reel), strict=True)
+            Fact(name, case, contract.scrape_ms, scrapes.phase_ms, ticks + 1, tuple(timelines), lead)
+            for name, case, timelines in zip(courses, cases, played, strict=True)
+        ]
+
+    def _play(self, plan: Plan, cases: Sequence[Sequence[Trace]], length: int, lead: int) -> list[list[AlertTimeline]]:
+        """The timelines of cases that had a lead, from the case's beginning on. The rule is evaluated in the lead too,
+        from its very first tick, as promtool does it."""
+        led = [_later(case, lead) for case in cases]
+        (reel,) = self.tape.record([Batch(led, lead + length, plan.reach_ms, plan.align_ms)])
+        first = lead // plan.interval_ms
+        return [
+            [_ticks_of(timeline, first, first + length // plan.interval_ms + 1) for timeline in timelines]
+            for timelines in self.replay.timelines(plan, reel)
         ]
 
     # -- situations ----------------------------------------------------------------------------------------------
@@ -363,6 +383,8 @@ class Measurer:
         if not contract.situations:
             return [], []
         interval = plan.interval_ms
+        lead = max(_lead_ms(plan, s.scrape_ms) for s in contract.situations)
+        lead = -(-(lead + plan.rule.hold_ms) // plan.align_ms) * plan.align_ms
         worlds: list[tuple[Situation, list[Trace], Scrapes]] = []
         for situation in contract.situations:
             scrapes = Scrapes(
@@ -373,33 +395,32 @@ class Measurer:
                 situation.gap,
                 situation.restarts_ms,
                 plan.tick_ms,
+                lead,
             )
             worlds.append((situation, traces(situation.signal, situation.knob, scrapes), scrapes))
         longest = -(-max(s.lasts_ms for s in contract.situations) // interval) * interval
         results: list[SituationResult] = []
         facts: list[Fact] = []
         cases = [case for _, case, _ in worlds]
-        (reel,) = self.tape.record([Batch(cases, longest, plan.reach_ms, plan.align_ms)])
         try:
-            outcomes: list[list[AlertTimeline] | QueryError] = list(self.replay.timelines(plan, reel))
+            outcomes: list[list[AlertTimeline] | QueryError] = list(self._play(plan, cases, longest, lead))
         except QueryError:
-            outcomes = [self._alone(plan, case, longest) for case in cases]
+            outcomes = [self._alone(plan, case, longest, lead) for case in cases]
         for (situation, case, scrapes), outcome in zip(worlds, outcomes, strict=True):
             if isinstance(outcome, QueryError):
                 reason = f"Prometheus cannot evaluate the rule in this situation: {outcome.message}"
                 results.append(SituationResult(situation.name, situation.expected, "error", reason))
                 continue
             ticks = situation.lasts_ms // interval + 1
-            cut = [_first_ticks(timeline, ticks) for timeline in outcome]
+            cut = [_ticks_of(timeline, 0, ticks) for timeline in outcome]
             results.append(judge_situation(situation, cut, interval, {"alertname", *plan.rule.labels}))
-            facts.append(Fact(situation.name, case, situation.scrape_ms, scrapes.phase_ms, ticks, tuple(cut)))
+            facts.append(Fact(situation.name, case, situation.scrape_ms, scrapes.phase_ms, ticks, tuple(cut), lead))
         return results, facts
 
-    def _alone(self, plan: Plan, case: Sequence[Trace], length: int) -> list[AlertTimeline] | QueryError:
+    def _alone(self, plan: Plan, case: Sequence[Trace], length: int, lead: int) -> list[AlertTimeline] | QueryError:
         """One bad case fails the query for all, so each gets a reel of its own."""
-        (reel,) = self.tape.record([Batch([case], length, plan.reach_ms, plan.align_ms)])
         try:
-            return self.replay.timelines(plan, reel)[0]
+            return self._play(plan, [case], length, lead)[0]
         except QueryError as err:
             return err
 
@@ -489,13 +510,39 @@ def _run_length(fact: Fact, after: int) -> int:
     return best
 
 
-def _first_ticks(timeline: AlertTimeline, ticks: int) -> AlertTimeline:
+def _ticks_of(timeline: AlertTimeline, first: int, end: int) -> AlertTimeline:
+    """The ticks from `first` up to but not including `end`, numbered from 0."""
     return AlertTimeline(
         timeline.labels,
-        timeline.states[:ticks],
-        frozenset(t for t in timeline.true_at if t < ticks),
-        {t: v for t, v in timeline.values.items() if t < ticks},
+        timeline.states[first:end],
+        frozenset(t - first for t in timeline.true_at if first <= t < end),
+        {t - first: v for t, v in timeline.values.items() if first <= t < end},
     )
+
+
+def _lead_ms(plan: Plan, scrape_ms: int) -> int:
+    """How long a world stands still before its case begins, in whole ticks: every window is full by then, and what an
+    empty window had let fire in the very beginning (`absent()`) is over."""
+    needed = max(plan.reach_ms - LOOKBACK_MS, 0) + 2 * scrape_ms + plan.rule.keep_firing_ms
+    return -(-needed // plan.align_ms) * plan.align_ms
+
+
+def _later(case: Sequence[Trace], by_ms: int) -> list[Trace]:
+    """The same series with all times moved; those that share their times still do, which makes them quick to write."""
+    known: dict[int, list[int]] = {}
+
+    def moved(trace: Trace) -> Trace:
+        times = known.get(id(trace.times_ms)) or [at + by_ms for at in trace.times_ms]
+        known[id(trace.times_ms)] = times
+        return Trace(trace.labels, times, trace.values)
+
+    def dated(trace: Trace, begin_ms: int) -> Trace:
+        made = trace.beginning_at(begin_ms + by_ms)
+        return Trace(made.labels, [at + by_ms for at in made.times_ms], made.values)
+
+    return [
+        moved(trace) if trace.dated is None else replace(dated(trace, 0), dated=partial(dated, trace)) for trace in case
+    ]
 
 
 def judge_situation(

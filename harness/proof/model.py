@@ -122,6 +122,9 @@ class Fact:
     phase_ms: int
     ticks: int
     timelines: tuple[AlertTimeline, ...]
+    """From the beginning of the case on; the rule was evaluated in its lead too."""
+    lead_ms: int = 0
+    """How long the world had stood still when the case began; the traces begin at minus this. Whole ticks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,11 @@ def _hear(promtool: Promtool, deed: Deed, file: Path) -> Testimony:
         testimony.refused = next(text for text in failures.other if text not in pending).strip()
         return testimony
     interval = deed.located.group.interval_ms
-    got = {(int(f.group.partition(":")[0]), f.time_ms // interval): f.got for f in failures.alerts}
+    leads = [fact.lead_ms for fact in deed.facts]
+    got = {}
+    for failure in failures.alerts:
+        number = int(failure.group.partition(":")[0])
+        got[number, (failure.time_ms - leads[number]) // interval] = failure.got
     for number, fact in enumerate(deed.facts):
         for tick in _telling_ticks(fact):
             alerts = got.get((number, tick), ())
@@ -191,7 +195,7 @@ def pinned(deed: Deed, testimony: Testimony) -> str:
         shown.append(f"      # … {(len(series) - len(shown)) // 2} more series: alert-harness prove --emit DIR")
     assertions = ["    alert_rule_test:"]
     for tick in _telling_ticks(deed.facts[0]):
-        assertions += _alert_assertion(deed, tick, testimony.rendered.get((0, tick), ()))
+        assertions += _alert_assertion(deed, deed.facts[0], tick, testimony.rendered.get((0, tick), ()))
     return "\n".join([*head, *shown, *assertions])
 
 
@@ -230,23 +234,25 @@ def promtool_test(
         lines += _test_group(deed, fact, f"{f}: {fact.name}" if rendered is None else fact.name)
         lines.append("    alert_rule_test:")
         for tick in _telling_ticks(fact):
-            lines += _alert_assertion(deed, tick, rendered.get((f, tick), ()) if rendered is not None else ())
+            alerts = rendered.get((f, tick), ()) if rendered is not None else ()
+            lines += _alert_assertion(deed, fact, tick, alerts)
         lines += _pending_assertions(deed, fact)
     return "\n".join(lines) + "\n"
 
 
 def _test_group(deed: Deed, fact: Fact, name: str) -> Iterable[str]:
     patterns = {id(trace.times_ms): trace.times_ms for trace in fact.traces}  # most series share one
-    step = math.gcd(fact.scrape_ms, fact.phase_ms, *(at for times in patterns.values() for at in times))
+    times = (at for times in patterns.values() for at in times)
+    step = math.gcd(fact.scrape_ms, fact.phase_ms, fact.lead_ms, *times)
     yield f"  - name: {_quote(name)}"
     yield f"    interval: {format_duration(step)}"
     yield "    input_series:"
     if not fact.traces:
         # promtool wants at least the key; a world without any series is an empty list.
         yield "      []"
-    for trace in fact.traces:
+    for trace in (trace.beginning_at(fact.lead_ms) for trace in fact.traces):
         yield f"      - series: {_quote(format_labels(trace.labels))}"
-        yield f"        values: {_quote(_values(trace.times_ms, trace.values, step))}"
+        yield f"        values: {_quote(_values([fact.lead_ms + at for at in trace.times_ms], trace.values, step))}"
 
 
 def _values(times_ms: Sequence[int], values: Sequence[float], step: int) -> str:
@@ -266,8 +272,13 @@ def _odd(value: float) -> str:
     return "NaN" if math.isnan(value) else "Inf" if value > 0 else "-Inf"
 
 
-def _alert_assertion(deed: Deed, tick: int, alerts: Sequence[Alert]) -> Iterable[str]:
-    yield f"      - eval_time: {format_duration(tick * deed.located.group.interval_ms)}"
+def _eval_time(deed: Deed, fact: Fact, tick: int) -> str:
+    """promtool's time of a tick of the case: a world begins at promtool's 0, its case when it has stood still."""
+    return format_duration(fact.lead_ms + tick * deed.located.group.interval_ms)
+
+
+def _alert_assertion(deed: Deed, fact: Fact, tick: int, alerts: Sequence[Alert]) -> Iterable[str]:
+    yield f"      - eval_time: {_eval_time(deed, fact, tick)}"
     yield f"        alertname: {_quote(deed.located.rule.alert)}"
     if not alerts:
         yield "        exp_alerts: []"
@@ -290,7 +301,7 @@ def _pending_assertions(deed: Deed, fact: Fact) -> list[str]:
     for tick in _pending_ticks(fact.timelines):
         pending = sum(t.states[tick] is State.PENDING for t in fact.timelines)
         lines.append(f"      - expr: {_quote(expr)}")
-        lines.append(f"        eval_time: {format_duration(tick * deed.located.group.interval_ms)}")
+        lines.append(f"        eval_time: {_eval_time(deed, fact, tick)}")
         lines.append(f"        exp_samples: [{{labels: '{{}}', value: {pending}}}]")
     return ["    promql_expr_test:", *lines] if lines else []
 

@@ -332,7 +332,7 @@ def _input(fact: Fact, interval_ms: int, cell: float, counters: frozenset[str]) 
     per_ms, steps, last = cell / interval_ms, "", None
     for at, value in levels:
         y = round(_BAR - 1 - (value - low) / (high - low) * (_BAR - 2), 1)
-        x = round(_LEFT + at * per_ms, 1)
+        x = round(_LEFT + max(at, 0) * per_ms, 1)
         if x > WIDTH - _RIGHT:
             break
         if last is None:

@@ -1,0 +1,115 @@
+"""The edges of a world: how it begins, when it is looked at, how near to a threshold rounding may stay."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.contracts import load_contracts
+from harness.engines.process import ProcessEngine
+from harness.engines.promtool import Promtool
+from harness.proof import AlertResult, Proof, Verdict
+from harness.replay import Tape
+from harness.rules import load_rules
+
+Prove = Callable[..., AlertResult]
+
+
+@pytest.fixture(scope="module")
+def tape(prometheus_path: Path) -> Iterator[Tape]:
+    """One engine for all tests, which follow each other on one tape."""
+    with ProcessEngine(prometheus_path) as running:
+        yield Tape(running)
+
+
+@pytest.fixture
+def prove(tape: Tape, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prove:
+    """Prove one alert `A`: the lines of its rule and of its contract, each in YAML's flow style."""
+
+    def run(rule: str, contract: str, *, interval: str = "30s", scrape: str = "30s", emit: bool = False) -> AlertResult:
+        rules, contracts = tmp_path / "rules.yml", tmp_path / "contracts.yml"
+        rules.write_text(
+            f"groups: [{{name: g, interval: {interval}, rules: [{{alert: A, labels: {{severity: page}}, {rule}}}]}}]\n"
+        )
+        contracts.write_text(
+            f"scrape_interval: {scrape}\ncontracts: [{{alert: A, means: it, severity: page, {contract}}}]\n"
+        )
+        monkeypatch.setattr("harness.proof.prove.Tape", lambda _: tape)
+        proof = Proof(load_rules([rules]), load_contracts([contracts]), tape.engine, Promtool(promtool_path))
+        (result,) = proof.run(tmp_path / "out" if emit else None)
+        return result
+
+    return run
+
+
+# -- how it begins -----------------------------------------------------------------------------------------------
+
+SHARE = "knob: {name: k, unit: '', range: [0, 10]}, op: '>', threshold: 5"
+THERE = "knob: {name: k, unit: '', range: [0, 1], step: 1, counts: exporters}, op: '<', threshold: 1"
+
+
+@pytest.mark.parametrize(
+    ("expr", "hold"),
+    [
+        ("absent(m{job='a'})", "0s"),
+        ("absent(m{job='a'})", "30s"),
+        ("absent_over_time(m{job='a'}[5m])", "0s"),
+        ("absent(m{job='a'} offset 20m)", "1m"),
+        ("absent(rate(m{job='a'}[10m]))", "0s"),
+        ("absent(avg_over_time(m{job='a'}[5m:1m] offset 10m))", "0s"),
+    ],
+)
+def test_what_was_always_there_is_not_absent_in_the_beginning(prove: Prove, expr: str, hold: str) -> None:
+    known = "{job: a}" if expr.startswith(("absent(m", "absent_over_time")) else "{}"  # only from a plain selector
+    result = prove(
+        f'expr: "{expr}", for: {hold}, keep_firing_for: 5m',
+        f"for: {hold}, keep_firing_for: 5m, {THERE}, identifies: {known}, "
+        "signal: [{gauge: 'm{job=\"a\"}', value: 1, present: x}], "
+        "situations: [{name: there, expect: quiet, knob: 1}, {name: goes, expect: fires, knob: {0s: 1, 5m: 0}}]",
+    )
+    assert (result.verdict, result.reasons) == (Verdict.EXACT, [])
+    assert result.confirmed
+
+
+@pytest.mark.parametrize(
+    ("expr", "signal", "knob", "expected"),
+    [
+        # A counter that always grew by one a second has grown by 600 in ten minutes, at every tick.
+        ("increase(c[10m]) < 599", "counter: c, rate: x", "1", "quiet"),
+        # A level that always was 9 was so on average, too; and one that falls has been higher.
+        ("avg_over_time(c[1h]) > 5", "gauge: c, value: x", "{0s: 9, 1m: 0}", "fires"),
+        ("max_over_time(c[1h]) > 5", "gauge: c, value: x", "{0s: 9, 1m: 0}", "fires"),
+        ("count_over_time(c[1h]) < 120", "gauge: c, value: x", "1", "quiet"),
+        # A ramp begins where it begins: before, it stood at its first value; a straight line was one before, too.
+        ("max_over_time(c[1h]) > 10", "gauge: c, value: 'max(0, 10 - t / 60)'", "1", "quiet"),
+        ("predict_linear(c[6h], 4 * 3600) < 0", "gauge: c, value: '40 - t * x / 600'", "1", "quiet"),
+        ("predict_linear(c[6h], 4 * 3600) < 0", "gauge: c, value: '40 - t * x / 600'", "2", "fires"),
+    ],
+)
+def test_a_situation_begins_in_a_steady_state(prove: Prove, expr: str, signal: str, knob: str, expected: str) -> None:
+    situation = f"{{name: steady, expect: {expected}, alerts: [{{}}], lasts: 4m, knob: {knob}}}"
+    if expected == "quiet":
+        situation = situation.replace("alerts: [{}], ", "")
+    result = prove(f'expr: "{expr}"', f"{SHARE}, identifies: {{}}, signal: [{{{signal}}}], situations: [{situation}]")
+    assert [(one.name, one.reason) for one in result.situations] == [("steady", "")]
+
+
+def test_emitted_tests_say_nothing_of_the_time_before_a_case(prove: Prove, promtool_path: Path, tmp_path: Path) -> None:
+    """Before its first sample a metric is absent in promtool: no fact about the alert, so nothing is expected there."""
+    result = prove(
+        "expr: \"absent(m{job='a'} offset 10m)\", for: 1m",
+        f"for: 1m, {THERE}, identifies: {{job: a}}, signal: [{{gauge: 'm{{job=\"a\"}}', value: 1, present: x}}], "
+        "situations: [{name: there, expect: quiet, knob: 1}]",
+        emit=True,
+    )
+    assert result.verdict is Verdict.EXACT
+    (file,) = (tmp_path / "out").iterdir()
+    there = file.read_text().split('name: "there"')[1]
+    assert "exp_alerts: []" in there
+    assert "exp_labels" not in there
+    assert "ALERTS" not in there
+    run = subprocess.run([promtool_path, "test", "rules", file], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
