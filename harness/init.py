@@ -7,9 +7,11 @@ and a first number, and every guess says `confirm:` until somebody has.
 from __future__ import annotations
 
 import math
+import operator
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +20,8 @@ from typing import Any
 import promql_parser as promql
 
 from harness.config import FILE_NAMES, is_unit_test
+from harness.contracts import Kind
+from harness.contracts.load import CONFIRM
 from harness.errors import InputError, UnsupportedError
 from harness.rules import AlertRule, RuleFile, load_rule_file
 from harness.rules.expr import children, parse_expr
@@ -25,12 +29,16 @@ from harness.rules.model import RecordingRule
 from harness.source import Text, display_path
 from harness.units import format_duration
 
-CONFIRM = "confirm:"
-"""How a guess begins; `means` begins with it until somebody has read the contract."""
-
 _SKIPPED = {"node_modules", "build", "dist", "venv", "__pycache__", "site-packages"}
 _COUNTING = {"rate", "irate", "increase", "resets"}
-_FLIPPED = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "==": "=="}
+_FLIPPED = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "==": "==", "!=": "!="}
+_ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
+_ABSENT = {"absent", "absent_over_time"}
 _UNITS = {"seconds": "s", "bytes": "bytes", "percent": "%", "celsius": "°C", "volts": "V"}
 _NAMED_LABEL = re.compile(r"\$labels\.(\w+)|\.Labels\.(\w+)")
 _METRIC = re.compile(r"[A-Za-z_:][\w:]*", re.ASCII)
@@ -70,9 +78,10 @@ def init(folder: Path) -> tuple[list[Written], int]:
     tests = sorted({_relative(path.parent, folder) for path in _yaml_files(folder) if is_unit_test(path)})
     contracts = _contract_names(files, folder)
     wanted = {folder / FILE_NAMES[0]: _settings(rules, sorted({_folder(name) for name in contracts.values()}), tests)}
-    seen: set[tuple[str, str]] = set()
+    names = Counter(rule.alert for file in files for group in file.groups for rule in group.alerts())
+    seen: set[_Key] = set()
     for file in files:
-        if text := _contracts(file, recordings, seen):
+        if text := _contracts(file, recordings, names, seen):
             wanted[folder / contracts[file.path]] = text
     wanted[folder / "ci" / "alert-harness.github.yml"] = _GITHUB
     wanted[folder / "ci" / "alert-harness.gitlab.yml"] = _GITLAB
@@ -148,69 +157,110 @@ def _contract_names(files: Sequence[RuleFile], folder: Path) -> dict[Path, str]:
 class _Guess:
     """What an expression tells of the knob and the world."""
 
+    kind: Kind = Kind.THRESHOLD
     op: str = ">"
     threshold: float | None = None
     series: list[tuple[str, str]] = field(default_factory=list)
-    """(kind, selector) in the order in which the expression reads them."""
+    """(kind, selector): first what comes to the compared side, then in the order in which the expression reads them."""
+    comes_and_goes: frozenset[str] = frozenset()
+    """The selectors, of an absence or presence, that are there or gone."""
+    ages: frozenset[str] = frozenset()
+    """The selectors whose values are moments: the rule compares `time() - …`."""
     unit: str = ""
+    one_sided: bool = False
+    """The rule says `!=`, which a contract can only say of a knob that goes no further than the threshold."""
 
 
-def _contracts(file: RuleFile, recordings: Mapping[str, Text], seen: set[tuple[str, str]]) -> str:
+_Key = tuple[str, frozenset[tuple[str, str]]]
+"""An alert's name and its rule's plain labels: what can tell two rules apart."""
+
+
+def _contracts(file: RuleFile, recordings: Mapping[str, Text], names: Mapping[str, int], seen: set[_Key]) -> str:
+    """The drafts of a file's alerts; `names` counts how many rules of all files have a name."""
     parts = []
     for group in file.groups:
         for rule in group.alerts():
-            text = rule.labels.get("severity") or group.labels.get("severity")
-            severity = text.value if text is not None and "{{" not in text.value else ""
-            key = (rule.alert, severity or "warning")
+            labels = {**group.labels, **rule.labels}
+            fixed = {name: text.value for name, text in labels.items() if text.value and "{{" not in text.value}
+            key = (rule.alert, frozenset(fixed.items()))
             if key not in seen:
                 seen.add(key)
-                parts.append(_contract(rule, severity, recordings))
+                parts.append(_contract(rule, fixed, recordings, told_apart=names[rule.alert] > 1))
     if not parts:
         return ""
     return _HEAD.format(file=_plain(file.path.name)) + "\n".join(parts)
 
 
-def _contract(rule: AlertRule, severity: str, recordings: Mapping[str, Text]) -> str:
+def _contract(rule: AlertRule, fixed: Mapping[str, str], recordings: Mapping[str, Text], *, told_apart: bool) -> str:
+    """A draft; `fixed` are the rule's plain labels, of which those are named that tell it from others of its name."""
     guess = _guess(rule, recordings)
-    limit = 1.0 if guess.threshold is None else guess.threshold
-    low, high = _range(limit, guess)
-    step = ", step: 1" if guess.op == "==" and limit == int(limit) else ""
-    knob = _plain(guess.series[0][1].partition("{")[0] if guess.series else rule.alert)
     guessed = f"# {CONFIRM} guessed from the rule"
     lines = [
         f"  - alert: {_quoted(rule.alert)}",
+        "    draft: true  # take this away once somebody has read and corrected the rest",
         f"    means: {_quoted(f'{CONFIRM} in a sentence, what {rule.alert} should tell whom')}",
-        f"    knob: {{name: {_quoted(knob)}, unit: {_quoted(guess.unit)}, "
-        f"range: [{_number(low)}, {_number(high)}]{step}}}  # {CONFIRM} the quantity that a person would turn",
-        f'    op: "{guess.op}"  {guessed}',
-        f"    threshold: {_number(limit)}  {guessed}" + ("" if guess.threshold is not None else ", which has none"),
-        f"    for: {format_duration(rule.hold_ms)}  {guessed}",
     ]
-    if rule.keep_firing_ms:
+    apart = {name: value for name, value in fixed.items() if name != "severity"} if told_apart else {}
+    if apart:
+        shown = ", ".join(f"{_quoted(name)}: {_quoted(value)}" for name, value in apart.items())
+        lines.append(f"    labels: {{{shown}}}  # tell it from the other rules of this name")
+    limit = 1.0 if guess.threshold is None else guess.threshold
+    if guess.kind is Kind.ALWAYS:
+        lines.append(f"    always: true  {guessed}, which reads no series and compares nothing")
+    elif guess.kind is not Kind.THRESHOLD:
+        state = "gone" if guess.kind is Kind.ABSENCE else "there"
+        lines.append(f"    op: {guess.kind.value}  {guessed}: it fires while the series are {state}")
+    else:
+        low, high = _range(limit, guess)
+        step = ", step: 1" if guess.op == "==" and limit == int(limit) else ""
+        knob = _plain(guess.series[0][1].partition("{")[0] if guess.series else rule.alert)
+        lines += [
+            f"    knob: {{name: {_quoted(knob)}, unit: {_quoted(guess.unit)}, "
+            f"range: [{_number(low)}, {_number(high)}]{step}}}  # {CONFIRM} the quantity that a person would turn",
+            f'    op: "{guess.op}"  {guessed}',
+            f"    threshold: {_number(limit)}  {guessed}" + ("" if guess.threshold is not None else ", which has none"),
+        ]
+    lines.append(f"    for: {format_duration(rule.hold_ms)}  {guessed}")
+    if rule.keep_firing_ms and guess.kind is not Kind.ALWAYS:
         lines.append(f"    keep_firing_for: {format_duration(rule.keep_firing_ms)}  {guessed}")
-    lines += [
-        f"    severity: {_quoted(severity or 'warning')}  {guessed}" + ("" if severity else ", which has none"),
-        f"    identifies: {{}}  # {CONFIRM} the labels by which a person finds the culprit",
-    ]
+    if "severity" in fixed:
+        lines.append(f"    severity: {_quoted(fixed['severity'])}  {guessed}")
+    lines.append(f"    # {CONFIRM} add `identifies: {{label: value}}`, the labels by which a person finds the culprit")
+    if guess.kind is not Kind.ALWAYS:
+        lines += _signal(guess, limit)
+    lines.append(f"    situations: []  # {CONFIRM} worlds in which it must fire or stay quiet: no traffic, restarts")
+    return "\n".join([*lines, ""])
+
+
+def _signal(guess: _Guess, limit: float) -> list[str]:
     if not guess.series:
-        return "\n".join([*lines, f"    signal: []  # {CONFIRM} the rule reads no series with a name", ""])
-    lines.append(f"    signal:  # {CONFIRM} how these series look when the knob stands at x")
+        return [f"    signal: []  # {CONFIRM} the rule reads no series with a name; or set it aside, with `allow:`"]
+    turned = "x" if guess.kind is Kind.THRESHOLD else "1"
+    lines = [
+        f"    signal:  # {CONFIRM} how these series look" + (" when the knob stands at x" if turned == "x" else "")
+    ]
     for number, (kind, selector) in enumerate(guess.series):
-        amount = "x" if number == 0 else "1"
+        amount = turned if number == 0 else "1"
+        if selector in guess.ages:
+            amount = f"now - {amount}"
         lines.append(f"      - {kind}: {_quoted(selector)}")
         if kind == "histogram":
             bounds = [limit / 2, limit, limit * 2] if limit > 0 else [0.1, 0.5, 1.0]
             lines.append("        rate: 10")
             lines.append(f"        buckets: [{', '.join(map(_number, bounds))}]")
-            lines.append(f"        quantile: {{q: 95/100, at: {'x' if number == 0 else _number(bounds[0])}}}")
+            at = "x" if number == 0 and turned == "x" else _number(bounds[0])
+            lines.append(f"        quantile: {{q: 95/100, at: {at}}}")
         else:
             lines.append(f"        {'rate' if kind == 'counter' else 'value'}: {amount}")
-    lines.append(f"    situations: []  # {CONFIRM} worlds in which it must fire or stay quiet: no traffic, restarts")
-    return "\n".join([*lines, ""])
+        if guess.kind is not Kind.THRESHOLD and selector not in guess.comes_and_goes:
+            lines.append("        present: 1")
+    return lines
 
 
 def _range(limit: float, guess: _Guess) -> tuple[float, float]:
     """A range with the limit well inside; a counter's rate and a duration are never negative."""
+    if guess.one_sided:
+        return (0.0, limit) if guess.op == "<" else (limit, limit + max(10.0, abs(limit)))
     low, high = (0.0, max(1.0, math.ceil(2 * limit))) if limit >= 0 else (math.floor(2 * limit), 0.0)
     if limit in (0.0, 1.0):
         high = 10.0
@@ -226,26 +276,77 @@ def _number(value: float) -> str:
 def _guess(rule: AlertRule, recordings: Mapping[str, Text]) -> _Guess:
     guess = _Guess()
     tree = parse_expr(rule.expr)
-    for node, _ in _walk(tree):
-        if not isinstance(node, promql.BinaryExpr):
-            continue
-        sides = (_literal(node.lhs), _literal(node.rhs))
-        op = str(node.op)
-        if op in _FLIPPED and (sides[0] is None) != (sides[1] is None):
-            guess.op = op if sides[1] is not None else _FLIPPED[op]
-            guess.threshold = sides[1] if sides[1] is not None else sides[0]
-            break
     wanted = {
         name for text in rule.annotations.values() for pair in _NAMED_LABEL.findall(text.value) for name in pair if name
     }
-    for kind, selector in _series(tree, recordings, wanted, frozenset()):
-        if (kind, selector) not in guess.series:
-            guess.series.append((kind, selector))
+
+    def read(node: Any) -> list[tuple[str, str]]:
+        return list(dict.fromkeys(_series(node, tree, recordings, wanted, frozenset())))
+
+    comparison = next((node for node, _ in _walk(tree) if _compares(node)), None)
+    turned = tree  # what the knob turns: of a comparison the side with series, the left one if both have some
+    if comparison is not None:
+        flipped = not _selects(comparison.lhs)
+        turned = comparison.rhs if flipped else comparison.lhs
+        _compared(comparison, guess, flipped=flipped)
+    guess.series = list(dict.fromkeys([*read(turned), *read(tree)]))
+    guess.ages = frozenset(selector for moment in _moments(turned) for _, selector in read(moment))
+    gone = _absent(turned)
+    if not _selects(tree):
+        guess.kind = Kind.ALWAYS
+    elif gone is not None and read(gone):
+        guess.kind = Kind.ABSENCE
+        guess.comes_and_goes = frozenset(selector for _, selector in read(gone))
+    elif comparison is None and guess.series:
+        guess.kind = Kind.PRESENCE
+        guess.comes_and_goes = frozenset(selector for _, selector in guess.series)
     if guess.series and guess.threshold is not None and guess.threshold < 0 and guess.series[0][0] != "gauge":
         guess.threshold = None
     metric = guess.series[0][1].partition("{")[0] if guess.series else ""
     guess.unit = next((unit for word, unit in _UNITS.items() if word in metric.split("_")), "")
     return guess
+
+
+def _compares(node: Any) -> bool:
+    return isinstance(node, promql.BinaryExpr) and str(node.op) in _FLIPPED
+
+
+def _compared(comparison: Any, guess: _Guess, *, flipped: bool) -> None:
+    """Comparison and threshold as the rule has them, read from the side with series; where both sides have some there
+    is no number, and the right one's series stand at 1."""
+    op = str(comparison.op)
+    guess.op = _FLIPPED[op] if flipped else op
+    guess.threshold = _literal(comparison.lhs if flipped else comparison.rhs)
+    if guess.op == "!=":
+        guess.one_sided, guess.op = True, "<" if guess.threshold == 1 else ">"
+
+
+def _absent(node: Any) -> Any | None:
+    """The call of `absent` or `absent_over_time` that an expression comes down to."""
+    while isinstance(node, promql.ParenExpr):
+        node = node.expr
+    if isinstance(node, promql.Call):
+        return node if node.func.name in _ABSENT else None
+    if isinstance(node, promql.AggregateExpr):
+        return _absent(node.expr)
+    if isinstance(node, promql.BinaryExpr) and str(node.op) in ("and", "or", "unless"):
+        return _absent(node.lhs) or (_absent(node.rhs) if str(node.op) != "unless" else None)
+    return None
+
+
+def _moments(tree: Any) -> Iterator[Any]:
+    """What is subtracted from the time."""
+    for node, _ in _walk(tree):
+        if isinstance(node, promql.BinaryExpr) and str(node.op) == "-":
+            left = node.lhs
+            while isinstance(left, promql.ParenExpr):
+                left = left.expr
+            if isinstance(left, promql.Call) and left.func.name == "time":
+                yield node.rhs
+
+
+def _selects(tree: Any) -> bool:
+    return any(isinstance(node, promql.VectorSelector) for node, _ in _walk(tree))
 
 
 def _walk(tree: Any) -> Iterator[tuple[Any, str]]:
@@ -255,7 +356,10 @@ def _walk(tree: Any) -> Iterator[tuple[Any, str]]:
         node, around = todo.pop()
         yield node, around
         inner = node.func.name if isinstance(node, promql.Call) else around
-        todo += [(child, inner) for child in reversed(children(node))]
+        below = children(node)
+        if isinstance(node, promql.BinaryExpr) and str(node.op) == "unless":
+            below = [node.lhs]  # what must not be there for it to fire is no part of the world in which it does
+        todo += [(child, inner) for child in reversed(below)]
 
 
 def _literal(node: Any) -> float | None:
@@ -264,18 +368,23 @@ def _literal(node: Any) -> float | None:
     if isinstance(node, promql.UnaryExpr):
         inner = _literal(node.expr)
         return -inner if inner is not None else None
+    if isinstance(node, promql.BinaryExpr) and str(node.op) in _ARITHMETIC:
+        sides = _literal(node.lhs), _literal(node.rhs)
+        if sides[0] is None or sides[1] is None or (str(node.op) == "/" and not sides[1]):
+            return None
+        return _ARITHMETIC[str(node.op)](sides[0], sides[1])
     if isinstance(node, promql.NumberLiteral) and math.isfinite(node.val) and abs(node.val) < 1e15:
         return float(node.val)
     return None
 
 
 def _series(
-    tree: Any, recordings: Mapping[str, Text], wanted: set[str], inside: frozenset[str]
+    tree: Any, whole: Any, recordings: Mapping[str, Text], wanted: set[str], inside: frozenset[str]
 ) -> Iterator[tuple[str, str]]:
-    """The series that an expression reads, through recording rules, as a signal's entries."""
+    """The series that a part of a `whole` expression reads, through recording rules, as a signal's entries."""
     grouped = {
         label
-        for node, _ in _walk(tree)
+        for node, _ in _walk(whole)
         if isinstance(node, promql.AggregateExpr) and node.modifier is not None
         for label in _by(node.modifier)
     }
@@ -289,7 +398,7 @@ def _series(
                 read = parse_expr(recordings[name])
             except InputError:
                 continue
-            yield from _series(read, recordings, wanted | grouped, inside | {name})
+            yield from _series(read, read, recordings, wanted | grouped, inside | {name})
             continue
         if not name or not _METRIC.fullmatch(name) or name in ("ALERTS", "ALERTS_FOR_STATE"):
             continue
@@ -305,7 +414,7 @@ def _series(
                     labels.pop(matcher.name, None)
         kind = "counter" if around in _COUNTING else "gauge"
         if name.endswith("_bucket") and any(isinstance(n, promql.Call) and n.func.name == "histogram_quantile"
-                                            for n, _ in _walk(tree)):  # fmt: skip
+                                            for n, _ in _walk(whole)):  # fmt: skip
             kind, name = "histogram", name.removesuffix("_bucket")
             labels.pop("le", None)
         inner = ", ".join(f'{label}="{_escaped(value)}"' for label, value in labels.items())
@@ -377,7 +486,8 @@ _HEAD = """\
 # What the alerts of {file} are meant to do: a first draft.
 #
 # A contract that was copied from its rule proves nothing: if the rule is wrong, so is the copy. Read each line that
-# says `confirm:`, ask whoever is woken by the alert, correct it, and take the word away.
+# says `confirm:`, ask whoever is woken by the alert, correct it, and take the word away. While a contract says
+# `draft: true`, or a value of it begins with `confirm:`, it counts as a draft and not as a proof.
 version: 1
 scrape_interval: 30s  # confirm: how often these series are scraped
 

@@ -27,8 +27,8 @@ def run(folder: Path) -> int:
     out.print()
     out.print(
         Text(
-            f"{count(alerts, 'alert')} found. The contracts are drafts: confirm or correct what says `confirm:`, then "
-            "run alert-harness prove."
+            f"{count(alerts, 'alert')} found. The contracts are drafts: confirm or correct what says `confirm:`, take "
+            "`draft: true` away, then run alert-harness prove."
         ),
         soft_wrap=True,
     )

@@ -96,7 +96,7 @@ def untested(outcome: Outcome, shown: Shown) -> list[tuple[str, list[str]]]:
             ),
             (
                 "Contracts that still are drafts, written from the rule by `init`",
-                [shown(r.alert) for r in results if r.contract is not None and r.contract.means.startswith("confirm:")],
+                [shown(r.alert) for r in results if r.contract is not None and r.contract.draft],
             ),
             (
                 "Contracts that name no situation",

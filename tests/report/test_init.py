@@ -62,6 +62,7 @@ def test_the_nine_alerts(project: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert len(proved(project)) == 9
     for file in (project / "contracts").iterdir():
         for contract in load_contracts([file]):
+            assert contract.draft
             assert contract.means.startswith("confirm:")
         guesses = [
             line for line in file.read_text().splitlines() if line.strip().startswith(("op:", "threshold:", "for:"))
@@ -85,7 +86,7 @@ def test_odd_rules(project: Path) -> None:
         "Recorded", "Absent", "Flipped", "Negative", "Slow", "Nothing", "It's \"odd\"", "Nameless", "Twice", "Other",
     }  # fmt: skip
     assert verdicts["Flipped"] == verdicts["Negative"] == "exact"
-    assert verdicts["Nothing"] == "always_fires"
+    assert verdicts["Nothing"] == verdicts["Absent"] == "exact"
     text = "".join(file.read_text() for file in (project / "contracts").iterdir())
     assert "counter: 'errors_total{" in text  # through the recording rule
     assert "threshold: -10 " in text
@@ -128,3 +129,80 @@ def test_what_ci_runs_is_yaml_with_commands_that_exist(project: Path) -> None:
         ]
         assert len(lines) == 1
         build_parser().parse_args(lines[0].split())
+
+
+SAID = [
+    # rule, what the draft says: comparison, threshold, severity
+    ("spare < spare_threshold", "< 1", None),
+    ("spare >= on (d) group_left () limit", ">= 1", None),
+    ("5 <= depth", ">= 5", None),
+    ("scalar(limit) < depth", "< 1", None),
+    ("vector(3) < depth", "> 1", None),
+    ("depth > 3 * 60", "> 180", None),
+    ("depth > -(2 ^ 1)", "> 1", None),
+    ("up != 1", "< 1", None),
+    ("errors != 0", "> 0", None),
+    ("depth < 5 and on () load > 9", "< 5", None),
+    ("depth unless on () load > 9", "present", None),
+    ('info{health!~"OK|NA"}', "present", None),
+    ("(info and on () up)", "present", None),
+    ("absent(up{job='x'})", "absent", None),
+    ("sum(absent_over_time(up[5m])) > 0", "absent", None),
+    ("absent(up) and on () other", "absent", None),
+    ("up == 0 or absent(up)", "== 0", None),
+    ("vector(1)", "always", None),
+]
+
+
+@pytest.mark.parametrize(("expr", "limit", "severity"), SAID)
+def test_a_draft_says_what_the_rule_says(expr: str, limit: str, severity: str | None, project: Path) -> None:
+    (project / "r.yml").write_text(f"groups: [{{name: g, rules: [{{alert: A, expr: {json.dumps(expr)}}}]}}]")
+    assert main(["init"]) == 0
+    (contract,) = load_contracts([project / "contracts" / "r.yml"])
+    assert contract.draft
+    assert contract.limit == limit
+    assert contract.severity is severity
+    assert contract.identifies is None
+    assert expr.startswith(("scalar", "vector(1)")) or contract.signal.series
+
+
+def test_the_age_of_a_moment_is_said_with_now(project: Path) -> None:
+    (project / "r.yml").write_text(
+        "groups: [{name: g, rules: [{alert: A, expr: (time() - last_success_timestamp) > 3600 * 24 and on () o > 0}]}]"
+    )
+    main(["init"])
+    text = (project / "contracts" / "r.yml").read_text()
+    assert text.count("value: now - x") == 1
+    assert text.count("value: 1\n") == 1
+    assert proved(project) == {"A": "exact"}
+
+
+def test_of_a_draft_without_threshold_the_other_series_stay(project: Path) -> None:
+    (project / "r.yml").write_text("groups: [{name: g, rules: [{alert: A, expr: absent(up) and on () other}]}]")
+    main(["init"])
+    (contract,) = load_contracts([project / "contracts" / "r.yml"])
+    assert {spec.metric: spec.present is not None and "x" in spec.present.names for spec in contract.signal.series} == {
+        "up": True,
+        "other": False,
+    }
+
+
+def test_severity_is_the_rule_s_own_or_left_out(project: Path) -> None:
+    (project / "r.yml").write_text(
+        "groups: [{name: g, labels: {severity: page}, rules: [{alert: A, expr: a > 1}, "
+        "{alert: B, expr: a > 1, labels: {severity: '{{ $value }}'}}, "
+        "{alert: C, expr: a > 1, labels: {severity: ''}}]}]"
+    )
+    main(["init"])
+    found = {one.alert.value: one.severity for one in load_contracts([project / "contracts" / "r.yml"])}
+    assert found == {"A": "page", "B": None, "C": None}
+
+
+def test_rules_of_one_name_are_told_apart_across_files(project: Path) -> None:
+    for file, labels in (("a", "{team: a}"), ("b", "{}"), ("c", "{team: c, severity: page}")):
+        (project / f"{file}.yml").write_text(
+            f"groups: [{{name: g, rules: [{{alert: A, expr: a > 1, labels: {labels}}}]}}]"
+        )
+    main(["init"])
+    found = load_contracts(sorted((project / "contracts").iterdir()))
+    assert [(one.labels, one.severity) for one in found] == [({"team": "a"}, None), ({}, None), ({"team": "c"}, "page")]
