@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
-    from harness.engines.promtool import Promtool
-    from harness.plugin.bench import AlertRules, Prometheus, Replayer
+    from harness.plugin.bench import AlertRules, PlainPromtool, Prometheus, Replayer
     from harness.plugin.workshop import Workshop
 
+_T = TypeVar("_T")
 _WORKSHOP: pytest.StashKey[Workshop] = pytest.StashKey()
 
 
@@ -51,36 +52,49 @@ def workshop(config: pytest.Config) -> Workshop:
     return config.stash[_WORKSHOP]
 
 
+def _plainly(make: Callable[[], _T]) -> _T:
+    """What a fixture gives, or a failure in the command line's words."""
+    from harness.errors import HarnessError
+
+    try:
+        return make()
+    except HarnessError as err:
+        said = str(err)
+    raise pytest.fail.Exception(said, pytrace=False)
+
+
 @pytest.fixture(scope="session")
 def alert_rules(pytestconfig: pytest.Config) -> AlertRules:
     """The project's rule files and contracts, loaded."""
-    from harness.plugin.bench import told_plainly
-
-    with told_plainly():
-        return workshop(pytestconfig).alert_rules()
+    return _plainly(workshop(pytestconfig).alert_rules)
 
 
 @pytest.fixture(scope="session")
-def promtool(pytestconfig: pytest.Config) -> Promtool:
+def promtool(pytestconfig: pytest.Config) -> PlainPromtool:
     """promtool: `check_rules(files)`, `test_rules(files)`, `failures(run)`."""
-    from harness.plugin.bench import told_plainly
+    from harness.plugin.bench import PlainPromtool
 
-    with told_plainly():
-        return workshop(pytestconfig).promtool
+    return _plainly(lambda: PlainPromtool(workshop(pytestconfig).promtool.path))
+
+
+@pytest.fixture(scope="session")
+def prometheus_factory(pytestconfig: pytest.Config) -> Callable[[], Prometheus]:
+    """`prometheus_factory()`: an empty throwaway Prometheus, for tests that need a new one for each example."""
+    from harness.plugin.bench import Prometheus
+
+    shop = workshop(pytestconfig)
+    return lambda: _plainly(lambda: Prometheus(shop.tape))
 
 
 @pytest.fixture
-def prometheus(pytestconfig: pytest.Config) -> Prometheus:
+def prometheus(prometheus_factory: Callable[[], Prometheus]) -> Prometheus:
     """A throwaway Prometheus: load rules, write series, ask. Empty at the beginning of each test."""
-    from harness.plugin.bench import Prometheus, told_plainly
-
-    with told_plainly():
-        return Prometheus(workshop(pytestconfig).tape)
+    return prometheus_factory()
 
 
-@pytest.fixture
-def replay(prometheus: Prometheus) -> Replayer:
+@pytest.fixture(scope="session")
+def replay(prometheus_factory: Callable[[], Prometheus]) -> Replayer:
     """`replay(rules, series, until="30m")`: what each alert does, tick by tick."""
     from harness.plugin.bench import Replayer
 
-    return Replayer(prometheus)
+    return Replayer(prometheus_factory)

@@ -97,13 +97,22 @@ class Text:
     _node: yaml.ScalarNode | None = field(default=None, repr=False, compare=False)
     _source: SourceFile | None = field(default=None, repr=False, compare=False)
 
+    @classmethod
+    def of_text(cls, name: str, value: str) -> Text:
+        """A text that stands in no file, such as an expression in a test; `name` is what messages call it."""
+        source = SourceFile.of_text(name, value)
+        return cls(value, source.span(1, 1, len(source.lines[0])), _source=source)
+
     def __str__(self) -> str:
         return self.value
 
     def span_at(self, offset: int, length: int = 1) -> Span:
         """The span of ``value[offset : offset + length]`` in the file, as far as it stands on one line there."""
-        if self._source is None or self._node is None or not self.value:
+        if self._source is None or not self.value:
             return self.span
+        if self._node is None:
+            before = _LINE_END.split(self.value[: max(offset, 0)])
+            return self._source.span(len(before), len(before[-1]) + 1, length)
         places = _offsets_of(self._node, self._source)
         first = min(max(offset, 0), len(places) - 1)
         line, column = places[first]

@@ -7,7 +7,10 @@ its own on a throwaway Prometheus, and only if one disagrees lets hypothesis dra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,14 +22,21 @@ from hypothesis import strategies as st
 from harness.contracts import Contract
 from harness.contracts.world import Scrapes, Trace, traces
 from harness.engines.base import Engine
-from harness.errors import InputError
+from harness.engines.private import private_folder
+from harness.engines.promtool import Promtool
+from harness.errors import HarnessError, InputError
+from harness.numbers import shortened
 from harness.proof.axis import Axis
-from harness.proof.model import Fact, Located
-from harness.proof.notary import Deed, promtool_test
-from harness.replay import Batch, Replay, Tape
+from harness.proof.model import Fact
+from harness.proof.notary import Deed, activity_test, says_activity
+from harness.proof.prove import pair
+from harness.replay import Batch, EndlessTape, Replay, Tape
+from harness.replay.slots import FIRST_SLOT_MS
 from harness.rules import RuleFile
 from harness.rules.expr import LOOKBACK_MS
 from harness.series import STALE, Labels, format_labels, labels_of
+from harness.toolchain import Toolchain
+from harness.units import format_duration, format_number
 
 Example = TypeVar("Example")
 MINUTE_MS = 60_000
@@ -172,7 +182,8 @@ class World(Generic[Example]):
 
 class Trial:
     """A rule before an oracle, on one engine. `world` makes the series of an example, `oracle` says whether the rule's
-    condition holds for it; the condition is evaluated where `length_ms` of the series are over."""
+    condition holds for it; the condition is evaluated where `length_ms` of the series are over. `promtool` runs what is
+    to be printed (default: the one that is here)."""
 
     def __init__(
         self,
@@ -181,17 +192,19 @@ class Trial:
         contract: Contract,
         *,
         length_ms: int | None = None,
+        promtool: Promtool | None = None,
     ) -> None:
         self.tape = tape
+        self._promtool = promtool
         self.contract = contract
         self.queries = 0
         self._files = files
         self._replay = Replay(tape.engine, files)
-        name = contract.alert.value
-        found = [Located(f, g, r) for f in files for g in f.groups for r in g.alerts() if r.alert == name]
-        if not found:
+        (pairing, *_) = pair(files, [contract])
+        if pairing.located is None:
+            name = contract.alert.value
             raise InputError(f"there is no alert `{name}`", span=contract.alert.span, hint="name its rule file")
-        self.located = found[0]
+        self.located = pairing.located
         self.plan = self._replay.plan(self.located.group, self.located.rule)
         interval = self.plan.interval_ms
         # Long enough for every window to see the standing signal and nothing else.
@@ -201,7 +214,7 @@ class Trial:
     @classmethod
     def on(cls, engine: Engine, files: Sequence[RuleFile], contract: Contract) -> Trial:
         """A trial on an engine of its own."""
-        return cls(Tape(engine), files, contract)
+        return cls(EndlessTape(engine), files, contract)
 
     def signal(self, x: Fraction, length_ms: int | None = None, **given: int | Fraction) -> list[Trace]:
         """The contract's signal with the knob at `x`, its `given` names replaced."""
@@ -217,8 +230,10 @@ class Trial:
     def holds(self, worlds: Sequence[Sequence[Trace]]) -> list[bool]:
         """For each world whether the rule's condition holds at its end: one query for a thousand."""
         truth: list[bool] = []
-        for start in range(0, len(worlds), _BATCH):
-            cases = worlds[start : start + _BATCH]
+        slot_ms = self.length_ms + self.plan.reach_ms + self.plan.align_ms
+        size = max(1, min(_BATCH, int(time.time() * 1000 - FIRST_SLOT_MS) // slot_ms))
+        for start in range(0, len(worlds), size):
+            cases = worlds[start : start + size]
             (reel,) = self.tape.record([Batch(cases, self.length_ms, self.plan.reach_ms, self.plan.align_ms)])
             self.queries += 1
             found = self._replay.instants(self.plan, self.plan.rule.expr.value, reel, self.length_ms)
@@ -243,6 +258,7 @@ class Trial:
         oracle: Callable[[Example], bool],
     ) -> None:
         """Raise :class:`Disagreement` about the first of these examples on which rule and oracle differ."""
+        __tracebackhide__ = True
         for one in self.disagreements(examples, world, oracle)[:1]:
             raise Disagreement(self.explain(one))
 
@@ -259,6 +275,7 @@ class Trial:
 
         The same seed draws the same examples: another run with another seed sees others.
         """
+        __tracebackhide__ = True
         options: dict[str, Any] = {
             "max_examples": examples,
             "database": None,
@@ -278,6 +295,7 @@ class Trial:
         wrong = {repr(one.example) for one in self.disagreements(drawn.values(), world, oracle)}
         if not wrong:
             return
+        simplest: list[World[Example]] = []
 
         @settings(phases=[Phase.generate, Phase.shrink], **options)
         @seed(seed_)
@@ -287,46 +305,61 @@ class Trial:
             if key in drawn and key not in wrong:
                 return
             for one in self.disagreements([example], world, oracle):
-                raise Disagreement(self.explain(one))
+                simplest[:] = [one]  # the last one is the simplest
+                raise Disagreement(key)
 
-        shrink()
+        with contextlib.suppress(Disagreement):
+            shrink()
+        if simplest:  # raised here, without what led to it
+            raise Disagreement(self.explain(simplest[0]))
         raise Disagreement(f"of {len(drawn)} examples {len(wrong)} differ, but none did when drawn again: {min(wrong)}")
 
     def explain(self, one: World[Any]) -> str:
         """The disagreement in words, and as a promtool unit test that passes once the rule is as the oracle says."""
         meant, does = ("fire", "stays quiet") if one.fires else ("stay quiet", "fires")
-        text = f"{self.contract.alert.value} must {meant}, but {does}, for {one.example!r}"
-        return f"{text} ({self.located.rule.span}). As a promtool unit test:\n\n{self.as_promtool_test(one)}"
+        text = f"{self.contract.alert.value} must {meant}, but {does}, for {one.example!r} ({self.located.rule.span})."
+        keeps_ms = self.plan.rule.keep_firing_ms
+        if keeps_ms and not one.fires:
+            kept = f"the alert may still fire from before, for it keeps firing for {format_duration(keeps_ms)}"
+            return f"{text} A promtool unit test cannot say so: {kept}."
+        return f"{text} As a promtool unit test{self._confirmation(one)}:\n\n{self.as_promtool_test(one)}"
+
+    def _confirmation(self, one: World[Any]) -> str:
+        """What promtool says of the printed test: with the rule as it is it must fail."""
+        try:
+            if self._promtool is None and (tool := Toolchain().locate("promtool")) is not None:
+                self._promtool = Promtool(tool.path)
+            if (promtool := self._promtool) is None:
+                return " (not confirmed: promtool is not here)"
+            with private_folder() as folder:
+                file = folder / "printed.test.yml"
+                file.write_text(self.as_promtool_test(one, folder), encoding="utf-8")
+                run = promtool.test_rules([file])
+        except HarnessError as err:
+            return f" (not confirmed: {err.message})"
+        failures = promtool.failures(run)
+        if run.returncode == 0:
+            return " (promtool does not confirm it: with the rule as it is, it passes)"
+        if failures.alerts or not all(map(says_activity, failures.other)):
+            return f" (promtool cannot run it: {' '.join((*failures.other, run.stderr)[0].split())})"
+        return f", which fails with the rule as it is (promtool {promtool.version})"
 
     def as_promtool_test(self, one: World[Any], folder: Path | None = None) -> str:
-        """A promtool unit test that expects what the oracle says; its paths are relative to `folder` (here: the
-        current one). The series stand still for as long as the alert holds."""
-        interval = self.plan.interval_ms
-        ticks = self.length_ms // interval + self.plan.hold_ticks + 2
-        series = [_held(trace, self.contract.scrape_ms, ticks * interval) for trace in one.series]
-        phase = series[0].times_ms[0] if series and series[0].times_ms else 0
-        fact = Fact(f"{one.example!r}", series, self.contract.scrape_ms, phase, ticks + 1, ())
-        labels = {name: text.value for name, text in self.located.rule.labels.items() if "{{" not in text.value}
-        deed = Deed(self.located, tuple(file.path for file in self._files), (fact,))
-        expected: Mapping[tuple[int, int], Any] = {(0, ticks): (({**labels, **(self.contract.identifies or {})}, {}),)}
-        text = promtool_test(deed, folder or Path(), expected if one.fires else {})
-        return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
-
-
-def _held(trace: Trace, every_ms: int, until_ms: int) -> Trace:
-    """The trace, going on after its end as it went over its last two samples."""
-    times, values = list(trace.times_ms), list(trace.values)
-    rise = values[-1] - values[-2] if len(values) > 1 else 0.0
-    while times and times[-1] + every_ms <= until_ms:
-        times.append(times[-1] + every_ms)
-        values.append(values[-1] + rise)
-    return Trace(trace.labels, times, values)
+        """A promtool unit test that expects what the oracle says at the end of the world: the alert is pending or
+        firing, or neither. Its paths are relative to `folder` (here: the current one)."""
+        series = [trace for trace in one.series if trace.times_ms]
+        step_ms = math.gcd(self.plan.interval_ms, *(at for trace in series for at in trace.times_ms))
+        needed = {id(self.located.group), *(id(group) for group, _ in self.plan.recordings)}
+        files = tuple(file.path for file in self._files if any(id(group) in needed for group in file.groups))
+        name = shortened(f"{one.example!r}")
+        fact = Fact(name, series, step_ms, 0, self.length_ms // self.plan.interval_ms + 1, ())
+        order = [group.name for file in self._files if file.path in files for group in file.groups]
+        deed = Deed(self.located, files, (fact,))
+        return activity_test(deed, folder or Path(), self.length_ms, order, active=one.fires)
 
 
 def show(traces: Iterable[Trace]) -> str:
     """Series for people, one a line: ``up{job="api"}  30s 1, 1m 1, 90s stale``."""
-    from harness.units import format_duration, format_number
-
     lines = []
     for trace in traces:
         points = zip(trace.times_ms, trace.values, strict=True)

@@ -42,5 +42,6 @@ def failure_text(result: AlertResult, aspect: str, why: Sequence[Finding]) -> st
         lines.append(f"  measured  quiet at {quiet_cell(result)}, fires at {fires_cell(result)}{held}")
     if result.located is not None:
         lines.append(f"  rule      {place(result)}")
-        lines.append(result.located.rule.expr.span_at(0).excerpt())
+        part = next((finding.span for finding in why if finding.expr and finding.span), None)
+        lines.append((part or result.located.rule.expr.span_at(0)).excerpt())
     return "\n".join(lines)

@@ -15,7 +15,8 @@ from harness.errors import HarnessError, InputError, near_miss
 if TYPE_CHECKING:
     from harness.engines.base import Engine
     from harness.engines.promtool import Promtool
-    from harness.plugin.bench import AlertRules, SharedTape
+    from harness.plugin.bench import AlertRules
+    from harness.replay import EndlessTape
     from harness.toolchain import Toolchain
 
 _Made = TypeVar("_Made")
@@ -27,7 +28,7 @@ class Workshop:
     def __init__(self, config: pytest.Config) -> None:
         self.pytest = config
         self._engine: Engine | None = None
-        self._tape: SharedTape | None = None
+        self._tape: EndlessTape | None = None
         self._written = False
         self._made: dict[str, object] = {}
         self._failed: dict[str, HarnessError] = {}
@@ -133,16 +134,18 @@ class Workshop:
         """The engine without any samples: a proof begins its own time line."""
         if self._written:
             self.engine.reset()
-        self._written, self._tape = True, None
+        self._written = True
+        if self._tape is not None:
+            self._tape.lose()
         return self.engine
 
     @property
-    def tape(self) -> SharedTape:
+    def tape(self) -> EndlessTape:
         """The engine's time line, of which every test takes a stretch of its own, so none needs a fresh start."""
-        from harness.plugin.bench import SharedTape
+        from harness.replay import EndlessTape
 
         if self._tape is None:
-            self._tape = SharedTape(self.blank_engine())
+            self._tape = EndlessTape(self.blank_engine())
         return self._tape
 
     def _once(self, name: str, make: Callable[[], _Made]) -> _Made:

@@ -27,6 +27,7 @@ from harness.units import format_duration, format_number
 
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _MOST_SERIES, _WIDEST = 4, 160
+_ACTIVE = "ALERTS"
 _MOST_TICKS = 14
 """Assertions per fact: the ticks around every change of state, so few suffice."""
 
@@ -219,17 +220,13 @@ def promtool_test(
 ) -> str:
     """A promtool unit-test file that expects the `rendered` alerts. Without them it expects nothing, and its groups are
     numbered, for reading back what promtool got."""
-    interval = deed.located.group.interval_ms
     lines = []
     if rendered is not None:
         lines += [
             f"# {deed.located.rule.alert} as measured by `alert-harness prove --emit`; run: promtool test rules FILE",
             "# Samples are written out, not as a+bxN: exactness hangs on every digit.",
         ]
-    lines.append("rule_files:")
-    for path in deed.rule_files:
-        lines.append(f"  - {_quote(os.path.relpath(path.resolve(), folder.resolve()))}")
-    lines += [f"evaluation_interval: {format_duration(interval)}", "tests:"]
+    lines += _head(deed, folder)
     for f, fact in enumerate(deed.facts):
         lines += _test_group(deed, fact, f"{f}: {fact.name}" if rendered is None else fact.name)
         lines.append("    alert_rule_test:")
@@ -238,6 +235,39 @@ def promtool_test(
             lines += _alert_assertion(deed, fact, tick, alerts)
         lines += _pending_assertions(deed, fact)
     return "\n".join(lines) + "\n"
+
+
+def activity_test(deed: Deed, folder: Path, at_ms: int, order: Sequence[str], *, active: bool) -> str:
+    """A promtool unit-test file that expects the alert to be pending or firing at a moment of the deed's one fact, or
+    to be neither. It says nothing of the hold, of labels and annotations, and needs no samples after that moment.
+    `order` names all groups, which promtool else runs in any order."""
+    own = {"alertname": deed.located.rule.alert, **_own_labels(deed.located)}
+    selector = ", ".join(f"{name}={_quote(value)}" for name, value in own.items())
+    (fact,) = deed.facts
+    lines = [
+        *_head(deed, folder, order),
+        *_test_group(deed, fact, fact.name),
+        "    promql_expr_test:",
+        f"      - expr: {_quote(f'count({_ACTIVE}{{{selector}}}) > bool 0 or vector(0)')}",
+        f"        eval_time: {format_duration(at_ms)}",
+        f"        exp_samples: [{{labels: '{{}}', value: {int(active)}}}]",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def says_activity(failure: str) -> bool:
+    """Whether a failure of a run (`Failures.other`) is that of an :func:`activity_test`."""
+    return f'expr: "count({_ACTIVE}' in failure and "got:" in failure
+
+
+def _head(deed: Deed, folder: Path, order: Sequence[str] = ()) -> Iterable[str]:
+    yield "rule_files:"
+    for path in deed.rule_files:
+        yield f"  - {_quote(os.path.relpath(path.resolve(), folder.resolve()))}"
+    yield f"evaluation_interval: {format_duration(deed.located.group.interval_ms)}"
+    if len(order) > 1:
+        yield f"group_eval_order: [{', '.join(map(_quote, order))}]"
+    yield "tests:"
 
 
 def _test_group(deed: Deed, fact: Fact, name: str) -> Iterable[str]:

@@ -60,7 +60,7 @@ class Replay:
     def __init__(self, engine: Engine, files: Sequence[RuleFile]) -> None:
         self.engine = engine
         self._order = [(group, rule) for file in files for group in file.groups for rule in group.rules]
-        self._recorded: set[tuple[int, str, int]] = set()
+        self._recorded: set[tuple[int, int, str, int]] = set()
         self._warm_ms: dict[int, int] = {}
         """By id of a recording rule the longest time that any plan made so far needs it to be warm."""
 
@@ -201,7 +201,7 @@ class Replay:
 
     def _first_time(self, reel: Reel, rule: RecordingRule) -> bool:
         """Whether a recording rule was not yet evaluated over a reel; after this question it counts as evaluated."""
-        key = (reel.start_ms, rule.record, id(rule))
+        key = (reel.era, reel.start_ms, rule.record, id(rule))
         known = key in self._recorded
         self._recorded.add(key)
         return not known

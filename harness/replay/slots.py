@@ -7,6 +7,7 @@ tells the cases apart, so `sum()`, `absent()` and `scalar()` keep their meaning.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,8 @@ class Reel:
     count: int
     length_ms: int
     lead_ms: int = 0
+    era: int = 0
+    """How often the tape had begun anew before: what stands where on it is another thing each time."""
 
     def begin_ms(self, case: int) -> int:
         return self.start_ms + case * self.slot_ms
@@ -59,26 +62,61 @@ class Tape:
 
     def __init__(self, engine: Engine, start_ms: int = FIRST_SLOT_MS) -> None:
         self.engine = engine
-        self._next_ms = start_ms
+        self._start_ms = self._next_ms = start_ms
+        self._era = 0
 
     def record(self, batches: Iterable[Batch]) -> list[Reel]:
         """Write the cases of all batches in one go and tell where they stand."""
+        batches = list(batches)
+        reels = self._lay(batches)
         series: dict[Labels, list[tuple[int, Trace]]] = {}
-        reels = []
+        for batch, reel in zip(batches, reels, strict=True):
+            for i, case in enumerate(batch.cases):
+                begin = reel.begin_ms(i)
+                for trace in case:
+                    series.setdefault(trace.labels, []).append((begin, trace.beginning_at(begin)))
+        self._next_ms = reels[-1].end_ms if reels else self._next_ms
+        self.engine.write(_merged(series))
+        return reels
+
+    def _lay(self, batches: Sequence[Batch]) -> list[Reel]:
+        """Where the cases of these batches would stand."""
+        reels: list[Reel] = []
+        next_ms = self._next_ms
         for batch in batches:
             last_ms = max((trace.times_ms[-1] for case in batch.cases for trace in case if trace.times_ms), default=0)
             # A millisecond more than the reach: 2.x still sees a sample that is exactly as old as the lookback.
             apart_ms = batch.reach_ms + batch.lead_ms
             slot_ms = _round_up(max(batch.length_ms, last_ms) + apart_ms + 1, batch.align_ms)
-            start_ms = _round_up(self._next_ms + apart_ms, batch.align_ms)
-            reel = Reel(start_ms, slot_ms, len(batch.cases), batch.length_ms, batch.lead_ms)
-            for i, case in enumerate(batch.cases):
-                begin = reel.begin_ms(i)
-                for trace in case:
-                    series.setdefault(trace.labels, []).append((begin, trace.beginning_at(begin)))
-            self._next_ms = reel.end_ms
-            reels.append(reel)
-        self.engine.write(_merged(series))
+            start_ms = _round_up(next_ms + apart_ms, batch.align_ms)
+            reels.append(Reel(start_ms, slot_ms, len(batch.cases), batch.length_ms, batch.lead_ms, self._era))
+            next_ms = reels[-1].end_ms
+        return reels
+
+
+class EndlessTape(Tape):
+    """A time line for any number of recordings, each of which is evaluated before the next.
+
+    Before its end, which is now, it makes the engine empty and begins anew; so time and memory do not add up.
+    """
+
+    latest: Reel | None = None
+    """The last reel. Earlier ones may be gone, and recording rules can no longer be written there."""
+    _is_lost = False
+
+    def lose(self) -> None:
+        """Somebody else uses the engine: begin anew at the next recording."""
+        self.latest, self._is_lost = None, True
+
+    def record(self, batches: Iterable[Batch]) -> list[Reel]:
+        batches = list(batches)
+        ends_ms = max((reel.end_ms for reel in self._lay(batches)), default=0)
+        if self._is_lost or (ends_ms > time.time() * 1000 and self._next_ms > self._start_ms):
+            self.engine.reset()
+            self._next_ms, self._is_lost = self._start_ms, False
+            self._era += 1
+        reels = super().record(batches)
+        self.latest = reels[-1] if reels else self.latest
         return reels
 
 

@@ -118,4 +118,4 @@ def test_a_rule_that_is_off_by_one_camera_is_caught_and_shrunk(trial: Callable[[
     world = world_of(on_trial, "HighCameraOfflineRate")
     with pytest.raises(Disagreement, match=r"must fire, but stays quiet, for \(1, 5\)") as caught:
         on_trial.agrees_on(pairs(Fraction(1, 5), 10_000, least=1), world, lambda p: 5 * p[0] >= p[1], examples=200)
-    assert "exp_alerts:\n          - exp_labels:" in str(caught.value)
+    assert "exp_samples: [{labels: '{}', value: 1}]" in str(caught.value)

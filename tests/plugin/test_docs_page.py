@@ -45,5 +45,5 @@ def test_every_option_and_fixture_is_on_the_page() -> None:
     options = ["rules", "contracts", "tests", "engine"]
     assert [name for name in options if f"`--alert-{name} " not in page or f"`alert_{name}`" not in page] == []
     fixtures = re.findall(r"@pytest.fixture.*\ndef (\w+)", source)
-    assert len(fixtures) == 4
+    assert len(fixtures) == 5
     assert [name for name in fixtures if f"`{name}`" not in page] == []
