@@ -8,6 +8,7 @@ from typing import Any
 import promql_parser as promql
 
 from harness.rules.expr import parse_expr, walk
+from harness.rules.selectors import selectors_of
 from harness.rules.spans import node_text, parsed
 from harness.source import Text
 
@@ -19,11 +20,9 @@ def unlike(expr: Text) -> Iterator[tuple[str, str]]:
     for node in walk(tree):
         cut = node_text(expr, node)
         again = parsed(cut).tree
-        if id(node) in within:  # offset and `@` stand behind the brackets and are seen with them
-            same = (repr(again.matchers), again.name) == (repr(node.matchers), node.name)
-        else:
-            same = repr(again) == repr(node)
-        if not same:
+        # Offset and `@` of a range selector stand behind its brackets, and are compared with it.
+        part = selectors_of if id(node) in within else repr
+        if part(again) != part(node):
             yield type(node).__name__, cut
 
 

@@ -9,7 +9,7 @@ look back over or are scraped at shrinks together. A counter that grows by 5 a s
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from harness.errors import InputError, Span, UnsupportedError
 from harness.rules.expr import parse_expr, reads_clock, walk
 from harness.rules.model import AlertRule, Group, Rule, RuleFile
 from harness.rules.selectors import selectors_of
+from harness.rules.spans import Range, node_span, node_text, one_line, place_of
 from harness.source import Text
 from harness.units import format_duration, parse_duration_ms
 
@@ -45,6 +46,10 @@ _TIMES_OF_DAY = ("mute_time_intervals", "active_time_intervals")
 _TIMESTAMPS = frozenset(
     {"timestamp", "ts_of_max_over_time", "ts_of_min_over_time", "ts_of_last_over_time", "ts_of_first_over_time"}
 )
+
+
+Edit = tuple[Range, str]
+"""A part of an expression and what stands there instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +145,7 @@ class Clock:
     # -- expressions ---------------------------------------------------------------------------------------------
 
     def expression(self, expr: Text) -> str:
-        """The expression for this clock.
+        """The expression for this clock: the user's own text with other durations.
 
         Ranges, offsets and steps are divided. Three functions know how long a second is: ``increase`` is multiplied
         (it counts only what happened within the shorter window), ``deriv`` divided (gauges move faster), and
@@ -148,15 +153,15 @@ class Clock:
         """
         tree = parse_expr(expr)
         self._refuse(tree, expr)
-        shorter = promql.transform(tree, None, lambda node: self._shorten(node, expr))
-        if _shape(shorter, self.factor) != _shape(tree, 1):
+        shorter = list(self._shortened(tree, expr))
+        meant = _shape(tree, 1)
+        if _shape(parse_expr(Text(_edited(expr.value, shorter), expr.span)), self.factor) != meant:
             raise UnsupportedError(
-                f"`{expr.value.strip()}` cannot be written for another clock without a change of meaning",
+                f"`{one_line(expr.value)}` cannot be written for another clock without a change of meaning",
                 span=expr.span_at(0),
                 hint="write the expression in a plainer way",
             )
-        text: str = promql.transform(shorter, None, self._rescale).prettify()
-        return text
+        return _edited(expr.value, [*shorter, *self._rescaled(tree, expr)])
 
     def _refuse(self, tree: Any, expr: Text) -> None:
         stamps = next(
@@ -164,7 +169,7 @@ class Clock:
         )
         if reads_clock(expr) or stamps:
             raise UnsupportedError(
-                f"`{expr.value.strip()}` reads the time of day{f' ({stamps})' if stamps else ''}, which no clock but "
+                f"`{one_line(expr.value)}` reads the time of day{f' ({stamps})' if stamps else ''}, which no clock but "
                 "the world's can give",
                 span=expr.span_at(0),
                 hint="prove it with `alert-harness test`, where time is given",
@@ -172,57 +177,49 @@ class Clock:
         for node in walk(tree):
             if isinstance(node, promql.VectorSelector | promql.SubqueryExpr) and node.at is not None:
                 raise UnsupportedError(
-                    f"`@` in `{node.prettify()}` fixes an evaluation time, which a faster clock cannot follow",
-                    span=expr.span_at(0),
+                    f"`@` in `{one_line(node_text(expr, node))}` fixes an evaluation time, which a faster clock cannot "
+                    "follow",
+                    span=node_span(expr, node),
                     hint="write the rule without `@`",
                 )
             if isinstance(node, promql.VectorSelector) and node.matchers.or_matchers:
                 raise UnsupportedError(
-                    f"`{node.prettify()}` joins matchers by `or`, which Prometheus does not know",
-                    span=expr.span_at(0),
+                    f"`{one_line(node_text(expr, node))}` joins matchers by `or`, which Prometheus does not know",
+                    span=node_span(expr, node),
                     hint="write one regular expression, or two selectors",
                 )
 
-    def _shorten(self, node: Any, expr: Text) -> Any:
-        """A node whose own durations are divided; its children's already are."""
+    def _shortened(self, tree: Any, expr: Text) -> Iterator[Edit]:
+        """Every duration of the expression, divided."""
+        for node in walk(tree):
+            place = place_of(expr, node)
+            inside = node.vector_selector if isinstance(node, promql.MatrixSelector) else node
+            for kind, at in (("range", place.range), ("step", place.step), ("offset", place.offset)):
+                delta = getattr(inside if kind == "offset" else node, kind, None)
+                if at is None or delta is None:
+                    continue
+                ms = delta // _MS
+                what = f"the {kind} in `{one_line(node_text(expr, node))}`"
+                short = format_duration(self.shrink_ms(abs(ms), what, expr.span_at(at[0], at[1] - at[0])))
+                yield at, f"{'-' if ms < 0 else ''}{short}"
 
-        def short(delta: timedelta | None, what: str) -> str:
-            ms = (delta or timedelta()) // _MS
-            sign = "-" if ms < 0 else ""
-            return sign + format_duration(self.shrink_ms(abs(ms), what, expr.span_at(0)))
-
-        if isinstance(node, promql.VectorSelector) and node.offset:
-            return promql.parse(
-                f"{selectors_of(node)[0]} offset {short(node.offset, f'the offset in `{node.prettify()}`')}"
-            )
-        if isinstance(node, promql.MatrixSelector):
-            inner = node.vector_selector
-            text = f"{selectors_of(inner)[0]}[{short(node.range, f'the range in `{node.prettify()}`')}]"
-            if inner.offset:  # divided when the selector itself was visited
-                text += f" offset {_signed(inner.offset)}"
-            return promql.parse(text)
-        if isinstance(node, promql.SubqueryExpr):
-            what = f"in `{node.prettify()}`"
-            step = short(node.step, f"the step {what}") if node.step else ""
-            text = f"{node.expr.prettify()}[{short(node.range, f'the range {what}')}:{step}]"
-            if node.offset:
-                text += f" offset {short(node.offset, f'the offset {what}')}"
-            return promql.parse(text)
-        return None
-
-    def _rescale(self, node: Any) -> Any:
+    def _rescaled(self, tree: Any, expr: Text) -> Iterator[Edit]:
         """Functions of seconds, put right."""
-        if self.factor == 1 or not isinstance(node, promql.Call):
-            return None
-        match node.func.name:
-            case "increase":
-                return promql.parse(f"({node.prettify()} * {self.factor})")
-            case "deriv":
-                return promql.parse(f"({node.prettify()} / {self.factor})")
-            case "predict_linear":
-                series, seconds = node.args
-                return promql.parse(f"predict_linear({series.prettify()}, ({seconds.prettify()}) / {self.factor})")
-        return None
+        for node in walk(tree) if self.factor != 1 else ():
+            if not isinstance(node, promql.Call):
+                continue
+            place = place_of(expr, node)
+            match node.func.name:
+                case "increase":
+                    yield (place.start, place.start), "("
+                    yield (place.end, place.end), f" * {self.factor})"
+                case "deriv":
+                    yield (place.start, place.start), "("
+                    yield (place.end, place.end), f" / {self.factor})"
+                case "predict_linear":
+                    ahead = place_of(expr, node.args[1])
+                    yield (ahead.start, ahead.start), "("
+                    yield (ahead.end, ahead.end), f") / {self.factor}"
 
     # -- configurations ------------------------------------------------------------------------------------------
 
@@ -308,9 +305,13 @@ def _shorter(timeout: str, interval: str) -> str:
     return format_duration(min(parse_duration_ms(str(timeout)), parse_duration_ms(interval)))
 
 
-def _signed(delta: timedelta) -> str:
-    ms = delta // _MS
-    return f"{'-' if ms < 0 else ''}{format_duration(abs(ms))}"
+def _edited(source: str, edits: Iterable[Edit]) -> str:
+    """The text with parts of it replaced; no two of them overlap."""
+    made, at = "", 0
+    for (start, end), text in sorted(edits, key=lambda edit: edit[0]):
+        made += source[at:start] + text
+        at = end
+    return made + source[at:]
 
 
 def _shape(tree: Any, factor: int) -> list[object]:

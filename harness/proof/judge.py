@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
 
 from harness.contracts import Contract, Kind, Op
@@ -32,6 +33,7 @@ _TESTED_LABEL = re.compile(r"\{\{-?\s*(?:else )?(?:if|with)\b[^}]*(?:\$labels|\.
 def judge(contract: Contract, located: Located, found: Measurement) -> tuple[list[Finding], list[str]]:
     """Findings about threshold, comparison, hold and situations, and notes that change no verdict."""
     findings, notes = _threshold(contract, found)
+    findings = [_about_comparison(finding, found) for finding in findings]
     if found.measured.boundary is not None or (contract.kind is Kind.ALWAYS and not findings):
         findings += _hold(contract, located, found)
         if contract.identifies is not None:
@@ -143,14 +145,24 @@ def _where(contract: Contract, boundary: Boundary) -> str:
     return f"measured: quiet at {quiet}, fires at {fires}"
 
 
+def _compared(found: Measurement) -> Sides | None:
+    """The comparison to speak of: the first one that has something to compare."""
+    at = found.measured.at_fires
+    return next((sides for sides in at if sides.left or sides.right), at[0] if at else None)
+
+
+def _about_comparison(finding: Finding, found: Measurement) -> Finding:
+    sides = _compared(found)
+    return replace(finding, expr=sides.text, span=sides.span) if sides is not None else finding
+
+
 def _there(found: Measurement) -> tuple[str, ...]:
     """What the rule computed at the firing value (or, if it never fires, at the far end), and for which series."""
     parts = []
-    sides = next((s for s in found.measured.at_fires if s.left or s.right), None)
+    sides = _compared(found)
     if sides is not None:
-        parts.append(f"there `{sides.text}` compares {_values(sides)}")
-    elif found.measured.at_fires:
-        parts.append(f"there `{found.measured.at_fires[0].text}` has nothing to compare")
+        compares = f"compares {_values(sides)}" if sides.left or sides.right else "has nothing to compare"
+        parts.append(f"there `{sides.text}` {compares}")
     matched = found.measured.matched
     if matched:
         shown = ", ".join(f"{labels} = {format_number(value)}" for labels, value in matched[:3])

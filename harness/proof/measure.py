@@ -17,6 +17,7 @@ from harness.proof.clocks import check_ages
 from harness.proof.model import Boundary, CurvePoint, Fact, Located, Measured, Sides, SituationResult
 from harness.replay import AlertTimeline, Batch, Plan, Reel, Replay, State, Tape
 from harness.rules.expr import LOOKBACK_MS, Comparison, comparisons
+from harness.rules.spans import one_line
 from harness.series import Labels, format_labels
 from harness.units import format_duration
 
@@ -243,7 +244,7 @@ class Measurer:
         left = self.replay.instants(plan, comparison.left, reel, at)
         right = self.replay.instants(plan, comparison.right, reel, at)
         return [
-            Sides(comparison.text, comparison.op, _shown(lhs), _shown(rhs))
+            Sides(one_line(comparison.text), comparison.op, _shown(lhs), _shown(rhs), comparison.span)
             for lhs, rhs in zip(left, right, strict=True)
         ]
 

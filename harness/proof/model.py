@@ -98,9 +98,12 @@ class Sides:
     """One comparison of the rule at one position: its left and right values per series."""
 
     text: str
+    """As the user wrote it, on one line."""
     op: str
     left: Mapping[str, float]
     right: Mapping[str, float]
+    span: Span | None = None
+    """Where it stands in the rule file."""
 
 
 @dataclass(frozen=True, slots=True)

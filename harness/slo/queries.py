@@ -12,6 +12,7 @@ import promql_parser as promql
 from harness.errors import InputError, UnsupportedError
 from harness.rules.expr import parse_expr, walk
 from harness.rules.selectors import Selector, selectors, selectors_of
+from harness.rules.spans import node_span, node_text, one_line
 from harness.slo.model import WINDOW_PLACEHOLDER, Query, Reading
 from harness.source import Text
 
@@ -55,10 +56,14 @@ def check_query(query: Query, what: str) -> None:
 
 def tree(query: Query) -> Any:
     """The AST of a query, with some window in its place; raises InputError where it is no PromQL."""
+    return parse_expr(_filled(query))
+
+
+def _filled(query: Query) -> Text:
     if WINDOW_PLACEHOLDER not in normal_placeholder(query.expr):
-        return parse_expr(query.text)
+        return query.text
     filled = normal_placeholder(query.expr).replace(WINDOW_PLACEHOLDER, _ANY_WINDOW)
-    return parse_expr(Text(filled, query.text.span))
+    return Text(filled, query.text.span)
 
 
 def selected(query: Query) -> list[Selector]:
@@ -90,9 +95,11 @@ def _terms(node: Any, sign: int, query: Query, what: str) -> Iterator[Term]:
             )
         yield Term(sign, selectors_of(node)[0])
     else:
+        text = _filled(query)
         raise UnsupportedError(
-            f"{what} is no sum or difference of selectors, so a window cannot be put into it: `{node}`",
-            span=query.text.span_at(0),
+            f"{what} is no sum or difference of selectors, so a window cannot be put into it: "
+            f"`{one_line(node_text(text, node))}`",
+            span=node_span(text, node),
             hint='name the raw series alone, such as `requests_total{job="api"}` (they are summed), or write the '
             f"whole query with its range as [{WINDOW_PLACEHOLDER}]",
         )
