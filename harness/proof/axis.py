@@ -14,7 +14,7 @@ from harness.contracts.ages import age_step
 
 _BLUR = 32
 """Around a threshold, in doubles, differences of counters may round either way (an irate of five digits loses four
-bits), so truth there says nothing about a rule. The boundary itself is held to far less."""
+bits), so truth there says nothing about a rule. The boundary itself is held to less: see harness/proof/rounding.py."""
 
 
 def double_ordinal(value: float) -> int:
@@ -46,6 +46,8 @@ class Axis:
     knob: Knob
     threshold: Fraction
     age_step: Fraction | None = None
+    blur: int = _BLUR
+    """How many positions on either side of the threshold of a continuous knob rounding may decide."""
 
     @classmethod
     def of(cls, contract: Contract) -> Axis:
@@ -82,7 +84,7 @@ class Axis:
 
     def is_blurred(self, position: int) -> bool:
         """Whether a position of a continuous knob is so near to the threshold that rounding decides there."""
-        return self.knob.step is None and abs(position - self.at_threshold) <= _BLUR
+        return self.knob.step is None and abs(position - self.at_threshold) <= self.blur
 
     def survey(self) -> list[int]:
         """Positions that find every way in which a threshold is usually missed.

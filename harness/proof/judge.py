@@ -18,8 +18,8 @@ from harness.rules import AlertRule
 from harness.series import format_labels
 from harness.units import format_duration, format_number, format_with_unit
 
-MAX_ULPS = 4
-"""On a continuous knob a boundary this near to the threshold is rounding, not a fault of the rule."""
+_LAST_BITS = 4
+"""Sides of a comparison that are this near to each other (in ULP) may differ by the order in which a sum was added."""
 
 _BROKEN_TEMPLATE = re.compile(r"<error expanding template|error executing template|<no value>|%!.?\(")
 """What Go's templates and printf leave in an annotation instead of failing."""
@@ -74,12 +74,10 @@ def _threshold(contract: Contract, found: Measurement) -> tuple[list[Finding], l
         return [Finding(Verdict.WRONG_COMPARISON, f"fires {side} the threshold", parts, there)], []
     # At the very threshold both sides of the comparison were the same number, and it went the other way.
     contrary = next((m for m in found.met if m.fires is not contract.op.fires_at_threshold), None)
-    tolerated = MAX_ULPS if knob.step is None else 1
-    if contrary and abs(boundary.steps) <= tolerated and (knob.step is None or boundary.steps):
+    if contrary and abs(boundary.steps) <= max(1, found.tolerated) and (knob.step is None or boundary.steps):
         verb = "fires" if contrary.fires else "stays quiet"
         return [Finding(Verdict.WRONG_COMPARISON, f"{verb} at exactly {at_threshold}", parts, there)], []
-    rounds = found.rounding_ulps is not None and 0 < found.rounding_ulps <= MAX_ULPS
-    if abs(boundary.steps) > tolerated or (knob.step is not None and boundary.steps and not rounds):
+    if abs(boundary.steps) > found.tolerated:
         early = "early" if boundary.steps < 0 else "late"
         step = knob.step if knob.step is not None else found.axis.age_step
         distance = abs(boundary.steps) * step if step is not None else boundary.fires_at - contract.threshold
@@ -88,10 +86,14 @@ def _threshold(contract: Contract, found: Measurement) -> tuple[list[Finding], l
     if again := _other_side(contract, found):
         return [Finding(Verdict.WRONG_COMPARISON, again, parts, there)], []
     notes = []
-    if boundary.steps and found.rounding_ulps:
-        notes.append(f"at {at_threshold} the rule's own arithmetic is {found.rounding_ulps} ULP off its limit")
+    if boundary.steps and found.gap:
+        off = format_number(found.gap)
+        notes.append(
+            f"at {at_threshold} the rule's own arithmetic is {off} off its limit, which is within its rounding"
+        )
     if knob.step is None and not found.met:
-        notes.append(f"the rule's sides never meet exactly at {at_threshold}: its comparison is proved only to 4 ULP")
+        near = f"{max(1, found.tolerated)} {'steps' if found.axis.age_step else 'ULP'}"
+        notes.append(f"the rule's sides never meet exactly at {at_threshold}: its comparison is proved only to {near}")
     return [], notes
 
 
@@ -296,7 +298,7 @@ def judge_rendered(contract: Contract, testimony: Testimony) -> list[Finding]:
 def rounding_decides(measured: Measured) -> bool:
     """Whether the rule's sides are so near to each other at the boundary that the last bits of a sum decide there."""
     return any(
-        ulps_between(left, right) <= MAX_ULPS
+        ulps_between(left, right) <= _LAST_BITS
         for sides in (*measured.at_quiet, *measured.at_fires)
         for left in sides.left.values()
         for right in sides.right.values()

@@ -15,6 +15,7 @@ from harness.engines.base import QueryError
 from harness.proof.axis import Axis, refine, ulps_between
 from harness.proof.clocks import check_ages
 from harness.proof.model import Boundary, CurvePoint, Fact, Located, Measured, Sides, SituationResult
+from harness.proof.rounding import beside, disturbed, rounding
 from harness.replay import AlertTimeline, Batch, Plan, Reel, Replay, State, Tape
 from harness.rules.expr import LOOKBACK_MS, Comparison, comparisons
 from harness.rules.spans import one_line
@@ -75,8 +76,10 @@ class Measurement:
     measured: Measured
     search: Search
     met: list[Met]
-    rounding_ulps: int | None
+    gap: float | None
     """At the threshold in the main world: how far apart the comparison's sides are (None: no comparison flipped)."""
+    tolerated: int
+    """How many positions of the knob rounding may put between the boundary and the threshold."""
     in_direction: bool
     """Whether the boundary runs the way the contract says (fires above for `>`)."""
     situations: list[SituationResult]
@@ -98,7 +101,7 @@ class Measurer:
         search = self._search(contract, plan, axis)
         self.advance()
         measured = Measured()
-        result = Measurement(axis, measured, search, [], None, True, [])
+        result = Measurement(axis, measured, search, [], None, 0, True, [])
         if contract.kind is Kind.ALWAYS and search.fires_somewhere():
             self._always(contract, plan, axis, search, measured)
             self.advance()
@@ -106,6 +109,7 @@ class Measurer:
             quiet, fires, result.in_direction = _pair(search, axis, contract.op)
             measured.boundary = _boundary(axis, contract.op, quiet, fires)
             self._attribute(contract, plan, axis, quiet, fires, result)
+            axis = result.axis = replace(axis, blur=max(axis.blur, result.tolerated))
             self.advance()
             self._timings(contract, plan, axis, quiet, fires, search, measured)
         else:
@@ -143,8 +147,11 @@ class Measurer:
         length = -(-needed // interval) * interval
         scrapes = Scrapes.regular(scrape_ms, length, plan.tick_ms)
         cases = [traces(contract.signal, ((0, x),), scrapes) for x in xs]
+        return self._record(plan, cases, length, [length - i * interval for i in range(phases)])
+
+    def _record(self, plan: Plan, cases: Sequence[Sequence[Trace]], length: int, offsets_ms: Sequence[int]) -> _Steady:
         (reel,) = self.tape.record([Batch(cases, length, plan.reach_ms, plan.align_ms)])
-        return _Steady(reel, [length - i * interval for i in range(phases)])
+        return _Steady(reel, cases, length, offsets_ms)
 
     def _holds(self, plan: Plan, steady: _Steady, expr: str) -> list[bool]:
         """Per case whether `expr` returns something on every tick, in whatever phase it meets the scrapes."""
@@ -176,7 +183,7 @@ class Measurer:
             sides = self._sides(plan, comparison, steady.reel, at)
             result.measured.at_quiet.append(sides[0])
             result.measured.at_fires.append(sides[1])
-            result.rounding_ulps = _closest(sides[2], result.rounding_ulps)
+            result.gap = _closest(sides[2], result.gap)
         self._curve(plan, axis, flipped[0] if flipped else None, result)
         if not flipped:
             return
@@ -191,6 +198,44 @@ class Measurer:
                 shared = set(sides_now.left.values()) & set(sides_now.right.values())
                 if shared:
                     result.met.append(Met(name, truth, min(shared)))
+        boundary = result.measured.boundary
+        if boundary is not None and (boundary.steps or not result.met):
+            result.tolerated = self._tolerated(contract, plan, axis, flipped, boundary, result.gap)
+
+    def _tolerated(
+        self,
+        contract: Contract,
+        plan: Plan,
+        axis: Axis,
+        flipped: Sequence[Comparison],
+        boundary: Boundary,
+        gap: float | None,
+    ) -> int:
+        """How many positions of the knob lie within the rounding of contract and rule (harness/proof/rounding.py)."""
+        point = beside(axis, boundary.fires_at)
+        known = self._steady(contract, plan, [axis.threshold, point], contract.scrape_ms)
+        worlds = disturbed(known.cases[0])
+        moved = self._record(plan, worlds, known.length_ms, known.offsets_ms)
+        most = 0
+        for comparison in flipped:
+            sides = [
+                (left, right)
+                for steady in (known, moved)
+                for left, right in zip(
+                    self.replay.instants(plan, comparison.left, steady.reel, steady.offsets_ms[0]),
+                    self.replay.instants(plan, comparison.right, steady.reel, steady.offsets_ms[0]),
+                    strict=True,
+                )
+            ]
+            texts = comparison.left, comparison.right
+            found = rounding(axis, texts, len(known.cases[0]), sides, point)
+            if found is None:
+                continue
+            if axis.knob.step is None:
+                most = max(most, found.positions)
+            elif gap is not None and 0 < gap <= found.error:
+                most = 1  # rounding takes the threshold's own position for that of its neighbour
+        return most
 
     def _curve(self, plan: Plan, axis: Axis, comparison: Comparison | None, result: Measurement) -> None:
         """What the comparison's left side is at every surveyed position, for people to look at."""
@@ -428,8 +473,12 @@ class Measurer:
 
 @dataclass(frozen=True, slots=True)
 class _Steady:
+    """Worlds that stand still, and the ends of them at which they are looked at."""
+
     reel: Reel
-    offsets_ms: list[int]
+    cases: Sequence[Sequence[Trace]]
+    length_ms: int
+    offsets_ms: Sequence[int]
 
 
 def _pair(search: Search, axis: Axis, op: Op) -> tuple[int, int, bool]:
@@ -469,12 +518,9 @@ def _clear(search: Search, axis: Axis, edge: int, *, firing: bool) -> Fraction:
     return axis.value(nearest)
 
 
-def _closest(sides: Sides, known: int | None) -> int | None:
+def _closest(sides: Sides, known: float | None) -> float | None:
     gaps = [
-        ulps_between(a, b)
-        for a in sides.left.values()
-        for b in sides.right.values()
-        if math.isfinite(a) and math.isfinite(b)
+        abs(a - b) for a in sides.left.values() for b in sides.right.values() if math.isfinite(a) and math.isfinite(b)
     ]
     if known is not None:
         gaps.append(known)

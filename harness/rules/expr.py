@@ -26,6 +26,26 @@ _CLOCKS = frozenset(
 )
 
 
+_ARITHMETIC = frozenset({"+", "-", "*", "/", "%", "^", "atan2"})
+_EXACT_CALLS = frozenset(
+    {
+        *("abs", "absent", "absent_over_time", "ceil", "changes", "clamp", "clamp_max", "clamp_min", "count_over_time"),
+        *("first_over_time", "floor", "histogram_count", "histogram_sum", "label_join", "label_replace"),
+        *("last_over_time", "max_over_time", "min_over_time", "present_over_time", "resets", "scalar", "sgn", "sort"),
+        *("sort_by_label", "sort_by_label_desc", "sort_desc", "time", "timestamp", "vector"),
+    }
+)
+_EXACT_AGGREGATIONS = frozenset(
+    {"bottomk", "count", "count_values", "group", "limitk", "limit_ratio", "max", "min", "topk"}
+)
+_ROUNDINGS = {"rate": 8, "increase": 7, "delta": 7, "irate": 3, "idelta": 1, "histogram_quantile": 8}
+"""Operations on the way through a function (promql/functions.go, promql/quantile.go) …"""
+_OTHER_CALL = 4
+"""… and through any other that is not exact."""
+_OVER_SAMPLES = {"deriv": 8, "predict_linear": 8, "double_exponential_smoothing": 16, "holt_winters": 16}
+"""Those that cancel samples against each other, which keep the error of each sample, not of the result."""
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """A comparison inside an expression, with both its sides; as PromQL in the user's own spelling."""
@@ -116,6 +136,26 @@ def _refuse_other_times(node: Any, expr: Text) -> None:
             span=node_span(expr, node),
             hint="a rule cannot see samples that are still to come; write a positive offset",
         )
+
+
+def roundings(text: str, summed: int) -> tuple[int, int]:
+    """How often numbers are rounded on their way through a PromQL expression: (samples, what was made of them).
+
+    `summed` is how many series an aggregation may add up. An upper bound: all branches count as one way.
+    """
+    of_samples = of_results = 0
+    for node in walk(parsed(text).tree):
+        if isinstance(node, promql.BinaryExpr):
+            of_results += str(node.op) in _ARITHMETIC
+        elif isinstance(node, promql.AggregateExpr):
+            of_results += 0 if str(node.op) in _EXACT_AGGREGATIONS else max(summed - 1, 0)
+        elif isinstance(node, promql.Call):
+            name = node.func.name
+            over_samples = _OVER_SAMPLES.get(name, _OTHER_CALL if name.endswith("_over_time") else 0)
+            if name not in _EXACT_CALLS:
+                of_samples += over_samples
+                of_results += _ROUNDINGS.get(name, _OTHER_CALL)
+    return of_samples, of_results
 
 
 def subquery_steps_ms(expr: Text) -> list[int]:

@@ -113,3 +113,64 @@ def test_emitted_tests_say_nothing_of_the_time_before_a_case(prove: Prove, promt
     assert "ALERTS" not in there
     run = subprocess.run([promtool_path, "test", "rules", file], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+
+
+# -- rounding ----------------------------------------------------------------------------------------------------
+
+
+def quantile(q: str, threshold: str, buckets: str, rate: str) -> str:
+    return (
+        f"knob: {{name: latency, unit: s, range: [0, 0.9]}}, op: '>', threshold: {threshold}, signal: "
+        f"[{{histogram: h, rate: {rate}, buckets: [{buckets}], quantile: {{q: '{q}', at: x}}}}]"
+    )
+
+
+def rule(q: str, limit: str, op: str = ">") -> str:
+    return f'expr: "histogram_quantile({q}, sum by (le) (rate(h_bucket[5m]))) {op} {limit}"'
+
+
+@pytest.mark.parametrize(
+    ("q", "threshold", "buckets", "rate"),
+    [
+        ("0.99", "0.5", "0.2, 0.5, 2", "120"),
+        ("0.99", "0.7", "0.1, 0.3, 0.8, 2", "3/7"),
+        ("0.999", "0.5", "0.25, 0.5, 1", "41"),
+        ("0.95", "0.4", "0.3, 0.5, 1", "1/3"),
+    ],
+)
+def test_a_quantile_is_as_exact_as_its_interpolation(
+    prove: Prove, q: str, threshold: str, buckets: str, rate: str
+) -> None:
+    """In a bucket that holds 1 - q of all, a rounding of the counts moves the quantile 1 / (1 - q) times as much."""
+    meant = quantile(q, threshold, buckets, rate)
+    result = prove(rule(q, threshold), meant)
+    assert (result.verdict, result.reasons) == (Verdict.EXACT, [])
+    # A ten thousand millionth of the threshold is far beyond it, in either direction.
+    for limit, told in ((f"{threshold} * (1 + 1e-10)", "too late"), (f"{threshold} * (1 - 1e-10)", "too early")):
+        result = prove(rule(q, limit), meant)
+        assert (result.verdict, told in result.reasons[0]) == (Verdict.OFF_THRESHOLD, True)
+
+
+@pytest.mark.parametrize(
+    ("expr", "signal", "threshold", "verdict"),
+    [
+        ("m > 0", "gauge: m, value: x / 60", "0", Verdict.EXACT),
+        ("m / 3 > 0", "gauge: m, value: x / 7", "0", Verdict.EXACT),
+        # What the contract's division cannot tell from 0 the rule need not, but no more than that: 5e-324 is too much.
+        ("m > 5e-324", "gauge: m, value: x / 60", "0", Verdict.OFF_THRESHOLD),
+        ("m > 0.3", "gauge: m, value: x", "0.3", Verdict.EXACT),
+        # Nothing is rounded between the knob and the limit: the very next double is another limit.
+        ("m > 0.30000000000000004", "gauge: m, value: x", "0.3", Verdict.OFF_THRESHOLD),
+        ("m > 5.000000000000001", "gauge: m, value: x", "5", Verdict.OFF_THRESHOLD),
+        ("m * 100 / 7 > 100 * 0.3 / 7", "gauge: m, value: x", "0.3", Verdict.EXACT),
+        ("floor(m) > 5", "gauge: m, value: x", "5", Verdict.OFF_THRESHOLD),
+        ("rate(m[5m]) * 60 > 0.7", "counter: m, rate: x / 60", "0.7", Verdict.EXACT),
+        ("rate(m[5m]) * 60 > 0.70000000000001", "counter: m, rate: x / 60", "0.7", Verdict.OFF_THRESHOLD),
+        ("deriv(m[10m]) > 0.3", "gauge: m, value: 5 + t * x", "0.3", Verdict.EXACT),
+    ],
+)
+def test_a_boundary_may_be_off_by_what_is_rounded_and_no_more(
+    prove: Prove, expr: str, signal: str, threshold: str, verdict: Verdict
+) -> None:
+    knob = f"knob: {{name: k, unit: '', range: [0, 60]}}, op: '>', threshold: {threshold}"
+    assert prove(f'expr: "{expr}"', f"{knob}, signal: [{{{signal}}}]").verdict is verdict
