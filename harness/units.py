@@ -63,3 +63,8 @@ def format_number(value: float | Fraction) -> str:
 def format_with_unit(value: float | Fraction, unit: str) -> str:
     """``85 %``, ``1.0000000000000002 s``; the unit may be empty."""
     return f"{format_number(value)} {unit}".rstrip()
+
+
+def count_of(number: int, noun: str) -> str:
+    """``1 alert``, ``2 alerts``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from harness.config import Config, load_config
 from harness.errors import near_miss, printable
+from harness.units import parse_duration_ms
 
 if TYPE_CHECKING:
     from harness.commands.project import Choices
@@ -38,7 +39,8 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"formatter_class": Help, **kwargs})
+        # A beginning of an option's name is no option: which one it means would change with the next that is added.
+        super().__init__(*args, **{"formatter_class": Help, "allow_abbrev": False, **kwargs})
         self.color = self.suggest_on_error = False  # no keywords before 3.14
 
     def error(self, message: str) -> NoReturn:
@@ -80,7 +82,23 @@ def add_proof_options(command: argparse.ArgumentParser) -> None:
     """Where a proof goes besides the terminal."""
     command.add_argument("--json", metavar="FILE", help="write the proof as JSON; - prints it instead of the table")
     command.add_argument("--markdown", metavar="FILE", help="write it as a Markdown table; - prints it instead")
+    command.add_argument(
+        "--alert-timeout",
+        type=_seconds,
+        metavar="TIME",
+        help="how long one alert may take before it is an error and the next comes (default: 30s)",
+    )
     command.add_argument("--emit", type=Path, metavar="DIR", help="write what was proved as promtool unit tests")
+
+
+def _seconds(text: str) -> float:
+    try:
+        ms = parse_duration_ms(text)
+    except ValueError as err:
+        raise argparse.ArgumentTypeError(f"{err}; write a number and a unit, such as 30s or 2m") from err
+    if ms < 1000:
+        raise argparse.ArgumentTypeError("at least 1s is needed")
+    return ms / 1000
 
 
 def add_output_options(command: argparse.ArgumentParser) -> None:
@@ -123,5 +141,6 @@ def choices_of(arguments: argparse.Namespace, config: Config) -> Choices:
         markdown=arguments.markdown,
         emit=arguments.emit,
         alerts=getattr(arguments, "alert", None),
+        alert_timeout_s=getattr(arguments, "alert_timeout", None),
         outputs=outputs_of(arguments, config),
     )

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from rich.text import Text
 
-from harness.commands.writing import count
 from harness.errors import EXIT_OK
 from harness.init import init as start_project
 from harness.report.terminal import console
 from harness.report.wording import one_line
 from harness.source import display_path
+from harness.units import count_of
 
 
 def run(folder: Path) -> int:
@@ -27,8 +27,8 @@ def run(folder: Path) -> int:
     out.print()
     out.print(
         Text(
-            f"{count(alerts, 'alert')} found. The contracts are drafts: confirm or correct what says `confirm:`, take "
-            "`draft: true` away, then run alert-harness prove."
+            f"{count_of(alerts, 'alert')} found. The contracts are drafts: confirm or correct what says `confirm:`, "
+            "take `draft: true` away, then run alert-harness prove."
         ),
         soft_wrap=True,
     )

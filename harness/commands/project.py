@@ -33,6 +33,7 @@ class Choices:
     markdown: str | None = None
     emit: Path | None = None
     alerts: Sequence[str] | None = None
+    alert_timeout_s: float | None = None
     outputs: Outputs = NO_OUTPUTS
 
     @property

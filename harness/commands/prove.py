@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
+from rich.console import Console
 from rich.text import Text
 
 from harness.commands.project import Choices, Project, load, open_for, toolchain
@@ -12,59 +13,96 @@ from harness.commands.writing import write
 from harness.config import Config
 from harness.engines.base import Engine
 from harness.engines.promtool import Promtool
-from harness.errors import EXIT_FINDINGS, EXIT_OK
-from harness.proof import STEPS_PER_ALERT, AlertResult, Proof
-from harness.proof.prove import check_rule_files
+from harness.errors import EXIT_ENGINE, EXIT_INPUT, InputError, printable
+from harness.proof import STEPS_PER_ALERT, Proof
+from harness.proof.model import AlertResult, Verdict
+from harness.proof.prove import ALERT_TIMEOUT_S, check_rule_files, pair
 from harness.report.jsonfile import proof_json
 from harness.report.markdown import proof_markdown
-from harness.report.outcome import Outcome, Proved, Stopwatch
-from harness.report.terminal import console, proof_table, watching
+from harness.report.outcome import Outcome, Proved
+from harness.report.terminal import ProofTable, console, proof_reasons, watching
 from harness.report.wording import summary
+from harness.units import count_of
 
 
 def run(config: Config, choices: Choices) -> int:
-    """Prove the alerts and print one row for each; 1 if any is not exact."""
+    """Prove the alerts and print a row for each as it is known; 3 after all rows if one is an error, 1 if one is not
+    exact.
+
+    A contract that turns out to be wrong while it is measured is told after all that (exit code 2). What is known when
+    the run is interrupted is printed and written too.
+    """
     project = load(config, choices)
     tools = toolchain(config)
     promtool = Promtool(tools.find("promtool").path)
     complaints = check_rule_files(promtool, project.files)  # before any engine starts
+    out = console(sys.stderr if choices.prints_document else None)
     with open_for(config, choices, tools) as engine:
-        proved = prove_all(project, engine, promtool, complaints, choices, "proving")
-        results = proved.results
-        out = console(sys.stderr if choices.prints_document else None)
-        if not choices.prints_document:
-            proof_table(results, out)
-            out.print()
-            out.print(Text(summary(results, engine.kind, engine.version), style="bold"))
-        write_documents(results, engine, choices)  # last: if a disk is full, the table was shown
-        choices.outputs.write(Outcome(proved), out)
-    return EXIT_OK if results and all(result.exact for result in results) else EXIT_FINDINGS
+        proved = Proved([], engine.kind, engine.version)
+        try:
+            faults = prove_all(proved, project, engine, promtool, complaints, choices, "proving", out)
+        except KeyboardInterrupt:
+            proved.complete = False
+            _tell(proved, choices, out)
+            raise
+        _tell(proved, choices, out)
+    for fault in faults:
+        print(f"alert-harness: {fault}", file=sys.stderr)
+    code = proved.exit_code
+    if code == EXIT_ENGINE:
+        wrong = [result.reasons[0] for result in proved.results if result.verdict is Verdict.ERROR]
+        print(printable(f"alert-harness: {count_of(len(wrong), 'alert')} in error: {wrong[0]}"), file=sys.stderr)
+        return code
+    return EXIT_INPUT if faults else code
 
 
 def prove_all(
+    proved: Proved,
     project: Project,
     engine: Engine,
     promtool: Promtool,
     complaints: Mapping[int, str],
     choices: Choices,
     what: str,
-) -> Proved:
+    out: Console,
+) -> list[InputError]:
+    """Add each result to `proved`, and print its row, as soon as it is known. Returns what is wrong with contracts."""
     steps = STEPS_PER_ALERT * len(project.contracts)
-    times = Stopwatch()
-    with watching(steps, what) as watch:
+    table = ProofTable(pair(project.files, project.contracts), out)
+    with watching(steps, what, out) as step:
+        proof = Proof(
+            project.files, project.contracts, engine, promtool, step, complaints,
+            ALERT_TIMEOUT_S if choices.alert_timeout_s is None else choices.alert_timeout_s,
+        )  # fmt: skip
 
-        def measured(result: AlertResult) -> None:
-            times.lap(result)
-            watch.result(result)
+        def known(results: Iterator[AlertResult]) -> None:
+            for result in results:
+                if result.contract is None and choices.alerts:
+                    continue
+                proved.results.append(result)
+                if not choices.prints_document:
+                    table.add(result)
 
-        proof = Proof(project.files, project.contracts, engine, promtool, watch.step, measured, complaints)
-        results = list(proof.run(choices.emit))
-    if choices.alerts:
-        results = [result for result in results if result.contract is not None]
-    return Proved(results, engine.kind, engine.version, times.seconds)
+        try:
+            known(proof.run(choices.emit))
+        except KeyboardInterrupt:
+            known(proof.confirmed())
+            raise
+    return proof.faults
 
 
-def write_documents(results: Sequence[AlertResult], engine: Engine, choices: Choices) -> None:
+def _tell(proved: Proved, choices: Choices, out: Console) -> None:
+    if proved.complete and not proved.results:  # all that there was to prove turned out to be wrong input
+        return
+    if not choices.prints_document and proved.results:
+        proof_reasons(proved.results, out)
+        out.print()
+        out.print(Text(summary(proved.results, proved.engine, proved.version), style="bold"))
+    write_documents(proved, choices)  # last: if a disk is full, the table was shown
+    choices.outputs.write(Outcome(proved), out)
+
+
+def write_documents(proved: Proved, choices: Choices) -> None:
     for target, render in ((choices.json, proof_json), (choices.markdown, proof_markdown)):
         if target is not None:
-            write(target, render(results, engine.kind, engine.version))
+            write(target, render(proved.results, proved.engine, proved.version))

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.commands.writing import count, must_be_writable, write
+from harness.commands.writing import must_be_writable, write
 from harness.config import Config, objective_files
 from harness.errors import EXIT_OK, InputError
 from harness.slo.compile import CompiledGroup, compile_objectives
 from harness.slo.load import load_objectives
 from harness.slo.unittests import unit_tests_yaml
 from harness.slo.write import MARK, Format, file_name, rules_yaml
-from harness.units import parse_duration_ms
+from harness.units import count_of, parse_duration_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ def run(config: Config, choices: Choices) -> int:
         return EXIT_OK
     files = _files(groups, form)
     removed = _write_folder(choices.output, files)
-    done = [f"{count(len(groups), 'objective')} in {choices.output}: {count(len(files), 'file')} written"]
+    done = [f"{count_of(len(groups), 'objective')} in {choices.output}: {count_of(len(files), 'file')} written"]
     if removed:
-        done.append(f"{count(len(removed), 'file')} of objectives that are gone removed: {', '.join(removed)}")
+        done.append(f"{count_of(len(removed), 'file')} of objectives that are gone removed: {', '.join(removed)}")
     print("; ".join(done), file=sys.stderr)
     return EXIT_OK
 

@@ -73,8 +73,8 @@ def run(config: Config, choices: Choices) -> int:
 
 @contextmanager
 def _progress(subjects: int) -> Iterator[Callable[[str], None]]:
-    with watching(STEPS * subjects, "proving") as watch:
-        yield watch.step
+    with watching(STEPS * subjects, "proving") as step:
+        yield step
 
 
 def _objectives(config: Config, choices: Choices) -> list[Objective]:

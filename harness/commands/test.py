@@ -46,9 +46,9 @@ def run(config: Config, paths: Sequence[str], options: Options, *, json: str | N
         return report
 
     try:
-        with watching(len(files), "testing") as watch:
+        with watching(len(files), "testing", out) as step:
             for result in run.results():
-                watch.step(result.name)
+                step(result.name)
                 if json != "-":
                     write_file(result, out)
     except KeyboardInterrupt:

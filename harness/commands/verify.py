@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,19 +16,27 @@ from harness.commands import live, slo_report, stack_run
 from harness.commands.project import Choices, Project, load, open_for, toolchain
 from harness.commands.prove import prove_all, write_documents
 from harness.commands.test import run_beside
-from harness.commands.writing import count
 from harness.config import Config, objective_files, unit_test_files
 from harness.engines.promtool import Promtool
 from harness.engines.url import UrlEngine
-from harness.errors import EXIT_FINDINGS, EXIT_OK, EngineError, InputError, near_miss
+from harness.errors import (
+    EXIT_ENGINE,
+    EXIT_FINDINGS,
+    EXIT_INPUT,
+    EXIT_OK,
+    EngineError,
+    HarnessError,
+    InputError,
+    near_miss,
+)
 from harness.live.model import LiveReport
 from harness.proof.prove import check_rule_files
 from harness.report.live_text import live_progress, live_table
-from harness.report.outcome import Outcome
+from harness.report.outcome import Outcome, Proved
 from harness.report.scenario_text import scenario_report, traffic_in_words
 from harness.report.slo_report_terminal import slo_table
 from harness.report.slo_report_words import verdict_counts
-from harness.report.terminal import console, narrating, proof_table
+from harness.report.terminal import console, narrating, proof_reasons
 from harness.report.wording import summary
 from harness.slo.load import load_objectives
 from harness.slo.model import Objective
@@ -34,6 +45,7 @@ from harness.stack.opening import Kind
 from harness.stack.run import ScenarioResult
 from harness.suites.model import Report
 from harness.toolchain import Toolchain
+from harness.units import count_of
 
 SKIPPABLE = ("live", "stack")
 """Steps that take their time."""
@@ -42,8 +54,8 @@ SKIPPABLE = ("live", "stack")
 def run(config: Config, choices: Choices, *, tests: Sequence[str] | None, skip: Sequence[str] = ()) -> int:
     """Everything that is configured, step by step; ends in a clear yes or no.
 
-    A step whose input is wrong ends the run, as in `prove`; findings of one step do not keep the next from running.
-    `skip` names steps of :data:`SKIPPABLE` that are left out.
+    Neither findings of one step nor its failure keep the next from running; the gravest exit code is the run's. What
+    is known when it is interrupted is written too. `skip` names steps of :data:`SKIPPABLE` that are left out.
     """
     for step in skip:
         if step not in SKIPPABLE:
@@ -54,37 +66,106 @@ def run(config: Config, choices: Choices, *, tests: Sequence[str] | None, skip: 
     out = console(sys.stderr if choices.prints_document else None)
     project = load(config, choices)
     alerts = sum(len(group.alerts()) for file in project.files for group in file.groups)
-    _step(out, True, f"loaded {count(alerts, 'alert')} from {count(len(project.files), 'rule file')}, "
-          f"{count(len(project.contracts), 'contract')}")  # fmt: skip
+    _step(out, True, f"loaded {count_of(alerts, 'alert')} from {count_of(len(project.files), 'rule file')}, "
+          f"{count_of(len(project.contracts), 'contract')}")  # fmt: skip
+    found = _Found()
+    try:
+        _steps(config, choices, project, tests, skip, out, found)
+    except KeyboardInterrupt:
+        if found.proved is not None:
+            found.proved.complete = False
+        choices.outputs.write(found.outcome(), out)
+        raise
+    outcome = found.outcome()
+    choices.outputs.write(outcome, out)
+    out.print()
+    out.print(_answer(outcome))
+    return found.exit_code(outcome)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the steps found so far."""
+
+    proved: Proved | None = None
+    suites: Report | None = None
+    live: LiveReport | None = None
+    scenario: ScenarioResult | None = None
+    objectives: SloReport | None = None
+    problems: list[str] = field(default_factory=list)
+    failures: list[HarnessError] = field(default_factory=list)
+    """Steps that could not be done."""
+
+    def outcome(self) -> Outcome:
+        failed = [err.message.splitlines()[0] for err in self.failures]
+        return Outcome(
+            self.proved, self.suites, self.live, self.scenario, self.objectives, [*self.problems, *failed]
+        )  # fmt: skip
+
+    def exit_code(self, outcome: Outcome) -> int:
+        codes = {err.exit_code for err in self.failures} | {EXIT_OK if outcome.good else EXIT_FINDINGS}
+        if self.proved is not None:
+            codes.add(self.proved.exit_code)
+        return next(code for code in (EXIT_ENGINE, EXIT_INPUT, EXIT_FINDINGS, EXIT_OK) if code in codes)
+
+
+def _steps(
+    config: Config,
+    choices: Choices,
+    project: Project,
+    tests: Sequence[str] | None,
+    skip: Sequence[str],
+    out: Console,
+    found: _Found,
+) -> None:
     tools = toolchain(config)
     promtool = Promtool(tools.find("promtool").path)
     problems = promtool.check_rules([file.path for file in project.files], lint=True)
+    found.problems += map(str, problems)
     _step(out, not problems, f"promtool check rules, with lint (promtool {promtool.version})", map(str, problems))
-    suites = _tested(config, project, promtool, tests, out)
+    with _attempt("promtool test rules", out, found):
+        found.suites = _tested(config, project, promtool, tests, out)
     complaints = check_rule_files(promtool, project.files)  # an expression with a caret, before any engine starts
-    with open_for(config, choices, tools) as engine:
-        proved = prove_all(project, engine, promtool, complaints, choices, "proving")
-        results = proved.results
-        write_documents(results, engine, choices)
-        _step(out, proved.exact == len(results), f"prove: {summary(results, engine.kind, engine.version)}")
+    with _attempt("prove", out, found), open_for(config, choices, tools) as engine:
+        found.proved = proved = Proved([], engine.kind, engine.version)
         out.print()
-        proof_table(results, out)
+        found.failures += prove_all(proved, project, engine, promtool, complaints, choices, "proving", out)
+        proof_reasons(proved.results, out)
+        write_documents(proved, choices)
         out.print()
+        _step(out, proved.good, f"prove: {summary(proved.results, engine.kind, engine.version)}")
         kind = engine.kind
-    otherwise = []
-    if kind == "process" and (choices.engine or config.engine) == "auto":
-        otherwise = _prove_in_container(config, choices, project, promtool, complaints, out)
-    delivered = None if "live" in skip else _live(config, choices, project, tools, complaints, out)
-    played, objectives = (None, None) if "stack" in skip else _played(config, project, out)
-    outcome = Outcome(proved, suites, delivered, played, objectives, [*map(str, problems), *otherwise])
-    choices.outputs.write(outcome, out)
-    out.print()
-    if outcome.good:
-        verb = "fires" if len(results) == 1 else "fire"
-        out.print(Text(f"YES: {count(len(results), 'alert')} {verb} exactly as meant.", style="bold green"))
-    else:
-        out.print(Text("NO: see above for what is not as meant.", style="bold red"))
-    return EXIT_OK if outcome.good else EXIT_FINDINGS
+    if found.proved is not None and kind == "process" and (choices.engine or config.engine) == "auto":
+        with _attempt("prove in a container", out, found):
+            found.problems += _prove_in_container(config, choices, project, promtool, complaints, out)
+    if "live" not in skip:
+        with _attempt("live", out, found):
+            found.live = _live(config, choices, project, tools, complaints, out)
+    if "stack" not in skip:
+        with _attempt("stack", out, found):
+            found.scenario, found.objectives = _played(config, project, out)
+
+
+@contextmanager
+def _attempt(what: str, out: Console, found: _Found) -> Iterator[None]:
+    """A step whose failure is told and does not keep the next from running."""
+    try:
+        yield
+    except HarnessError as err:
+        found.failures.append(err)
+        _step(out, False, f"{what}: could not be done", str(err).splitlines())
+
+
+def _answer(outcome: Outcome) -> Text:
+    proved = outcome.proof
+    if outcome.good and proved is not None:
+        verb = "fires" if proved.exact == 1 else "fire"
+        aside = len(proved.results) - proved.exact
+        also = f", {aside} {'is' if aside == 1 else 'are'} set aside" if aside else ""
+        return Text(f"YES: {count_of(proved.exact, 'alert')} {verb} exactly as meant{also}.", style="bold green")
+    drafts = proved.drafts if proved is not None else 0
+    yet = f" (not yet: {count_of(drafts, 'draft')})" if drafts else ""
+    return Text(f"NO{yet}: see above for what is not as meant.", style="bold red")
 
 
 def _tested(
@@ -96,7 +177,7 @@ def _tested(
         _step(out, None, "promtool test rules: skipped, the setting `tests` is empty")
         return None
     report, failed = run_beside(config, project, files, promtool)
-    _step(out, report.passed, f"promtool test rules: {count(len(files), 'file')}", failed)
+    _step(out, report.passed, f"promtool test rules: {count_of(len(files), 'file')}", failed)
     return report
 
 
@@ -123,7 +204,7 @@ def _live(
     _step(
         out,
         report.exact,
-        f"live: {exact} of {count(len(report.results), 'alert')} on the tick, delivered and resolved, at "
+        f"live: {exact} of {count_of(len(report.results), 'alert')} on the tick, delivered and resolved, at "
         f"{report.factor}x (Prometheus {report.prometheus}, Alertmanager {report.alertmanager})",
     )
     if not report.exact:
@@ -163,7 +244,7 @@ def _played(config: Config, project: Project, out: Console) -> tuple[ScenarioRes
         _step(out, None, "slo: skipped, the setting `objectives` names no file")
     else:
         said = ", ".join(f"{number} {verdict.value}" for verdict, number in verdict_counts(report) if number)
-        _step(out, not report.defective, f"slo: {count(len(objectives), 'objective')} over that run: {said}")
+        _step(out, not report.defective, f"slo: {count_of(len(objectives), 'objective')} over that run: {said}")
         out.print()
         slo_table(report, out)
     return result, report
@@ -200,13 +281,19 @@ def _prove_in_container(
     except EngineError as err:
         _step(out, None, f"prove in a container: skipped, {err.message.splitlines()[0]}")
         return []
+    proved = Proved([], engine.kind, "")
     with engine:
-        quiet = Choices(alerts=choices.alerts)
-        proved = prove_all(project, engine, promtool, complaints, quiet, "proving in a container")
-    wrong = [result for result in proved.results if not result.exact]
+        proved.version = engine.version
+        quiet = replace(choices, json=None, markdown=None, emit=None)
+        faults = prove_all(
+            proved, project, engine, promtool, complaints, quiet, "proving in a container", console(io.StringIO())
+        )
+    if faults:
+        raise faults[0]
+    wrong = [result for result in proved.results if not result.accepted]
     _step(out, not wrong, f"prove: {summary(proved.results, engine.kind, engine.version)}")
     if wrong:
-        proof_table(proved.results, out)
+        proof_reasons(wrong, out)
     return [f"in a container, {result.alert}: {result.reasons[0]}" for result in wrong]
 
 

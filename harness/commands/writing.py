@@ -40,7 +40,3 @@ def check_outputs(outputs: Outputs) -> None:
     outputs.check()
     for option, file in outputs.files():
         must_be_writable(option, file, folder=False)
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

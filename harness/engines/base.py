@@ -10,6 +10,7 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -102,6 +103,7 @@ class Engine(ABC):
         self.last_warnings: tuple[str, ...] = ()
         self.last_infos: tuple[str, ...] = ()
         self._timeout_s = timeout_s
+        self._deadline: float | None = None
         self._session = new_session()
         self._base = ""
         self._write_url = ""
@@ -137,6 +139,15 @@ class Engine(ABC):
     @abstractmethod
     def _name(self) -> str:
         """The engine in a message."""
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Everything that is asked inside must be answered within this time in all, else EngineError."""
+        self._deadline = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._deadline = None
 
     # -- what it is asked ----------------------------------------------------------------------------------------
 
@@ -227,11 +238,12 @@ class Engine(ABC):
     def _http(self, method: str, path: str, **kwargs: Any) -> requests.Response:
         """One request; any failure to get an answer becomes an EngineError that says why."""
         url = path if "://" in path else self._base + path
+        limit_s = self._limit_s()
         try:
             return self._session.request(
                 method,
                 url,
-                timeout=(min(10.0, self._timeout_s), self._timeout_s),
+                timeout=(min(10.0, limit_s), limit_s),
                 allow_redirects=False,
                 verify=self._verify,
                 **kwargs,
@@ -240,11 +252,21 @@ class Engine(ABC):
             raise self._error(f"no TLS connection to {self._name}: {_reason(err)}", "check the CA certificate") from err
         except requests.exceptions.Timeout as err:
             raise self._error(
-                f"{self._name} did not answer within {self._timeout_s:g} s",
+                f"{self._name} did not answer within {limit_s:.3g} s",
                 "ask for less at a time, or allow more time",
             ) from err
         except requests.exceptions.RequestException as err:
             raise self._error(self._death() or f"{self._name} cannot be reached: {_reason(err)}") from err
+
+    def _limit_s(self) -> float:
+        if self._deadline is None:
+            return self._timeout_s
+        left_s = self._deadline - time.monotonic()
+        if left_s <= 0:
+            raise EngineError(
+                f"the time for all questions to {self._name} is up", hint="ask for less, or allow more time"
+            )
+        return min(left_s, self._timeout_s)
 
     def _death(self) -> str | None:
         """How the engine ended, after a lost connection: that is seen a moment before the process is gone."""

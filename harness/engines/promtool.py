@@ -111,7 +111,9 @@ class Promtool:
             raise self._broke("check rules", run)
         return run.returncode, run
 
-    def test_rules(self, files: Sequence[Path], *, flags: Sequence[str] = ()) -> CompletedRun:
+    def test_rules(
+        self, files: Sequence[Path], *, flags: Sequence[str] = (), timeout_s: float | None = None
+    ) -> CompletedRun:
         """Run unit-test files; exit status 0 and 1 are results, anything else raises EngineError.
 
         Status 0 is not yet a success: promtool also exits 0 when it has tested nothing.
@@ -119,7 +121,7 @@ class Promtool:
         if not files:
             raise InputError("no promtool unit-test file was named", hint="name at least one *.test.yml")
         _must_exist(files)
-        run = self._run(["test", "rules", *flags, *files])
+        run = self._run(["test", "rules", *flags, *files], timeout_s=timeout_s)
         if run.returncode not in (0, 1) or run.stderr.startswith("promtool: error:"):
             raise self._broke("test rules", run)
         if full := _DISK_FULL.search(run.stderr):

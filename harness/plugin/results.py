@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError
@@ -14,14 +12,6 @@ from harness.proof import AlertResult, Proof
 from harness.proof.prove import Pairing
 from harness.suites.model import FileResult
 from harness.suites.run import Options, SuiteRun
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One alert's result, and how long it took to measure."""
-
-    result: AlertResult
-    seconds: float
 
 
 def _key(pairing: Pairing) -> tuple[str, int]:
@@ -36,40 +26,34 @@ class Proofs:
 
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
-        self._known: dict[tuple[str, int], Outcome | HarnessError] = {}
+        self._known: dict[tuple[str, int], AlertResult | HarnessError] = {}
         self.selected: list[Pairing] = []
 
-    def of(self, pairing: Pairing) -> Outcome:
-        """The outcome for one alert; raises HarnessError if it cannot be measured."""
+    def of(self, pairing: Pairing) -> AlertResult:
+        """The result of one alert; raises HarnessError if it cannot be measured."""
         if _key(pairing) not in self._known:
             # A worker of pytest-xdist is told bit by bit which items are its own, so it measures alert by alert.
             wanted = [pairing] if self._workshop.in_worker else [*self.selected, pairing]
             try:
                 self._prove(self._workshop.alert_rules(), wanted)
             except HarnessError as err:
-                self._known.update(dict.fromkeys(map(_key, wanted), err))
-        outcome = self._known[_key(pairing)]
-        if isinstance(outcome, HarnessError):
-            raise outcome
-        return outcome
+                for key in map(_key, wanted):
+                    self._known.setdefault(key, err)
+        result = self._known[_key(pairing)]
+        if isinstance(result, HarnessError):
+            raise result
+        return result
 
     def _prove(self, loaded: AlertRules, wanted: Sequence[Pairing]) -> None:
         names = {pairing.contract.alert.value for pairing in wanted if pairing.contract is not None}
         # All contracts of a name: which rule each of them means is decided between them.
         contracts = [contract for contract in loaded.contracts if contract.alert.value in names]
         promtool = self._workshop.promtool
-        clock = time.monotonic()
-        seconds: dict[int, float] = {}
-
-        def measured(result: AlertResult) -> None:
-            nonlocal clock
-            now = time.monotonic()
-            seconds[id(result)], clock = now - clock, now
-
-        proof = Proof(loaded.files, contracts, self._workshop.blank_engine(), promtool, measured=measured)
+        proof = Proof(loaded.files, contracts, self._workshop.blank_engine(), promtool)
         for result in proof.run():
-            key = _key(Pairing(result.contract, result.located))
-            self._known[key] = Outcome(result, seconds.get(id(result), 0.0))
+            self._known[_key(Pairing(result.contract, result.located))] = result
+        if proof.faults:
+            raise proof.faults[0]
 
 
 class Suites:

@@ -195,6 +195,8 @@ class AlertResult:
     """Whether promtool saw the same on the unmodified rule file; None where it was not asked or cannot judge …"""
     confirmed_reason: str = ""
     """… and why."""
+    seconds: float = 0.0
+    """How long it took to measure, promtool not counted."""
 
     @property
     def measured_verdict(self) -> Verdict:

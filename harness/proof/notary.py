@@ -71,8 +71,9 @@ class Notary:
     Use it as a context manager; its temporary test files go with it.
     """
 
-    def __init__(self, promtool: Promtool) -> None:
+    def __init__(self, promtool: Promtool, timeout_s: float | None = None) -> None:
         self._promtool = promtool
+        self._timeout_s = timeout_s
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
         self._stack = ExitStack()
         self._folder = self._stack.enter_context(private_folder())
@@ -86,19 +87,22 @@ class Notary:
         self._stack.close()
 
     def hear(self, deed: Deed) -> Future[Testimony]:
-        """Have promtool run every fact of a deed; its testimony comes later. Raises InputError if the disk is full."""
+        """Have promtool run every fact of a deed; its testimony comes later, or the EngineError that it ended in.
+
+        Raises InputError if the disk is full.
+        """
         self._heard += 1
         file = self._folder / f"{self._heard}.test.yml"
         try:
             file.write_text(promtool_test(deed, self._folder), encoding="utf-8")
         except OSError as err:
             raise folder_error(err) from err
-        return self._pool.submit(_hear, self._promtool, deed, file)
+        return self._pool.submit(_hear, self._promtool, deed, file, self._timeout_s)
 
 
-def _hear(promtool: Promtool, deed: Deed, file: Path) -> Testimony:
+def _hear(promtool: Promtool, deed: Deed, file: Path, timeout_s: float | None) -> Testimony:
     """Run one deed's file, in which nothing is expected, and enter what promtool got instead."""
-    failures = promtool.failures(promtool.test_rules([file]))
+    failures = promtool.failures(promtool.test_rules([file], timeout_s=timeout_s))
     testimony = Testimony(own_labels=_own_labels(deed.located))
     pending = [text for text in failures.other if text.lstrip().startswith(("name:", "expr:"))]
     if len(pending) < len(failures.other):

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import re
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.contracts import Contract
+from harness.contracts.model import Kind
 from harness.engines.base import Engine, QueryError
 from harness.engines.promtool import Promtool, go_unquote
-from harness.errors import HarnessError, InputError, Span, UnsupportedError
+from harness.errors import EngineError, HarnessError, InputError, Span, UnsupportedError
 from harness.proof.judge import holes, judge, judge_rendered, rounding_decides, value_labels, worst_first
-from harness.proof.measure import JUST_PAST, LAST_QUIET, Measurement, Measurer
+from harness.proof.measure import JUST_PAST, LAST_QUIET, Measurer
 from harness.proof.model import AlertResult, Fact, Finding, Located, Measured, Verdict
 from harness.proof.notary import Deed, Notary, Testimony, emit, pinned
 from harness.replay import Replay, Tape
 from harness.rules import AlertRule, RuleFile
-from harness.rules.expr import parse_expr
+from harness.rules.expr import UnreadableError
 
 STEPS_PER_ALERT = 4
 """How often :class:`Proof` calls `advance` per alert with a contract."""
+ALERT_TIMEOUT_S = 30.0
 
 _IN_RULE = re.compile(
     r'group (?P<group>"(?:\\.|[^"\\])*"), rule (?P<rule>\d+), (?P<name>"(?:\\.|[^"\\])*"): (?P<what>.*)', re.DOTALL
@@ -56,6 +60,18 @@ def pair(files: Sequence[RuleFile], contracts: Sequence[Contract]) -> list[Pairi
         pairings.append(Pairing(contract, candidates[0], tuple(candidates[1:])))
     pairings += [Pairing(None, found) for found in rules if id(found.rule) not in taken]
     return pairings
+
+
+def _failed(verdict: Verdict, err: HarnessError) -> Finding:
+    """An error as a finding: its first line, then the rest of it and what to do."""
+    first, *rest = err.message.splitlines()
+    todo = [f"what to do: {err.hint}"] if err.hint else []
+    return Finding(verdict, first, tuple(line.strip() for line in rest + todo), span=err.span)
+
+
+def _draft(contract: Contract) -> Finding:
+    message = f"the contract at {contract.alert.span} is a draft: what it says was guessed, so it proves nothing"
+    return Finding(Verdict.DRAFT, message, ("what to do: read it, then delete `draft: true` and every `confirm:`",))
 
 
 def _facts(result: AlertResult, *, everything: bool) -> tuple[Fact, ...]:
@@ -113,13 +129,16 @@ def _rule_of(file: RuleFile, group: str, number: int) -> AlertRule | None:
 
 
 @dataclass(slots=True)
-class _Draft:
+class _Unfinished:
     """A result in the making, with what is needed to finish it."""
 
     result: AlertResult
-    found: Measurement | None = None
     deed: Deed | None = None
     testimony: Future[Testimony] | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.testimony is None or self.testimony.done()
 
 
 @dataclass(slots=True)
@@ -131,63 +150,149 @@ class Proof:
     engine: Engine
     promtool: Promtool
     advance: Callable[[str], None] = lambda _: None
-    measured: Callable[[AlertResult], None] = lambda _: None
-    """Told each result as soon as it is measured; promtool's word, which may still change its verdict, comes later."""
     complaints: Mapping[int, str] | None = None
     """What :func:`check_rule_files` said, where it was asked already."""
+    alert_timeout_s: float = ALERT_TIMEOUT_S
+    """How long one alert may take to measure, and promtool to confirm it; one that takes longer is an `error`."""
+    faults: list[InputError] = field(default_factory=list, init=False)
+    """Contracts that turned out to be wrong while they were measured: they have no result."""
+    _waiting: deque[_Unfinished] = field(default_factory=deque, init=False)
+    """What is measured, in order, and waits for promtool."""
+    _replay: Replay = field(init=False)
+    _tape: Tape = field(init=False)
+    _spoilt: bool = field(default=False, init=False)
+    """Whether the engine broke over an alert, so that the next needs a fresh one."""
 
     def run(self, emit_to: Path | None = None) -> Iterator[AlertResult]:
-        """Yield one result per contract and per alert without contract, in the order of files.
+        """Yield one result per contract and per alert without contract, in the order of files, each when it is known.
 
         promtool confirms boundary, hold, gap and recovery of each while the next is measured; with `emit_to` also every
-        situation, and the tests are written there.
+        situation, and the tests are written there. What goes wrong with one alert is that alert's result.
         """
         complaints = self.complaints
         if complaints is None:
             complaints = check_rule_files(self.promtool, self.files)
-        for file in self.files:  # after promtool, which knows the exact column
-            for group in file.groups:
-                for rule in group.rules:
-                    parse_expr(rule.expr)
-        replay = Replay(self.engine, self.files)
-        tape = Tape(self.engine)
-        drafts: list[_Draft] = []
-        with Notary(self.promtool) as notary:
+        self._begin()
+        waiting = self._waiting
+        heard: list[tuple[Deed, Testimony]] = []
+        with Notary(self.promtool, self.alert_timeout_s) as notary:
             for pairing in pair(self.files, self.contracts):
-                draft = self._measure(pairing, replay, tape, complaints)
-                result = draft.result
-                self.measured(result)
-                if draft.found is not None and result.located is not None:
-                    facts = _facts(result, everything=emit_to is not None)
-                    draft.deed = Deed(result.located, self._files_of(replay, result.located), facts)
-                    draft.testimony = notary.hear(draft.deed)
-                drafts.append(draft)
-            heard = [(d.deed, d.testimony.result()) for d in drafts if d.deed is not None and d.testimony is not None]
+                begun = self._measured(pairing, complaints, notary, emit=emit_to is not None)
+                if begun is not None:
+                    waiting.append(begun)
+                while waiting and waiting[0].ready:
+                    yield self._finished(waiting.popleft(), complaints, heard)
+            while waiting:
+                yield self._finished(waiting.popleft(), complaints, heard)
         if emit_to is not None:
             emit(self.promtool, emit_to, [deed for deed, _ in heard], [testimony for _, testimony in heard])
-        for draft in drafts:
-            result = draft.result
-            if draft.testimony is not None:
-                rendered = self._rendered(result, draft.testimony.result(), complaints)
-                result.findings = worst_first([*result.findings, *rendered])
-            yield result
 
-    def _measure(self, pairing: Pairing, replay: Replay, tape: Tape, complaints: Mapping[int, str]) -> _Draft:
+    def confirmed(self) -> Iterator[AlertResult]:
+        """After an interrupted run: what promtool had confirmed already, but :meth:`run` had not yielded yet."""
+        complaints = self.complaints or {}
+        while self._waiting:
+            begun = self._waiting.popleft()
+            heard = begun.testimony
+            if heard is None or (heard.done() and not heard.cancelled() and heard.exception() is None):
+                yield self._finished(begun, complaints, [])
+
+    def _begin(self) -> None:
+        self._replay = Replay(self.engine, self.files)
+        self._tape = Tape(self.engine)
+        self._spoilt = False
+
+    def _renewed(self) -> None:
+        """A fresh start after the engine broke, or held samples that it should not. Raises EngineError."""
+        if not self._spoilt:
+            return
+        if self.engine.disposable:
+            self.engine.reset()
+            self._begin()
+        self._spoilt = False
+
+    def _measured(
+        self, pairing: Pairing, complaints: Mapping[int, str], notary: Notary, *, emit: bool
+    ) -> _Unfinished | None:
+        """The measured result, with promtool on its way; None where the contract itself is at fault."""
+        began = time.monotonic()
+        result, measured = self._paired(pairing, complaints)
+        if not measured or result.contract is None or result.located is None:
+            return _Unfinished(result)
+        done = 0
+
+        def step() -> None:
+            nonlocal done
+            done += 1
+            self.advance(result.alert)
+
+        try:
+            self._renewed()
+            with self.engine.within(self.alert_timeout_s):
+                found = Measurer(self._tape, self._replay, step).measure(result.contract, result.located)
+        except (UnreadableError, UnsupportedError) as err:
+            result.findings.append(_failed(Verdict.UNSUPPORTED, err))
+        except InputError as err:
+            if err.span is not None and err.span.file != result.located.file.name:
+                self.faults.append(err)
+                return None
+            result.findings.append(_failed(Verdict.ERROR, err))
+        except QueryError as err:
+            what = "Prometheus cannot evaluate the rule over the contract's signal"
+            result.findings.append(Finding(Verdict.ERROR, f"{what}: {err.message}"))
+        except EngineError as err:
+            self._spoilt = True
+            result.findings.append(self._broke(err, time.monotonic() - began))
+        else:
+            result.measured, result.situations = found.measured, found.situations
+            findings, result.notes = judge(result.contract, result.located, found)
+            result.findings += findings
+        result.seconds = time.monotonic() - began
+        for _ in range(STEPS_PER_ALERT - done):
+            self.advance(result.alert)
+        facts = _facts(result, everything=emit)
+        if not facts:
+            return _Unfinished(result)
+        deed = Deed(result.located, self._files_of(self._replay, result.located), facts)
+        return _Unfinished(result, deed, notary.hear(deed))
+
+    def _broke(self, err: EngineError, seconds: float) -> Finding:
+        if seconds < self.alert_timeout_s:
+            return _failed(Verdict.ERROR, err)
+        message = f"not measured within {self.alert_timeout_s:g} s"
+        todo = "what to do: shorten what the rule looks back on, or allow more with --alert-timeout"
+        return Finding(Verdict.ERROR, message, (err.message.splitlines()[0], todo))
+
+    def _paired(self, pairing: Pairing, complaints: Mapping[int, str]) -> tuple[AlertResult, bool]:
+        """What can be said before anything is measured, and whether there is something to measure."""
         contract, located = pairing.contract, pairing.located
         if contract is None:
             if located is None:
                 raise AssertionError("a pairing has a contract or a rule")
             message = f"no contract speaks of `{located.rule.alert}` ({located.rule.span})"
             unexpected = Finding(Verdict.UNEXPECTED, message)
-            return _Draft(AlertResult(located.rule.alert, None, located, Measured(), [], [unexpected]))
+            return AlertResult(located.rule.alert, None, located, Measured(), [], [unexpected]), False
         name = contract.alert.value
         result = AlertResult(name, contract, located, Measured(), [], [])
+        if contract.draft:
+            result.findings.append(_draft(contract))
         if located is None:
-            self._skip(name)
+            for _ in range(STEPS_PER_ALERT):
+                self.advance(name)
             where = ", ".join(file.name for file in self.files)
             message = f"the contract at {contract.alert.span} has no rule: no alert `{name}` in {where}"
             result.findings.append(Finding(Verdict.MISSING, message))
-            return _Draft(result)
+            return result, False
+        if contract.kind is Kind.SET_ASIDE:
+            try:
+                self._replay.plan(located.group, located.rule)
+            except (UnreadableError, UnsupportedError) as err:
+                result.findings.append(_failed(Verdict.UNSUPPORTED, err))
+            else:
+                message = f"nothing is said of what `{name}` is meant to do: it is only set aside"
+                result.findings.append(Finding(Verdict.UNEXPECTED, message))
+            for _ in range(STEPS_PER_ALERT):
+                self.advance(name)
+            return result, False
         result.findings += [
             Finding(Verdict.WRONG_LABELS, f"`{name}` is defined twice: {located.rule.span} and {twin.rule.span}")
             for twin in pairing.twins
@@ -195,32 +300,33 @@ class Proof:
         if id(located.rule) in complaints:
             message = f"Prometheus refuses the rule: {complaints[id(located.rule)]}"
             result.findings.append(Finding(Verdict.ERROR, message))
-        measurer = Measurer(tape, replay, lambda: self.advance(name))
-        try:
-            found = measurer.measure(contract, located)
-        except QueryError as err:
-            message = f"Prometheus cannot evaluate the rule over the contract's signal: {err.message}"
-            result.findings.append(Finding(Verdict.ERROR, message))
-            return _Draft(result)
-        except UnsupportedError as err:
-            parts = (f"what to do: {err.hint}",) if err.hint else ()
-            result.findings.append(Finding(Verdict.UNSUPPORTED, err.message, parts, span=err.span))
-            return _Draft(result)
-        except HarnessError as err:
-            if isinstance(err, InputError) and err.span is not None and err.span.file != located.file.name:
-                raise  # the contract is at fault, not the rule
-            if err.exit_code != InputError.exit_code:
-                raise
-            result.findings.append(Finding(Verdict.ERROR, str(err)))
-            return _Draft(result)
-        result.measured, result.situations = found.measured, found.situations
-        findings, result.notes = judge(contract, located, found)
-        result.findings = worst_first([*result.findings, *findings])
-        return _Draft(result, found)
+        return result, True
 
-    def _skip(self, name: str) -> None:
-        for _ in range(STEPS_PER_ALERT):
-            self.advance(name)
+    def _finished(
+        self, begun: _Unfinished, complaints: Mapping[int, str], heard: list[tuple[Deed, Testimony]]
+    ) -> AlertResult:
+        """The result with promtool's word; what `emit` needs is added to `heard`."""
+        result = begun.result
+        if begun.testimony is not None and begun.deed is not None:
+            try:
+                testimony = begun.testimony.result()
+            except EngineError as err:
+                result.confirmed_reason = "promtool could not be asked"
+                result.findings.append(_failed(Verdict.ERROR, err))
+            else:
+                heard.append((begun.deed, testimony))
+                result.findings += self._rendered(result, testimony, complaints)
+        elif result.located is None:
+            result.confirmed_reason = "there is no rule"
+        elif result.contract is None:
+            result.confirmed_reason = "there is no contract"
+        else:
+            result.confirmed_reason = "nothing was measured that it could confirm"
+        result.findings = worst_first(result.findings)
+        if result.allowed is not None and result.measured_verdict in (Verdict.EXACT, Verdict.MISSING):
+            why = "the alert is exact" if result.measured_verdict is Verdict.EXACT else "no rule has this alert"
+            result.notes.append(f"its `allow` is no longer needed: {why}")
+        return result
 
     def _rendered(self, result: AlertResult, testimony: Testimony, complaints: Mapping[int, str]) -> list[Finding]:
         if result.contract is None or result.located is None:
@@ -243,7 +349,10 @@ class Proof:
             )
         if testimony.refused and complaints:
             # Another rule of the file keeps Prometheus from loading it; that rule's own verdict says so.
-            result.notes.append(f"not confirmed by promtool, which refuses {result.located.file.name}")
+            result.confirmed = None
+            own = id(result.located.rule) in complaints
+            whose = "the rule" if own else f"another rule of {result.located.file.name}"
+            result.confirmed_reason = f"promtool refuses {whose}"
             return []
         if value_labels(result.located.rule):
             # Replay takes every value for another alert; the label itself is already a finding.

@@ -38,7 +38,7 @@ def notes_of(outcome: Outcome) -> Iterator[Annotation]:
     """Everything that is not as meant, with its place."""
     if outcome.proof is not None:
         for result in outcome.proof.results:
-            if not result.exact:
+            if not result.accepted:
                 yield _alert(result)
     if outcome.live is not None:
         for live in outcome.live.results:
@@ -71,7 +71,7 @@ def notes_of(outcome: Outcome) -> Iterator[Annotation]:
 
 
 def _alert(result: AlertResult) -> Annotation:
-    level = "warning" if result.verdict is Verdict.UNEXPECTED else "error"
+    level = "warning" if result.verdict in (Verdict.UNEXPECTED, Verdict.DRAFT) else "error"
     text = "\n".join(finding_lines(result.findings))
     title = f"{result.alert}: {verdict_cell(result)}"
     return _at(span_of(result), level, result.verdict.value, title, text, result.alert)

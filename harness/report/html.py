@@ -30,7 +30,7 @@ from harness.report.wording import (
     summary,
     verdict_cell,
 )
-from harness.units import format_duration, format_number
+from harness.units import count_of, format_duration, format_number
 
 _LONGEST_TEXT = 4000
 """Characters of a text of many lines that are shown: an expression, a promtool test."""
@@ -82,41 +82,44 @@ def _answer(outcome: Outcome) -> str:
     proof, suites = outcome.proof, outcome.suites
     if outcome.good:
         if proof is not None:
-            return "Yes: every alert fires exactly as meant."
+            aside = len(proof.results) - proof.exact
+            also = f", {aside} {_be(aside)} set aside" if aside else ""
+            return f"Yes: every alert fires exactly as meant{also}."
         if outcome.live is not None:
             return "Yes: every alert fires on its tick and reaches its receiver."
         if outcome.scenario is not None:
             return "Yes: what fired is what had to."
         return "Yes: every unit test passes, and none of them is empty."
     said = []
+    if proof is not None and not proof.complete:
+        said.append("the run was interrupted")
     if proof is not None and not proof.results:
         said.append("nothing was proved")
-    elif proof is not None and proof.exact < len(proof.results):
-        wrong = len(proof.results) - proof.exact
-        said.append(f"{wrong} of {_count(len(proof.results), 'alert')} {_be(wrong)} not as meant")
+    elif proof is not None and not proof.good:
+        if proof.drafts:
+            said.append(f"not yet: {count_of(proof.drafts, 'draft')} that nobody has confirmed")
+        wrong = sum(not result.accepted for result in proof.results) - proof.drafts
+        if wrong:
+            said.append(f"{wrong} of {count_of(len(proof.results), 'alert')} {_be(wrong)} not as meant")
     if suites is not None and not suites.passed:
         wrong = sum(file.status.value != "passed" for file in suites.files)
         said.append(
-            f"{wrong} of {_count(len(suites.files), 'test file')} {'does' if wrong == 1 else 'do'} not pass"
+            f"{wrong} of {count_of(len(suites.files), 'test file')} {'does' if wrong == 1 else 'do'} not pass"
             if wrong
             else "the unit tests leave something unsaid"
         )
     if outcome.live is not None and not outcome.live.exact:
         wrong = sum(not result.exact for result in outcome.live.results)
-        said.append(f"{_count(wrong, 'alert')} {_be(wrong)} not delivered as meant")
+        said.append(f"{count_of(wrong, 'alert')} {_be(wrong)} not delivered as meant")
     if outcome.scenario is not None and not outcome.scenario.passed:
         said.append("the scenario did not end as expected")
     if outcome.problems:
-        said.append("promtool objects to the rules")
+        said.append("there are objections (below)")
     return f"No: {', and '.join(said)}."
 
 
 def _be(number: int) -> str:
     return "is" if number == 1 else "are"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _parts(outcome: Outcome, untested_rules: bool) -> list[tuple[str, str]]:
@@ -219,7 +222,8 @@ def _alert(number: int, result: AlertResult, of: int) -> dict[str, Any]:
         "anchor": f"alert-{number}",
         "name": shown(result.alert),
         "verdict": verdict_cell(result),
-        "tone": "good" if result.exact else "warn" if result.verdict is Verdict.UNEXPECTED else "bad",
+        "draft": result.is_draft,
+        "tone": _tone_of(result),
         "contract": contract_cell(result),
         "quiet": quiet_cell(result),
         "fires": fires_cell(result),
@@ -250,12 +254,18 @@ def _alert(number: int, result: AlertResult, of: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _tone_of(result: AlertResult) -> str:
+    if result.exact:
+        return "good"
+    return "warn" if result.accepted or result.verdict in (Verdict.UNEXPECTED, Verdict.DRAFT) else "bad"
+
+
 def _reasons(result: AlertResult) -> list[tuple[str, ...]]:
     """Why the alert is not as meant; of situations only how many, for each says its own reason in its row."""
     reasons = [(found.message, *found.parts) for found in result.findings if not found.situation]
     wrong = sum(not s.ok for s in result.situations)
     if wrong:
-        reasons.append((f"{_count(wrong, 'situation')} {'ends' if wrong == 1 else 'end'} otherwise (see below)",))
+        reasons.append((f"{count_of(wrong, 'situation')} {'ends' if wrong == 1 else 'end'} otherwise (see below)",))
     return reasons
 
 

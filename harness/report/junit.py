@@ -108,7 +108,7 @@ def _xml(text: str) -> str:
 def _suites(outcome: Outcome) -> Iterator[Suite]:
     if outcome.proof is not None:
         for result in outcome.proof.results:
-            yield _alert(result, outcome.proof.seconds.get(id(result), 0.0))
+            yield _alert(result)
     if outcome.live is not None:
         yield _live(outcome.live)
     if outcome.scenario is not None:
@@ -122,7 +122,7 @@ def _suites(outcome: Outcome) -> Iterator[Suite]:
 # -- alerts ------------------------------------------------------------------------------------------------------------
 
 
-def _alert(result: AlertResult, seconds: float) -> Suite:
+def _alert(result: AlertResult) -> Suite:
     """The whole measuring time stands at the first aspect: one search serves them all."""
     span = span_of(result)
     file, line = span.file, span.line
@@ -132,10 +132,12 @@ def _alert(result: AlertResult, seconds: float) -> Suite:
         kind, message, text = "", "", ""
         if aspect.findings:
             kind, message, text = "failure", aspect.findings[0].message, "\n".join(finding_lines(aspect.findings))
+            if result.allowed is not None:
+                kind, message = "skipped", f"set aside ({result.allowed}): {message}"
         elif not aspect.measured:
             kind, message = "skipped", f"not measured: {verdict_cell(result)}"
-        cases.append(Case(aspect.name, classname, file, line, 0.0 if number else seconds, kind, message, text))
-    return Suite(result.alert, cases, _properties(result), seconds)
+        cases.append(Case(aspect.name, classname, file, line, 0.0 if number else result.seconds, kind, message, text))
+    return Suite(result.alert, cases, _properties(result), result.seconds)
 
 
 def _properties(result: AlertResult) -> list[tuple[str, str]]:

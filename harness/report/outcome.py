@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.proof.model import AlertResult
+from harness.errors import EXIT_ENGINE, EXIT_FINDINGS, EXIT_OK
+from harness.proof.model import AlertResult, Verdict
 from harness.suites.model import Report
 
 if TYPE_CHECKING:
@@ -16,19 +16,35 @@ if TYPE_CHECKING:
     from harness.stack.run import ScenarioResult
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Proved:
     """The alerts of one proof, and the engine that it ran on."""
 
-    results: Sequence[AlertResult]
+    results: list[AlertResult]
     engine: str
     version: str
-    seconds: Mapping[int, float] = field(default_factory=dict)
-    """By `id` of a result: how long it took to measure."""
+    complete: bool = True
+    """False if the run was interrupted: there are alerts that it did not come to."""
 
     @property
     def exact(self) -> int:
         return sum(result.exact for result in self.results)
+
+    @property
+    def drafts(self) -> int:
+        return sum(result.verdict is Verdict.DRAFT for result in self.results)
+
+    @property
+    def good(self) -> bool:
+        """Whether there are alerts and each is exact, or set aside with a reason."""
+        return self.complete and bool(self.results) and all(result.accepted for result in self.results)
+
+    @property
+    def exit_code(self) -> int:
+        """By the table of exit codes: an `error` first, then whatever else is not as meant."""
+        if any(result.verdict is Verdict.ERROR and not result.accepted for result in self.results):
+            return EXIT_ENGINE
+        return EXIT_OK if self.good else EXIT_FINDINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +63,7 @@ class Outcome:
     def good(self) -> bool:
         return all(
             (
-                self.proof is None or (bool(self.proof.results) and self.proof.exact == len(self.proof.results)),
+                self.proof is None or self.proof.good,
                 self.suites is None or self.suites.passed,
                 self.live is None or self.live.exact,
                 self.scenario is None or self.scenario.passed,
@@ -55,17 +71,3 @@ class Outcome:
                 not self.problems,
             )
         )
-
-
-class Stopwatch:
-    """Seconds from one result to the next, by `id` of the result."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[int, float] = {}
-        self._last = time.monotonic()
-
-    def lap(self, result: AlertResult) -> None:
-        """A result is there."""
-        now = time.monotonic()
-        self.seconds[id(result)] = now - self._last
-        self._last = now

@@ -13,7 +13,7 @@ from harness.report.terminal import shortened
 from harness.report.wording import one_line
 from harness.suites.diff import AlertDiff, diff_alerts
 from harness.suites.model import FileResult, Finding, Labelled, Report, Result, Severity, Status
-from harness.units import format_duration
+from harness.units import count_of, format_duration
 
 _MOST = 3
 """Warnings of one kind, and names in a list, that are shown; --json has all."""
@@ -25,7 +25,9 @@ def write_file(file: FileResult, out: Console) -> None:
     """What is to be said of one file: a line, and what failed in it."""
     passed = sum(result.status is Status.PASSED for result in file.results)
     word = {Status.PASSED: "ok", Status.FAILED: "FAILED", Status.ERROR: "ERROR"}[file.status]
-    what = f"{passed} of {len(file.results)} assertions" if passed < len(file.results) else _count(passed, "assertion")
+    what = (
+        f"{passed} of {len(file.results)} assertions" if passed < len(file.results) else count_of(passed, "assertion")
+    )
     note = "  promtool says SUCCESS" if file.false_green else ""
     out.print(
         Text.assemble((f"{word:>6}", _COLOURS[file.status]), f"  {one_line(file.name)}  ({what}){note}"), soft_wrap=True
@@ -51,8 +53,8 @@ def write_report(report: Report, out: Console) -> None:
     _write_warnings(report, out)
     _write_coverage(report, out)
     numbers = summary(report)
-    text = f"{numbers['files_passed']} of {_count(numbers['files'], 'file')} passed, "
-    text += f"{numbers['assertions_passed']} of {_count(numbers['assertions'], 'assertion')}"
+    text = f"{numbers['files_passed']} of {count_of(numbers['files'], 'file')} passed, "
+    text += f"{numbers['assertions_passed']} of {count_of(numbers['assertions'], 'assertion')}"
     if numbers["false_greens"]:
         text += f"; {numbers['false_greens']} on which promtool says SUCCESS"
     if not report.complete:
@@ -70,7 +72,7 @@ def _write_result(result: Result, out: Console) -> None:
         _block(out, result.message, indent=10)
     if result.kind == "alert" and result.status is Status.FAILED:
         expected, got = len(result.expected), len(result.got or ())
-        out.print(Text(f"          expected {_count(expected, 'alert')}, got {got}"), soft_wrap=True)
+        out.print(Text(f"          expected {count_of(expected, 'alert')}, got {got}"), soft_wrap=True)
         for diff in diff_alerts(result.expected, result.got or ()):
             _write_diff(diff, out)
     for series in result.inputs[:_MOST_NAMES]:
@@ -126,7 +128,7 @@ def _write_warnings(report: Report, out: Console) -> None:
     for name, count in sorted(Counter(finding.id for finding in warnings).items()):
         out.print()
         out.print(
-            Text.assemble((f"{name}: {_count(count, 'warning')}", "yellow"), " (an error with --strict)"),
+            Text.assemble((f"{name}: {count_of(count, 'warning')}", "yellow"), " (an error with --strict)"),
             soft_wrap=True,
         )
         for finding in [f for f in warnings if f.id == name][:_MOST]:
@@ -155,7 +157,3 @@ def _both_ends(text: str) -> str:
 def _block(out: Console, text: str, indent: int = 8) -> None:
     for line in text.splitlines():
         out.print(Text(" " * indent + line), soft_wrap=True)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

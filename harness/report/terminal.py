@@ -1,4 +1,4 @@
-"""The proof on a terminal: progress while it runs, then a table and the reasons; plain text anywhere else."""
+"""The proof on a terminal: each row as it is known, progress below, then the reasons; plain text anywhere else."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import IO
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType
-from rich.live import Live
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
-from rich.table import Table
 from rich.text import Text
 
 from harness.errors import printable
 from harness.proof.model import AlertResult, Verdict
-from harness.report.wording import HEADER, one_line, place, row, verdict_cell
+from harness.proof.prove import Pairing
+from harness.report.wording import HEADER, expected_widths, one_line, place, row, verdict_cell
 
 _COLOURS = {Verdict.EXACT: "green", Verdict.UNEXPECTED: "yellow", Verdict.DRAFT: "yellow"}
 _MOST_REASONS = 4
 _MOST_LETTERS = 80
+_WIDEST_VERDICT = 17
 _NUMBERS = ("last quiet", "first firing", "off by", "hold", "situations")
 
 
@@ -48,34 +47,25 @@ def console(stream: IO[str] | None = None) -> Console:
     return _PrintableConsole(file=target, highlight=False, soft_wrap=False, width=width, legacy_windows=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """What is told to somebody who watches: each step by name, and each result as soon as it is measured."""
-
-    step: Callable[[str], None]
-    result: Callable[[AlertResult], None]
-
-
 @contextmanager
-def watching(total: int, what: str) -> Iterator[Watch]:
-    """A progress bar over `total` steps with the table of results growing above it. Silent off a terminal."""
+def watching(total: int, what: str, out: Console | None = None) -> Iterator[Callable[[str], None]]:
+    """A progress bar over `total` steps, each told by name, below what is printed to `out` meanwhile.
+
+    Silent off a terminal.
+    """
     err = _PrintableConsole(file=sys.stderr, highlight=False)
-    if not err.is_terminal or os.environ.get("TERM") == "dumb":
-        yield Watch(lambda _: None, lambda _: None)
+    # On the same terminal as what is printed, else they would write over each other.
+    target = out if out is not None and out.is_terminal else err
+    if not target.is_terminal or os.environ.get("TERM") == "dumb":
+        yield lambda _: None
         return
-    bar = Progress(BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err)
+    bar = Progress(
+        BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
+        console=target, transient=True, refresh_per_second=8, redirect_stdout=False, redirect_stderr=err.is_terminal,
+    )  # fmt: skip
     task = bar.add_task(what, total=total)
-    results: list[AlertResult] = []
-    with Live(bar, console=err, transient=True, refresh_per_second=8) as live:
-
-        def step(name: str) -> None:
-            bar.update(task, advance=1, description=f"{what} {escape(shortened(one_line(name)))}")
-
-        def add(result: AlertResult) -> None:
-            results.append(result)
-            live.update(Group(_table(results), bar))
-
-        yield Watch(step, add)
+    with bar:
+        yield lambda name: bar.update(task, advance=1, description=f"{what} {escape(shortened(one_line(name)))}")
 
 
 @contextmanager
@@ -99,28 +89,63 @@ def narrating(what: str, *, aloud: bool = True) -> Iterator[Callable[[str], None
         yield lambda line: bar.update(task, description=f"{escape(shortened(what))}: {escape(one_line(line))}")
 
 
-def _table(results: Sequence[AlertResult]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    for name in HEADER:
-        table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
-    for result in results:
-        cells = [Text(shortened(cell)) for cell in row(result)]
-        cells[-1].stylize(_COLOURS.get(result.verdict, "red"))
-        table.add_row(*cells)
-    return table
+class ProofTable:
+    """The table of a proof, printed row by row: each result as soon as it is known.
+
+    The columns are as wide as the contracts let expect. On a terminal that is narrower a result is two lines.
+    """
+
+    def __init__(self, pairings: Sequence[Pairing], out: Console) -> None:
+        self._out = out
+        self._widths = expected_widths(pairings)
+        self._narrow = sum(self._widths) + 2 * len(self._widths) + _WIDEST_VERDICT > out.width
+        self._begun = False
+
+    def add(self, result: AlertResult) -> None:
+        cells = [shortened(cell) for cell in row(result)]
+        style = style_of(result)
+        if self._narrow:
+            name, *middle, verdict = cells
+            said = ", ".join(f"{what} {cell}" for what, cell in zip(HEADER[1:-1], middle, strict=True) if cell != "–")
+            self._print(Text.assemble((verdict, style), "  ", (name, "bold")))
+            self._print(Text(f"    {said}"))
+            return
+        if not self._begun:
+            self._begun = True
+            self._print(Text(self._line(HEADER), style="bold"))
+        line = self._line(cells)
+        at = len(line) - len(cells[-1])
+        self._print(Text.assemble(line[:at], (line[at:], style)))
+
+    def _line(self, cells: Sequence[str]) -> str:
+        padded = [
+            cell.rjust(width) if name in _NUMBERS else cell.ljust(width)
+            for name, cell, width in zip(HEADER[:-1], cells[:-1], self._widths, strict=True)
+        ]
+        return "  ".join([*padded, cells[-1]])
+
+    def _print(self, text: Text) -> None:
+        self._out.print(text, soft_wrap=True)
 
 
-def proof_table(results: Sequence[AlertResult], out: Console) -> None:
-    """Print the table, then what is wrong with whom, then notes."""
-    out.print(_table(results))
+def style_of(result: AlertResult) -> str:
+    if result.accepted:
+        return "green" if result.exact else "yellow"
+    return _COLOURS.get(result.verdict, "red")
+
+
+def proof_reasons(results: Sequence[AlertResult], out: Console) -> None:
+    """Print what is wrong with whom, then notes."""
     for result in results:
         if not result.findings:
             continue
         out.print()
-        style = _COLOURS.get(result.verdict, "red")
         out.print(
             Text.assemble(
-                (shortened(one_line(result.alert)), "bold"), "  ", (verdict_cell(result), style), f"  {place(result)}"
+                (shortened(one_line(result.alert)), "bold"),
+                "  ",
+                (verdict_cell(result), style_of(result)),
+                f"  {place(result)}",
             )
         )
         for finding in result.findings[:_MOST_REASONS]:

@@ -6,10 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
+from harness.contracts.model import Kind
 from harness.errors import Span, printable
-from harness.proof.model import AlertResult, Finding, Verdict
-from harness.units import format_duration, format_with_unit
+from harness.proof.model import AlertResult, Finding, Measured, Verdict
+from harness.proof.prove import Pairing
+from harness.units import count_of, format_duration, format_with_unit
 
+_DIGITS = 18
+"""Of a double that needs all of its digits, with sign and point."""
+_WIDEST_CELL = 50
 HEADER = ("alert", "contract", "last quiet", "first firing", "off by", "hold", "situations", "verdict")
 
 
@@ -70,7 +75,33 @@ def situations_cell(result: AlertResult) -> str:
 
 
 def verdict_cell(result: AlertResult) -> str:
-    return result.verdict.value.replace("_", " ")
+    """``off threshold``; of a draft also what it would be, of an alert that is set aside that it is."""
+    text = result.verdict.value.replace("_", " ")
+    if result.verdict is Verdict.DRAFT and result.would_be is not None:
+        text += f", would be {result.would_be.value.replace('_', ' ')}"
+    return f"{text} (allowed)" if result.allowed is not None and not result.exact else text
+
+
+def expected_widths(pairings: Sequence[Pairing]) -> list[int]:
+    """How wide the cells before the verdict will be, as far as contracts and rules tell before anything is measured."""
+    rows = [tuple(map(len, HEADER[:-1]))]
+    for pairing in pairings:
+        contract, located = pairing.contract, pairing.located
+        name = contract.alert.value if contract is not None else located.rule.alert if located is not None else ""
+        result = AlertResult(name, contract, located, Measured(), [], [])
+        cells = [len(one_line(name)), len(one_line(contract_cell(result))), *map(len, HEADER[2:-1])]
+        if contract is not None and contract.kind is Kind.THRESHOLD:
+            knob = contract.knob
+            if knob.step is None:
+                cells[2:4] = [_DIGITS + len(f" {knob.unit}".rstrip())] * 2
+            else:
+                near = (knob.low, knob.high, contract.threshold - knob.step, contract.threshold + knob.step)
+                cells[2:4] = [max(len(position(result, x)) for x in near)] * 2
+                cells[4] = len(f"0 {knob.counts}")
+        if contract is not None:
+            cells[5] = len(f"{format_duration(contract.hold_ms)} (99 ticks)")
+        rows.append(tuple(cells))
+    return [min(max(column), _WIDEST_CELL) for column in zip(*rows, strict=True)]
 
 
 def confirmed_cell(result: AlertResult) -> str:
@@ -123,7 +154,10 @@ def by_verdict(results: Iterable[AlertResult]) -> dict[Verdict, int]:
 
 def summary(results: Sequence[AlertResult], engine: str, version: str) -> str:
     """``9 of 9 alerts are exact, on Prometheus 3.5.3 (process).``"""
-    exact = sum(result.verdict is Verdict.EXACT for result in results)
-    return (
-        f"{exact} of {len(results)} alerts {'is' if exact == 1 else 'are'} exact, on Prometheus {version} ({engine})."
-    )
+    exact = sum(result.exact for result in results)
+    said = f"{exact} of {len(results)} alerts {'is' if exact == 1 else 'are'} exact"
+    if drafts := sum(result.verdict is Verdict.DRAFT for result in results):
+        said += f", {count_of(drafts, 'draft')}"
+    if allowed := sum(result.allowed is not None for result in results):
+        said += f", {allowed} set aside"
+    return f"{said}, on Prometheus {version} ({engine})."

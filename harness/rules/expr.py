@@ -59,12 +59,16 @@ class Comparison:
     """Where the comparison stands in the user's file."""
 
 
+class UnreadableError(InputError):
+    """promql-parser cannot read an expression; Prometheus, who is the judge, may."""
+
+
 def parse_expr(expr: Text) -> Any:
-    """The AST of an expression; raises InputError at the expression's place."""
+    """The AST of an expression; raises UnreadableError at its place where promql-parser cannot read it."""
     try:
         return parsed(expr.value).tree
     except ValueError as err:
-        raise InputError(
+        raise UnreadableError(
             f"this expression cannot be read: {err}",
             span=expr.span_at(0),
             hint="if `promtool check rules` takes it, write it in a plainer way that promql-parser takes too",

@@ -49,7 +49,8 @@ def play(
     assert list(temp.iterdir()) == [], "something was left behind"
     if outcome.code >= 2:
         assert outcome.stderr
-        assert sorted(folder.rglob("*")) == before
+        if "report: build/report/" not in both:  # a run that got as far as rows writes its documents
+            assert sorted(folder.rglob("*")) == before
     return outcome.code, masked(outcome.stdout, folder, tools), masked(outcome.stderr, folder, tools)
 
 

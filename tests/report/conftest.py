@@ -11,7 +11,7 @@ from harness.contracts import load_contracts
 from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.proof import Proof
-from harness.report.outcome import Outcome, Proved, Stopwatch
+from harness.report.outcome import Outcome, Proved
 from harness.rules import load_rules
 from harness.suites.model import Report
 from harness.suites.run import Options, SuiteRun
@@ -31,12 +31,9 @@ FAULTS = [
 
 def prove(rules: list[Path], prometheus: Path, promtool: Path) -> Proved:
     """A proof of rule files against the contracts of this project."""
-    times = Stopwatch()
     with ProcessEngine(prometheus) as engine:
-        proof = Proof(
-            load_rules(rules), load_contracts(CONTRACTS), engine, Promtool(promtool), lambda _: None, times.lap
-        )
-        return Proved(list(proof.run()), engine.kind, engine.version, times.seconds)
+        proof = Proof(load_rules(rules), load_contracts(CONTRACTS), engine, Promtool(promtool))
+        return Proved(list(proof.run()), engine.kind, engine.version)
 
 
 def run_suites(files: list[Path], promtool: Path) -> Report:
