@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from harness.contracts import Contract, Op
+from harness.contracts import Contract, Kind, Op
 from harness.contracts.model import Shape, Signal
 from harness.contracts.world import Scrapes, Trace, traces
 from harness.engines.base import Engine
@@ -23,7 +23,7 @@ from harness.replay import AlertTimeline, Batch, Plan, Replay, State, Tape
 from harness.rules import AlertRule, Group, Rule, RuleFile
 from harness.rules.expr import LOOKBACK_MS, subquery_steps_ms
 from harness.rules.selectors import metric_names
-from harness.series import Labels, format_labels, is_stale
+from harness.series import STALE, Labels, is_stale
 from harness.units import format_duration
 
 UP = "up"
@@ -77,7 +77,19 @@ class Case:
 
     @property
     def uses_up(self) -> bool:
-        return UP in self.shows
+        """Whether targets that answer or not show it; a target cannot come and go, so an `up` that does is exposed."""
+        return UP in self.shows and not any(s.metric == UP and s.present for s in self.contract.signal.series)
+
+    @property
+    def always(self) -> bool:
+        """Whether the alert is meant to fire always, so that the knob has nowhere to go."""
+        return self.contract.kind is Kind.ALWAYS
+
+    @property
+    def fades(self) -> bool:
+        """Whether series may end. The exporter dates its samples, and such series end without a stale marker: they are
+        gone once the lookback is over."""
+        return any(spec.present is not None for spec in self.contract.signal.series)
 
     @property
     def play(self) -> int:
@@ -127,8 +139,11 @@ class Planner:
         shrunk: Sequence[RuleFile],
         clock: Clock,
         inhibitions: Sequence[Inhibition],
+        rest_ms: int,
     ) -> None:
-        """`shrunk` are the same files on the compressed clock."""
+        """`shrunk` are the same files on the compressed clock; in `rest_ms` (of the world) what was firing is over and
+        told."""
+        self._rest_ms = rest_ms
         self._clock = clock
         self._inhibitions = inhibitions
         self._tape = Tape(engine)
@@ -148,6 +163,13 @@ class Planner:
         Raises UnsupportedError if the rule does not mean the same on the compressed clock.
         """
         interval = case.plan.interval_ms
+        if case.always:
+            self._settle_always(case, linger_ms)
+            return
+        if case.contract.kind is Kind.ABSENCE:
+            # Before its world is shown it is absent, too.
+            rest = -(-(self._rest_ms + case.contract.keep_firing_ms) // interval)
+            case.course = replace(case.course, on=_reach_ticks(case.plan, case.contract.scrape_ms) + 1 + rest)
         clear, first = _past(case.contract)
         for quiet, at_threshold in _quiet(case.contract):
             far = case.course.on + _window_ticks(case) + case.plan.hold_ticks + 4
@@ -165,7 +187,19 @@ class Planner:
             case.timelines = self._world(case)
             if self._compressed(case) == _states(case.timelines):
                 return
-        raise UnsupportedError(
+        raise self._differs(case)
+
+    def _settle_always(self, case: Case, linger_ms: int) -> None:
+        """The knob stays where it is for as long as the alert takes to be told."""
+        x, interval = case.contract.knob.low, case.plan.interval_ms
+        ticks = _window_ticks(case) + case.plan.hold_ticks + -(-linger_ms // interval) + 4
+        case.course = Course(x, x, True, 0, ticks, ticks)
+        case.timelines = self._world(case)
+        if self._compressed(case) != _states(case.timelines):
+            raise self._differs(case)
+
+    def _differs(self, case: Case) -> UnsupportedError:
+        return UnsupportedError(
             f"`{case.name}` goes other ways on a clock {self._clock.factor} times as fast than on the world's",
             span=case.located.rule.expr.span_at(0),
             hint="compress less, or prove it with `alert-harness prove`",
@@ -195,7 +229,8 @@ class Planner:
         if not isinstance(rule, AlertRule):
             raise AssertionError("a compressed rule is of the same kind")
         plan = self._fast.plan(group, rule)
-        short = list(compressed(case, self._clock))
+        # The engine's lookback is that of the world: where a series ends, its compressed twin is told to.
+        short = [_ended(trace, self._clock) for trace in compressed(case, self._clock)]
         return _states(self._timelines(self._fast, plan, short, case.course.ticks * plan.interval_ms))
 
     def _timelines(self, replay: Replay, plan: Plan, world: Sequence[Trace], length_ms: int) -> list[AlertTimeline]:
@@ -255,13 +290,15 @@ def _metrics(signal: Signal) -> Iterator[tuple[str, bool]]:
 
 
 def _reach_ticks(plan: Plan, scrape_ms: int) -> int:
-    """Ticks after which nothing is left of how the knob stood before."""
+    """Ticks after which nothing is left of how the knob stood before, if no series ends."""
     reach = max(plan.reach_ms - LOOKBACK_MS, 0)
     return -(-reach // plan.interval_ms) + -(-scrape_ms // plan.interval_ms) + 1
 
 
 def _window_ticks(case: Case) -> int:
-    return _reach_ticks(case.plan, case.contract.scrape_ms)
+    """Ticks after which nothing is left of how the knob stood before."""
+    fading = -(-LOOKBACK_MS // case.plan.interval_ms) if case.fades else 0
+    return _reach_ticks(case.plan, case.contract.scrape_ms) + fading
 
 
 def _quiet(contract: Contract) -> Iterator[tuple[Fraction, bool]]:
@@ -313,15 +350,7 @@ def _traces(case: Case) -> list[Trace]:
     interval, course = case.plan.interval_ms, case.course
     knob = [(0, course.quiet), (course.on * interval, course.fires), (course.off * interval, course.quiet)]
     scrapes = Scrapes.regular(case.contract.scrape_ms, course.ticks * interval)
-    world = traces(case.contract.signal, knob, scrapes)
-    for trace in world:
-        if any(is_stale(value) for value in trace.values):
-            raise UnsupportedError(
-                f"in the world of `{case.name}` the series {format_labels(trace.labels)} ends, which an exporter that "
-                "dates its samples cannot show at an exact time",
-                span=case.contract.alert.span,
-                hint="prove it with `alert-harness prove`",
-            )
+    world = [_unmarked(trace) for trace in traces(case.contract.signal, knob, scrapes)]
     if sum(len(trace.times_ms) for trace in world) > _MAX_SAMPLES:
         raise UnsupportedError(
             f"the world of `{case.name}` takes more than {_MAX_SAMPLES:,} samples to show",
@@ -329,6 +358,29 @@ def _traces(case: Case) -> list[Trace]:
             hint=f"it looks back {format_duration(case.plan.reach_ms)}; prove it with `alert-harness prove`",
         )
     return world
+
+
+def _unmarked(trace: Trace) -> Trace:
+    """The trace without stale markers, which an exporter that dates its samples cannot show."""
+    kept = [(at, value) for at, value in zip(trace.times_ms, trace.values, strict=True) if not is_stale(value)]
+    if len(kept) == len(trace.times_ms):
+        return trace
+    return replace(trace, times_ms=[at for at, _ in kept], values=[value for _, value in kept])
+
+
+def _ended(trace: Trace, clock: Clock) -> Trace:
+    """A compressed trace with a stale marker wherever its next sample is further away than the compressed lookback."""
+    lookback = clock.shrink_ms(LOOKBACK_MS)
+    times: list[int] = []
+    values: list[float] = []
+    after = [*trace.times_ms[1:], None]
+    for at, value, following in zip(trace.times_ms, trace.values, after, strict=True):
+        times.append(at)
+        values.append(value)
+        if following is None or following - at > lookback:
+            times.append(at + lookback)
+            values.append(STALE)
+    return replace(trace, times_ms=times, values=values)
 
 
 def compressed(case: Case, clock: Clock) -> Iterator[Trace]:
@@ -354,4 +406,6 @@ def only(file: RuleFile, kept: Collection[int], more: Callable[[Group], Sequence
 
 def says(case: Case, x: Fraction) -> str:
     """A knob position in words."""
+    if case.contract.kind in (Kind.ABSENCE, Kind.PRESENCE):
+        return f"its series are {case.contract.at(x)}"
     return f"{case.contract.knob.name} = {case.contract.at(x)}"

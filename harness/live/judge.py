@@ -109,8 +109,8 @@ def judge(
         case.name,
         contract,
         case.located,
-        quiet_at=case.course.quiet,
-        fires_at=case.course.fires,
+        quiet_at=None if case.always else case.course.quiet,
+        fires_at=None if case.always else case.course.fires,
         at_threshold=case.course.at_threshold,
         interval_ms=case.plan.interval_ms,
         moved_ms=case.tick_ms(case.course.on, clock),
@@ -120,8 +120,14 @@ def judge(
         result.notes.append(
             f"rates round at the threshold on this clock: quiet was seen at {says(case, case.course.quiet)}"
         )
-    _ticks(case, witness, clock, result)
+    if case.fades:
+        result.notes.append("series that end do so without a stale marker here: they are gone after the lookback")
     told = [d for d in witness.told if d.labels.get("alertname") == rule.alert]
+    if case.always:
+        _always(case, witness, clock, result)
+    else:
+        _ticks(case, witness, clock, result)
+        told = [d for d in told if d.at_ms >= case.tick_ms(case.course.on, clock)]
     _delivery(case, witness, routing, told, result)
     if result.delivered is not None:
         _receiver(case, result)
@@ -139,7 +145,11 @@ def _ticks(case: Case, witness: Witness, clock: Clock, result: LiveResult) -> No
     offset = clock.shrink_ms(case.located.group.query_offset_ms)
     took_place = {at + offset for at in witness.ticks.get(group_key(case.located.group), [])}
     course, interval = case.course, case.plan.interval_ms
-    begin = next((i for i in range(course.on) if case.tick_ms(i, clock) > witness.first_shown_ms + _EDGE_MS), course.on)
+    shown_ms = witness.first_shown_ms + _EDGE_MS
+    if case.fades:  # what was absent before its world was shown is over by the second sample, or fires on for a while
+        first_ms = case.begin_ms + clock.shrink_ms(case.contract.scrape_ms + case.located.rule.keep_firing_ms)
+        shown_ms = max(shown_ms, first_ms + case.plan.interval_ms // clock.factor)
+    begin = next((i for i in range(course.on) if case.tick_ms(i, clock) > shown_ms), course.on)
     over = case.over()
     ends = min(course.ticks, course.ticks if over is None else over + 2)
     seen = [i for i in range(begin, ends) if case.tick_ms(i, clock) in took_place]
@@ -202,6 +212,24 @@ def _ticks(case: Case, witness: Witness, clock: Clock, result: LiveResult) -> No
             f"resolved {resolved - course.off} ticks after the knob went back, "
             f"on the world's clock {over - course.off}",
         )
+
+
+def _always(case: Case, witness: Witness, clock: Clock, result: LiveResult) -> None:
+    """It fires and goes on."""
+    states = _states(case, witness, clock)
+    offset = clock.shrink_ms(case.located.group.query_offset_ms)
+    took_place = {at + offset for at in witness.ticks.get(group_key(case.located.group), [])}
+    firing = min((i for i, state in states.items() if state is State.FIRING), default=None)
+    if firing is None:
+        done = "becomes pending but never fires" if states else "stays quiet"
+        result.find(LiveVerdict.NEVER_FIRES, f"{done}, {contract_says(case)}")
+        return
+    # Prometheus writes no ALERTS until it has looked for those of an earlier life, so the hold is not seen whole.
+    result.moved_ms = result.firing_ms = case.tick_ms(firing, clock)
+    after = [i for i in range(firing, case.course.ticks) if case.tick_ms(i, clock) in took_place]
+    quiet = next((i for i in after if states.get(i) is not State.FIRING), None)
+    if quiet is not None:
+        result.find(LiveVerdict.WRONG_TICK, f"is no longer firing {quiet - firing} ticks later, {contract_says(case)}")
 
 
 def contract_says(case: Case) -> str:
@@ -304,6 +332,7 @@ def _silence(twin: Case, witness: Witness, clock: Clock, result: LiveResult) -> 
     """The same alert beside its silencers: it fires, and nobody is told."""
     by = ", ".join(twin.inhibitors)
     told = [d for d in witness.told if d.labels.get("alertname") == twin.located.rule.alert and _is_of(twin, d.labels)]
+    told = [d for d in told if d.at_ms >= twin.tick_ms(twin.course.on, clock)]
     fired = State.FIRING in _states(twin, witness, clock).values()
     if told:
         result.find(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import requests
 
-from harness.contracts import Contract
+from harness.contracts import Contract, Kind
 from harness.engines.base import Engine, new_session
 from harness.engines.private import private_folder
 from harness.errors import EngineError, HarnessError, UnsupportedError
@@ -208,6 +208,8 @@ class _Run:
             contract = pairing.contract
             if contract is None:
                 continue  # `prove` speaks of alerts without a contract
+            if contract.kind is Kind.SET_ASIDE:
+                continue  # there is nothing that could be run
             result = LiveResult(contract.alert.value, contract, pairing.located)
             if pairing.located is None or pairing.twins:
                 what = "has no rule" if pairing.located is None else "has several rules"
@@ -289,7 +291,9 @@ class _Run:
                 path = folder / f"{number}.yml"
                 path.write_text(self.clock.rules(part), encoding="utf-8")
                 shrunk.append(load_rule_file(path))
-            planner = Planner(replayer, parts, shrunk, self.clock, self.routing.inhibitions())
+            told = self.routing.longest_ms("group_wait", "30s") + self.routing.longest_ms("group_interval", "5m")
+            rest_ms = told + _SLACK_MS * self.clock.factor
+            planner = Planner(replayer, parts, shrunk, self.clock, self.routing.inhibitions(), rest_ms)
             for world in worlds:
                 for case in list(world.all()):
                     try:
@@ -339,7 +343,7 @@ class _Run:
                 silent_until = self._after_ms(case, case.over()) + self._delay_ms(case, world) + 2 * _SLACK_MS
                 firing = silencer.first(State.FIRING)
                 if firing is not None:
-                    needed = silent_until - self._after_ms(silencer, firing)
+                    needed = silent_until - self._after_ms(silencer, firing) - self._delay_ms(silencer, world)
                     planner.settle(silencer, max(self._linger_ms(), needed * self.clock.factor))
 
     def _after_ms(self, case: Case, tick: int | None) -> int:
@@ -348,12 +352,18 @@ class _Run:
         return 0 if tick is None else (tick - case.course.on) * interval
 
     def _delay_ms(self, case: Case, world: World) -> int:
-        """How much later than its silencers a companion starts, so that they fire before it does."""
+        """How much later than others a case moves: a companion so that its silencers fire before it does, an absence
+        so that all of its world is yet to come, for before that is shown it is absent, too."""
+        rest = 0
+        if case.contract.kind is Kind.ABSENCE:
+            rest = case.course.on * self.clock.shrink_ms(case.plan.interval_ms)
         if not case.inhibitors:
-            return 0
+            return rest
         by = [other for other in world.cases if other.name in case.inhibitors]
-        latest = max((self._after_ms(other, other.first(State.FIRING)) for other in by), default=0)
-        return max(0, latest + 2 * _SLACK_MS - self._after_ms(case, case.first(State.FIRING)))
+        latest = max(
+            (self._delay_ms(other, world) + self._after_ms(other, other.first(State.FIRING)) for other in by), default=0
+        )
+        return max(rest, latest + 2 * _SLACK_MS - self._after_ms(case, case.first(State.FIRING)))
 
     # -- the run itself ------------------------------------------------------------------------------------------
 
@@ -421,6 +431,8 @@ class _Run:
             over, firing = case.over(), case.first(State.FIRING)
             last = case.tick_ms(case.course.ticks if over is None else over + 2, self.clock) + _POLL_MS
             ends = max(ends, last)
+            if case.always and not any(d.labels.get("alertname") == case.located.rule.alert for d in told):
+                ends = max(ends, last + _LATE_MS)
             if case.inhibitors or firing is None or over is None:
                 continue
             mine = [d for d in told if d.labels.get("alertname") == case.located.rule.alert]

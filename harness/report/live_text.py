@@ -14,7 +14,7 @@ from harness.live.model import LiveReport, LiveResult, LiveVerdict
 from harness.live.run import Progress
 from harness.report.terminal import narrating, shortened
 from harness.report.wording import one_line
-from harness.units import format_duration, format_with_unit
+from harness.units import format_duration
 
 HEADER = ("alert", "quiet at", "fires at", "pending", "hold", "of", "delivered to", "resolved", "verdict")
 _NUMBERS = ("quiet at", "fires at", "pending", "hold", "of")
@@ -67,7 +67,6 @@ def live_table(report: LiveReport, out: Console) -> None:
 
 def row(result: LiveResult, report: LiveReport) -> list[str]:
     """The cells of one alert; durations are the world's."""
-    unit = result.contract.knob.unit
 
     def after(at_ms: int | None, since_ms: int | None) -> str:
         if at_ms is None or since_ms is None:
@@ -80,8 +79,8 @@ def row(result: LiveResult, report: LiveReport) -> list[str]:
         told += f", silenced by {', '.join(result.inhibited_by)}"
     return [
         result.alert,
-        "-" if result.quiet_at is None else format_with_unit(result.quiet_at, unit),
-        "-" if result.fires_at is None else format_with_unit(result.fires_at, unit),
+        "-" if result.quiet_at is None else result.contract.at(result.quiet_at),
+        "-" if result.fires_at is None else result.contract.at(result.fires_at),
         after(result.pending_ms, result.moved_ms),
         "-" if hold is None else format_duration(hold * result.interval_ms),
         format_duration(result.contract.hold_ms),
