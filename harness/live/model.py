@@ -42,6 +42,10 @@ class LiveVerdict(Enum):
     """The receiver was not told that it is over."""
     NOT_INHIBITED = "not_inhibited"
     """Notified although another alert that was firing inhibits it by the configuration."""
+    WRONG_SILENCE = "wrong_silence"
+    """Who silences it by the inhibition rules, and who does not, is not what the contract says."""
+    DRAFT = "draft"
+    """Nobody has confirmed the contract, so that nothing is proved, whatever was seen."""
     EXACT = "exact"
     """Fired on the very tick, delivered where it should be, and resolved."""
 
@@ -108,11 +112,19 @@ class LiveResult:
 
     @property
     def verdict(self) -> LiveVerdict:
+        """That of the worst finding, but a draft is a draft."""
+        if self.contract.draft:
+            return LiveVerdict.DRAFT
         return self.findings[0].verdict if self.findings else LiveVerdict.EXACT
 
     @property
     def exact(self) -> bool:
-        return not self.findings
+        return self.verdict is LiveVerdict.EXACT
+
+    @property
+    def good(self) -> bool:
+        """Exact, or set aside with a reason."""
+        return self.exact or self.contract.allowed is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +151,13 @@ class LiveReport:
     attempts: Sequence[Attempt] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Where the time went, by phase, in order."""
+    set_aside: int = 0
+    """How many alerts are only set aside, so that there was nothing to run."""
 
     @property
     def exact(self) -> bool:
-        return bool(self.results) and all(result.exact for result in self.results)
+        """Whether every alert is, or is set aside."""
+        return bool(self.results or self.set_aside) and all(result.good for result in self.results)
 
     @property
     def total_s(self) -> float:

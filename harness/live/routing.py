@@ -42,10 +42,19 @@ class Inhibition:
     def holds(self, source: Mapping[str, str], target: Mapping[str, str]) -> bool:
         """Whether an alert with the labels `source` silences one with the labels `target`."""
         # An alert that is both source and target does not silence itself (alertmanager inhibit/inhibit.go).
-        if _match(self.target, source) and _match(self.source, target):
+        if self.is_target(source) and self.is_source(target):
             return False
-        equal = all(source.get(name, "") == target.get(name, "") for name in self.equal)
-        return equal and _match(self.source, source) and _match(self.target, target)
+        return not self.unlike(source, target) and self.is_source(source) and self.is_target(target)
+
+    def is_source(self, labels: Mapping[str, str]) -> bool:
+        return _match(self.source, labels)
+
+    def is_target(self, labels: Mapping[str, str]) -> bool:
+        return _match(self.target, labels)
+
+    def unlike(self, source: Mapping[str, str], target: Mapping[str, str]) -> list[str]:
+        """The labels of `equal` in which two alerts differ."""
+        return [name for name in self.equal if source.get(name, "") != target.get(name, "")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from harness.live.judge import Witness, judge
 from harness.live.model import Attempt, LiveReport, LiveResult, LiveVerdict
 from harness.live.routing import Routing, routed_to
 from harness.live.servers import Alertmanager, Opener
+from harness.live.silence import judge_silence
 from harness.live.webhook import Webhook
 from harness.live.world import (
     TICK,
@@ -197,6 +198,7 @@ class _Run:
             self.routing.name,
             tuple(attempts),
             self._seconds,
+            sum(contract.kind is Kind.SET_ASIDE for contract in self.contracts),
         )
 
     # -- before --------------------------------------------------------------------------------------------------
@@ -455,6 +457,7 @@ class _Run:
             self._read(stage, until)
             for case in stage.world.companions:
                 companions.setdefault(case.name, []).append((case, stage.witness))
+        every = [case for stage in stages for case in stage.world.cases]
         for stage in stages:
             for case in stage.world.cases:
                 result = judge(
@@ -464,6 +467,7 @@ class _Run:
                     self.routing,
                     [pair for pair in companions.get(case.name, []) if pair[0].located.rule is case.located.rule],
                 )
+                judge_silence(case, every, self.files, self.routing, result)
                 self.results.append(result)
 
     def _read(self, stage: _Stage, until_ms: int) -> None:

@@ -33,6 +33,7 @@ def _alert(result: LiveResult) -> dict[str, Any]:
         "line": located.rule.span.line if located else None,
         "contract": {"file": result.contract.file, "line": result.contract.alert.span.line},
         "verdict": result.verdict.value,
+        "allowed": result.contract.allowed,
         "reasons": [{"verdict": finding.verdict.value, "text": finding.reason} for finding in result.findings],
         "notes": list(result.notes),
         "knob": {

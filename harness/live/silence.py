@@ -1,0 +1,89 @@
+"""Who must silence an alert and who must not: its contract against the inhibition rules of the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from harness.errors import near_miss
+from harness.live.cases import Case
+from harness.live.model import LiveResult, LiveVerdict
+from harness.live.routing import Inhibition, Routing
+from harness.live.world import labels_of
+from harness.rules import RuleFile
+from harness.series import format_labels
+
+
+def judge_silence(
+    case: Case, cases: Sequence[Case], files: Sequence[RuleFile], routing: Routing, result: LiveResult
+) -> None:
+    """Compare `silenced_by` and `never_silenced_by` of the case's contract with the inhibition rules.
+
+    By exact labels where the other alert has a case; else by its rule's plain labels and, for what `equal` asks, ours.
+    What must be silenced and is was also seen to be, unless a note says why not.
+    """
+    mine = labels_of(case)
+    known = {rule.alert for file in files for group in file.groups for rule in group.alerts()}
+    contract = case.contract
+    for field, names in (("silenced_by", contract.silenced_by), ("never_silenced_by", contract.never_silenced_by)):
+        for name in names:
+            if name.value not in known:
+                what = f"`{field}` names `{name.value}`, an alert that no rule has{near_miss(name.value, known)}"
+                result.find(LiveVerdict.WRONG_SILENCE, f"{what} ({name.span})")
+                continue
+            others = list(_labels(name.value, case, cases, files, mine))
+            silent = any(inhibition.holds(theirs, mine) for theirs in others for inhibition in routing.inhibitions())
+            if field == "never_silenced_by" and silent:
+                result.find(
+                    LiveVerdict.WRONG_SILENCE,
+                    f"`{name.value}` silences it by the inhibition rules of {routing.name}; the contract says never",
+                )
+            elif field == "silenced_by" and not silent:
+                why = _why(others, mine, routing.inhibitions())
+                result.find(
+                    LiveVerdict.WRONG_SILENCE,
+                    f"`{name.value}` does not silence it by the inhibition rules of {routing.name}, the contract says "
+                    f"that it must: {why}",
+                )
+            elif field == "silenced_by" and name.value not in result.inhibited_by:
+                result.notes.append(
+                    f"`{name.value}` silences it by the inhibition rules, which was not seen: it has no contract that "
+                    "could be run beside this one"
+                )
+
+
+def _labels(
+    name: str, case: Case, cases: Sequence[Case], files: Sequence[RuleFile], mine: Mapping[str, str]
+) -> Iterator[Mapping[str, str]]:
+    """The labels of every other alert of a name."""
+    exact = {id(other.located.rule): labels_of(other) for other in cases}
+    for file in files:
+        for group in file.groups:
+            for rule in group.alerts():
+                if rule.alert == name and rule is not case.located.rule:
+                    own = {**group.labels, **rule.labels}
+                    plain = {label: text.value for label, text in own.items() if "{{" not in text.value}
+                    yield exact.get(id(rule), {**mine, **plain, "alertname": name})
+
+
+def _why(others: Sequence[Mapping[str, str]], mine: Mapping[str, str], inhibitions: Sequence[Inhibition]) -> str:
+    """Why no inhibition rule holds between the two, by the one that comes nearest."""
+    best, nearest = 0, "no inhibition rule has either of them"
+    for inhibition in inhibitions:
+        for theirs in others:
+            source, target = inhibition.is_source(theirs), inhibition.is_target(mine)
+            unlike = inhibition.unlike(theirs, mine)
+            told = ""
+            if source and target and unlike:
+                there = ", ".join(
+                    f"`{name}` is `{theirs.get(name, '')}` there, `{mine.get(name, '')}` here" for name in unlike
+                )
+                told = f"the rule wants them equal, but {there}"
+            elif source and target:
+                told = "each of them is both source and target of its rule, and such alerts do not silence each other"
+            elif source:
+                told = f"the rule of which it is a source has no such target as {format_labels(mine)}"
+            elif target:
+                told = f"the rule of which this is a target has no such source as {format_labels(theirs)}"
+            if source + target + (source and target and not unlike) > best:
+                best, nearest = source + target, told
+    return nearest
