@@ -79,8 +79,10 @@ class PlainPromtool(Promtool):
         return super().check_rules(_paths(files), lint=lint)
 
     @told_plainly
-    def test_rules(self, files: str | Path | Sequence[str | Path], *, flags: Sequence[str] = ()) -> CompletedRun:
-        return super().test_rules(_paths(files), flags=flags)
+    def test_rules(
+        self, files: str | Path | Sequence[str | Path], *, flags: Sequence[str] = (), timeout_s: float | None = None
+    ) -> CompletedRun:
+        return super().test_rules(_paths(files), flags=flags, timeout_s=timeout_s)
 
 
 def _paths(files: str | Path | Sequence[str | Path]) -> list[Path]:
