@@ -193,13 +193,21 @@ def _hold(contract: Contract, located: Located, found: Measurement) -> list[Find
             message += " while the knob stands past the threshold"
         return [Finding(Verdict.WRONG_HOLD, message, (f"{says} {ticks}",))]
     findings = []
+    late = _late(contract, located, found)
     stretched = wanted - contract.hold_ms
-    if measured.fires_after_ms == wanted and stretched > contract.scrape_ms:
-        got = f"fires {format_duration(wanted)} after it becomes pending, for the group's interval stretches the hold"
-        findings.append(Finding(Verdict.WRONG_HOLD, got, (f"{says} {ticks}",)))
-    if measured.fires_after_ms != wanted:
+    if late is not None:
+        total = late + measured.fires_after_ms
+        if not wanted <= total <= wanted + interval:
+            state = "gone" if contract.kind is Kind.ABSENCE else "there"
+            seen = f"it becomes pending {format_duration(late)} after that, for the rule looks back"
+            got = f"fires {format_duration(total)} after the series are {state}"
+            findings.append(Finding(Verdict.WRONG_HOLD, got, (f"{says} {ticks}", seen)))
+    elif measured.fires_after_ms != wanted:
         got = format_duration(measured.fires_after_ms)
         findings.append(Finding(Verdict.WRONG_HOLD, f"fires {got} after it becomes pending", (f"{says} {ticks}",)))
+    elif stretched > contract.scrape_ms:
+        got = f"fires {format_duration(wanted)} after it becomes pending, for the group's interval stretches the hold"
+        findings.append(Finding(Verdict.WRONG_HOLD, got, (f"{says} {ticks}",)))
     kept = -(-contract.keep_firing_ms // interval) * interval
     if measured.resolves_after_ms != kept and contract.kind is not Kind.ALWAYS:
         if measured.resolves_after_ms is None:
@@ -209,6 +217,18 @@ def _hold(contract: Contract, located: Located, found: Measurement) -> list[Find
         says = f"the contract says {format_duration(kept)}"
         findings.append(Finding(Verdict.WRONG_HOLD, got, (says,), recovery=True))
     return findings
+
+
+def _late(contract: Contract, located: Located, found: Measurement) -> int | None:
+    """How long after the series went or came the rule of an absence or presence begins to count (ms); None if it does
+    so at the next scrapes and ticks. Of such a contract the hold is told from the moment itself: nothing but a window
+    or an offset comes between, which a threshold's contract has no word for."""
+    after = found.measured.pending_after_ms
+    if contract.kind not in (Kind.ABSENCE, Kind.PRESENCE) or after is None:
+        return None
+    # A rate needs two scrapes, and each recording rule may be a tick of its group behind.
+    soon = 2 * contract.scrape_ms + located.group.interval_ms + found.recorded_ms
+    return after if after > soon else None
 
 
 # -- labels and annotations --------------------------------------------------------------------------------------

@@ -83,6 +83,8 @@ class Measurement:
     in_direction: bool
     """Whether the boundary runs the way the contract says (fires above for `>`)."""
     situations: list[SituationResult]
+    recorded_ms: int = 0
+    """How much later than the rule's own series its recording rules may show them."""
 
 
 class Measurer:
@@ -101,7 +103,8 @@ class Measurer:
         search = self._search(contract, plan, axis)
         self.advance()
         measured = Measured()
-        result = Measurement(axis, measured, search, [], None, 0, True, [])
+        recorded_ms = sum(group.interval_ms for group, _ in plan.recordings)
+        result = Measurement(axis, measured, search, [], None, 0, True, [], recorded_ms)
         if contract.kind is Kind.ALWAYS and search.fires_somewhere():
             self._always(contract, plan, axis, search, measured)
             self.advance()
@@ -333,6 +336,7 @@ class Measurer:
             return
         first_true = _true_since(alert, first_firing)
         measured.fires_after_ms = (first_firing - first_true) * interval
+        measured.pending_after_ms = (first_true - lead) * interval
         false_again = min((t for t in range(first_firing, pulse.ticks) if t not in alert.true_at), default=None)
         if false_again is None:
             return

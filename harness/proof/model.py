@@ -149,6 +149,8 @@ class Measured:
     """Everything that was measured about one alert; None is "not reached"."""
 
     boundary: Boundary | None = None
+    pending_after_ms: int | None = None
+    """From the moment at which the knob passed to the first tick on which the condition holds."""
     fires_after_ms: int | None = None
     too_short_ms: int | None = None
     resolves_after_ms: int | None = None
