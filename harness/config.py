@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+import stat
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -203,13 +204,14 @@ def _files(
         if not pattern or "\0" in pattern:
             raise InputError(f"`{pattern}` is no path", hint="name a file, folder or glob")
         path = folder / pattern
-        if any(char in pattern for char in "*?[") and not path.exists():
+        mode = _mode(path)
+        if mode is None and any(char in pattern for char in "*?["):
             # Not Path.glob: it takes no absolute pattern.
             matches = sorted(m for name in glob.glob(str(path), recursive=True) if (m := Path(name)).is_file())
-        elif path.is_dir():
+        elif mode is not None and stat.S_ISDIR(mode):
             matches = sorted({m for name in in_folders for m in path.glob(name) if m.is_file()})
             matches = [m for m in matches if not any(m.match(name) for name in leave_out)]
-        elif path.exists():
+        elif mode is not None:
             matches = [path]
         else:
             raise InputError(
@@ -221,3 +223,14 @@ def _files(
             )
         found.update(dict.fromkeys(matches))
     return list(found)
+
+
+def _mode(path: Path) -> int | None:
+    """What the path is (``st_mode``), or None if it is not there.
+
+    Raises OSError for one that may not be looked at, which Path.exists calls absent since Python 3.14.
+    """
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
