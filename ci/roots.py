@@ -142,7 +142,16 @@ def _run(suite: str, root: Path, command: tuple[str, ...]) -> int:
     """One of the two commands; 1 if it failed."""
     log = LOGS / f"{suite}-{command[-1]}.log"
     passed_on = [f"{name}={os.environ[name]}" for name in _PASSED_ON if name in os.environ]
-    clean = ("env", "-i", "HOME=/root", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", *passed_on)
+    # Whoever is started in a script's background has inherited that Ctrl-C is ignored; tests send it.
+    clean = (
+        "env",
+        "-i",
+        "--default-signal",
+        "HOME=/root",
+        "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+        "LANG=C.UTF-8",
+        *passed_on,
+    )
     start = time.monotonic()
     inside = (*clean, "sh", "-c", 'cd "$1" && shift && "$@"', "sh", _CLONE, *command)
     code = _in_namespaces(("sh", "-c", _INSIDE, "sh", str(root), *inside), log)
