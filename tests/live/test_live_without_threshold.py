@@ -46,8 +46,8 @@ CONTRACTS = {
     "GoneAtOnce": absent("beat") + "    never_silenced_by: [UpGone]\n",
     "GoneTooEarly": absent("pulse") + "    for: 5m\n",
     "UpGone": absent('up{job="api"}') + "    for: 2m\n    never_silenced_by: [Watchdog]\n",
-    "Info": "op: present\n    for: 1m\n    silenced_by: [UpGon]\n    signal: [{gauge: 'info{health=\"bad\"}', value: 1}]"
-    "\n",
+    "Info": "op: present\n    for: 1m\n    silenced_by: [UpGon]\n"
+    "    signal: [{gauge: 'info{health=\"bad\"}', value: 1}]\n",
     "Load": ABOVE.format("load") + '    severity: ""\n    silenced_by: [UpGone]\n',
     "Draft": ABOVE.format("draft") + "    draft: true\n",
     "Known": ABOVE.format("known") + "    allow: {reason: to be mended}\n",
