@@ -23,6 +23,11 @@ def labels_of(metric: str, labels: Mapping[str, str]) -> Labels:
     return tuple(sorted((name, value) for name, value in named.items() if value))
 
 
+def carries(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether a label set has all that is wanted; an empty value is wanted absent, as Prometheus knows no other."""
+    return all(labels.get(name, "") == value for name, value in wanted.items())
+
+
 def format_labels(labels: Labels | Mapping[str, str]) -> str:
     """``up{instance="a:1", job="node"}``, as Prometheus prints a series."""
     pairs = dict(labels)

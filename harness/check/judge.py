@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from harness.check.model import Finding, Kind, Use, Wants, Weight
-from harness.check.names import made_labels, name_of, readings, selected
+from harness.check.names import name_of, readings, selected
 from harness.check.server import Server
 from harness.engines.base import QueryError, Series
 from harness.errors import InputError, Span, near_miss
-from harness.rules.selectors import NAME, Matcher, Selector, selector_text
+from harness.rules.expr import parse_expr
+from harness.rules.selectors import NAME, Matcher, Selector, made_labels, selector_text
 from harness.units import format_duration
 
 _MOST_VALUES = 8
@@ -69,7 +70,7 @@ def judge_use(use: Use, server: Server, known: Known) -> list[Finding]:
             _judge_selector(case, selector, may_be_absent)
         for reading in readings(use.expr):
             _judge_labels(case, f"`{reading.operator}`", reading.labels, reading.selectors)
-        made = made_labels(use.expr)
+        made = made_labels(parse_expr(use.expr))
         _judge_labels(case, "a text of the alert", [label for label in use.made_of if label not in made], read)
     except QueryError as err:  # too much for the server's limits, or a name that an old Prometheus can't write
         message = f"its names cannot be looked up: {err.message}; if it is too much at once, ask for less with --since"

@@ -9,7 +9,7 @@ from typing import Any
 import promql_parser as promql
 
 from harness.rules.expr import parse_expr, walk
-from harness.rules.selectors import NAME, Selector, selector_text, selectors
+from harness.rules.selectors import NAME, Selector, made_labels, selector_text, selectors
 from harness.source import Text
 
 _ABSENT = frozenset({"absent", "absent_over_time"})
@@ -69,23 +69,8 @@ def _matching(node: Any) -> Iterator[Reading]:
 
 
 def _reading(operator: str, labels: list[str], node: Any) -> Iterator[Reading]:
-    made = _made(node)
+    made = made_labels(node)
     read = tuple(label for label in labels if label not in made and label != NAME)
     below = tuple(dict.fromkeys(selectors(node)))
     if read and below:
         yield Reading(operator, read, below)
-
-
-def made_labels(expr: Text) -> set[str]:
-    """Labels that an expression makes itself."""
-    return _made(parse_expr(expr))
-
-
-def _made(root: Any) -> set[str]:
-    made = set()
-    for node in walk(root):
-        if isinstance(node, promql.Call) and node.func.name in ("label_replace", "label_join"):
-            made.add(node.args[1].val)
-        elif isinstance(node, promql.AggregateExpr) and isinstance(node.param, promql.StringLiteral):
-            made.add(node.param.val)  # count_values
-    return made

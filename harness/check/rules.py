@@ -19,8 +19,9 @@ def rule_uses(files: Iterable[RuleFile]) -> Iterator[Use]:
             yield Use(f"recording rule {rule.record}", rule.expr)
             continue
         texts = [text.value for text in (*rule.labels.values(), *rule.annotations.values())]
-        shown = {label for text in texts for label in _SHOWN_LABEL.findall(text)} - set(rule.labels)
-        yield Use(f"alert {rule.alert}", rule.expr, made_of=tuple(sorted(shown - {"alertname"})))
+        # Those of the query's result: templates see neither what the rule sets nor its name.
+        shown = {label for text in texts for label in _SHOWN_LABEL.findall(text)}
+        yield Use(f"alert {rule.alert}", rule.expr, made_of=tuple(sorted(shown)))
 
 
 def known_by(files: Iterable[RuleFile]) -> Known:

@@ -16,7 +16,7 @@ def add(commands: Commands) -> None:
         description="Starts an exporter that shows each contract's world, a real Prometheus with the rules and every "
         "duration of them divided by the factor, a real Alertmanager with your routes, and a receiver. Tells for each "
         "alert on which tick it became pending and fired, where it was delivered and whether its end was told. "
-        "Exits 1 if any alert is not exact.",
+        "Exits 3 if Prometheus cannot evaluate an alert, else 1 if any is not exact.",
     )
     parser.add_argument("--rules", action="append", metavar="PATH", help="rule file, folder or glob (repeatable)")
     parser.add_argument("--contracts", action="append", metavar="PATH", help="contract file, folder or glob")

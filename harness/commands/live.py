@@ -12,7 +12,7 @@ from harness.config import Config
 from harness.engines.base import Engine
 from harness.engines.private import sweep
 from harness.engines.promtool import Promtool
-from harness.errors import EXIT_FINDINGS, EXIT_OK, EngineError, InputError
+from harness.errors import EXIT_ENGINE, EXIT_FINDINGS, EXIT_OK, EngineError, InputError
 from harness.live import DEFAULT_FACTOR
 from harness.live.clock import Clock
 from harness.live.model import LiveReport
@@ -28,7 +28,7 @@ from harness.toolchain import Toolchain
 
 
 def command(config: Config, choices: Choices, *, factor: int | None, alertmanager: Path | None) -> int:
-    """Run, and print one row per alert; 1 if any is not exact."""
+    """Run, and print one row per alert; 3 if any is an `error`, else 1 if any is not exact."""
     with live_progress() as progress:
         report = run(config, choices, factor=factor, alertmanager=alertmanager, progress=progress)
     out = console(sys.stderr if choices.json == "-" else None)
@@ -39,6 +39,8 @@ def command(config: Config, choices: Choices, *, factor: int | None, alertmanage
     if choices.json is not None:
         write(choices.json, live_json(report))
     choices.outputs.write(Outcome(live=report), out)
+    if report.failed:
+        return EXIT_ENGINE
     return EXIT_OK if report.exact else EXIT_FINDINGS
 
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from harness.contracts.formula import Formula
 from harness.errors import Span
+from harness.series import carries
 from harness.source import Text
 from harness.units import format_with_unit
 
@@ -217,7 +218,7 @@ class Contract:
 
     def names(self, labels: Mapping[str, str]) -> bool:
         """Whether an alert with these labels names the culprit as `identifies` says."""
-        return all(labels.get(name, "") == value for name, value in (self.identifies or {}).items())
+        return carries(labels, self.identifies or {})
 
     @property
     def file(self) -> str:

@@ -14,7 +14,7 @@ from harness.live.model import Delivery, LiveResult, LiveVerdict
 from harness.live.routing import Routing
 from harness.live.world import World, group_key
 from harness.replay import State
-from harness.series import Labels, format_labels
+from harness.series import Labels, carries, format_labels
 from harness.units import format_duration
 
 _BROKEN_TEMPLATE = re.compile(r"<error expanding template|error executing template|<no value>|%!.?\(")
@@ -242,10 +242,12 @@ def _states(case: Case, witness: Witness, clock: Clock) -> dict[int, State]:
     """Tick of the case → state, the worst of all alerts that carry the contract's labels."""
     interval = clock.shrink_ms(case.plan.interval_ms)
     offset = clock.shrink_ms(case.located.group.query_offset_ms)
-    series = [found for found in witness.alerts.get(case.located.rule.alert, []) if _is_of(case, found[0])]
-    named = [found for found in series if case.contract.names(found[0])] or series
+    # `alertstate` in ALERTS is its own, whatever label of that name the alert carries.
+    fixed, named = _but_state(case.located.fixed_labels), _but_state(case.contract.identifies or {})
+    series = [found for found in witness.alerts.get(case.located.rule.alert, []) if carries(found[0], fixed)]
+    ours = [found for found in series if carries(found[0], named)] or series
     states: dict[int, State] = {}
-    for labels, times in named:
+    for labels, times in ours:
         state = State(labels["alertstate"])
         for at in times:
             tick = (at + offset - case.begin_ms) // interval
@@ -256,8 +258,11 @@ def _states(case: Case, witness: Witness, clock: Clock) -> dict[int, State]:
 
 def _is_of(case: Case, labels: Mapping[str, str]) -> bool:
     """Whether an alert is this rule's, where two rules share a name: their plain labels tell them apart."""
-    static = {**case.located.group.labels, **case.located.rule.labels}
-    return all(labels.get(name) == text.value for name, text in static.items() if "{{" not in text.value)
+    return carries(labels, case.located.fixed_labels)
+
+
+def _but_state(labels: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in labels.items() if name != "alertstate"}
 
 
 # -- notification ------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from harness.proof.model import Located
 class LiveVerdict(Enum):
     """Contract against the running system. One alert has one verdict: the first that applies in this order."""
 
+    ERROR = "error"
+    """Prometheus cannot evaluate the rule over the contract's world."""
     MISSING = "missing"
     """The contract's alert is in no rule file, or there more than once."""
     REFUSED = "refused"
@@ -158,6 +160,11 @@ class LiveReport:
     def exact(self) -> bool:
         """Whether every alert is, or is set aside."""
         return bool(self.results or self.set_aside) and all(result.good for result in self.results)
+
+    @property
+    def failed(self) -> bool:
+        """Whether some alert could not be evaluated."""
+        return any(result.verdict is LiveVerdict.ERROR for result in self.results)
 
     @property
     def total_s(self) -> float:

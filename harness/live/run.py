@@ -12,7 +12,7 @@ from pathlib import Path
 import requests
 
 from harness.contracts import Contract, Kind
-from harness.engines.base import Engine, new_session
+from harness.engines.base import Engine, QueryError, new_session
 from harness.engines.private import private_folder
 from harness.errors import EngineError, HarnessError, UnsupportedError
 from harness.live.cases import Case, Planner, new_case, only
@@ -300,7 +300,7 @@ class _Run:
                 for case in list(world.all()):
                     try:
                         planner.settle(case, self._linger_ms())
-                    except UnsupportedError as err:
+                    except (UnsupportedError, QueryError) as err:
                         self._drop(world, case, err)
                 self._silence(planner, world)
 
@@ -310,7 +310,11 @@ class _Run:
             return
         world.cases.remove(case)
         result = LiveResult(case.name, case.contract, case.located)
-        result.find(LiveVerdict.NOT_LIVE, str(err))
+        if isinstance(err, QueryError):
+            what = "Prometheus cannot evaluate the rule over the contract's signal"
+            result.find(LiveVerdict.ERROR, f"{what}: {err.message}")
+        else:
+            result.find(LiveVerdict.NOT_LIVE, str(err))
         self.results.append(result)
 
     def _linger_ms(self) -> int:

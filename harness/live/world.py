@@ -74,8 +74,8 @@ def bystanders(case: Case, files: Sequence[RuleFile], inhibitions: Sequence[Inhi
     for file in files:
         for group in file.groups:
             for rule in group.alerts():
-                plain = {name: text.value for name, text in {**group.labels, **rule.labels}.items()}
-                theirs = {**mine, **plain, "alertname": rule.alert}  # what `equal` asks for, a signal may well give
+                # what `equal` asks for, a signal may well give
+                theirs = {**mine, **Located(file, group, rule).fixed_labels}
                 reads = metric_names(rule.expr)
                 if (
                     rule is not case.located.rule
@@ -112,9 +112,7 @@ def labels_of(case: Case) -> dict[str, str]:
     main = case.main()
     if main is not None:
         return dict(main.labels)
-    rule, group = case.located.rule, case.located.group
-    static = {name: text.value for name, text in {**group.labels, **rule.labels}.items()}
-    return {**case.contract.meant_labels, **static, "alertname": rule.alert}
+    return {**case.contract.meant_labels, **case.located.fixed_labels}
 
 
 def group_key(group: Group) -> str:

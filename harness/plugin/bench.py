@@ -290,8 +290,10 @@ class Prometheus:
         try:
             (timelines,) = self._replay.timelines(plan, self._record(plan, _ms(until)))
         except QueryError as err:
-            raise InputError(f"`{rule.alert}` cannot be evaluated: {err.message}", span=rule.expr.span_at(0)) from None
-        return [_first_ticks(timeline, ticks) for timeline in timelines]
+            raise InputError(
+                f"`{rule.alert}` cannot be evaluated: {err.message}", span=rule.expr.span_at(0), hint=err.hint
+            ) from None
+        return [timeline.between(0, ticks) for timeline in timelines]
 
     def _played(self, group: Group, rule: AlertRule, until: Time, *, named: bool) -> list[AlertTimeline]:
         """As :meth:`_play`; a rule that nobody named and replay cannot follow does not spoil the others."""
@@ -336,15 +338,6 @@ def _joined(traces: Sequence[Trace]) -> list[Trace]:
     for one in traces:
         merged.setdefault(one.labels, {}).update(zip(one.times_ms, one.values, strict=True))
     return [Trace(labels, sorted(points), [points[at] for at in sorted(points)]) for labels, points in merged.items()]
-
-
-def _first_ticks(timeline: AlertTimeline, ticks: int) -> AlertTimeline:
-    return AlertTimeline(
-        timeline.labels,
-        timeline.states[:ticks],
-        frozenset(t for t in timeline.true_at if t < ticks),
-        {t: v for t, v in timeline.values.items() if t < ticks},
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
@@ -14,7 +14,6 @@ from harness.proof.measure import Measurement
 from harness.proof.model import GRAVITY, Boundary, Fact, Finding, Located, Measured, Sides, Verdict
 from harness.proof.notary import Testimony
 from harness.replay import State
-from harness.rules import AlertRule
 from harness.series import format_labels
 from harness.units import format_duration, format_number, format_with_unit
 
@@ -38,7 +37,7 @@ def judge(contract: Contract, located: Located, found: Measurement) -> tuple[lis
         findings += _hold(contract, located, found)
         if contract.identifies is not None:
             findings += _one_alert(contract, located, found.measured.facts)
-    for name in value_labels(located.rule):
+    for name in value_labels(located):
         what = f"label `{name}` holds the value"
         findings.append(
             Finding(Verdict.WRONG_LABELS, what, ("whenever that changes it is another alert, and `for` begins again",))
@@ -251,29 +250,40 @@ def _one_alert(contract: Contract, located: Located, facts: Sequence[Fact]) -> l
     return []
 
 
-def value_labels(rule: AlertRule) -> list[str]:
+def value_labels(located: Located) -> list[str]:
     """The rule's labels whose templates hold the value, so that they change with it."""
-    return [name for name, text in rule.labels.items() if _HOLDS_VALUE.search(text.value)]
+    labels = located.group.labels_of(located.rule)
+    return [name for name, text in labels.items() if _HOLDS_VALUE.search(text.value)]
 
 
-def holes(contract: Contract, rule: AlertRule, labels: Mapping[str, str]) -> tuple[list[Finding], list[str]]:
-    """Annotations that name a label the alert does not carry, which Prometheus renders as nothing.
+def holes(contract: Contract, located: Located, measured: Measured) -> tuple[list[Finding], list[str]]:
+    """Annotations that name a label which the rule's expression does not return: Prometheus renders nothing there.
 
     A misspelt one is a finding. One that is only missing here is a note: the signal need not model every label, and
-    the alert may do without a device's name. `labels` are the alert's, as rendered.
+    the alert may do without a device's name. Templates see the element's own labels, as the engine returned them.
     """
-    element = set(labels) - set(rule.labels) - {"alertname"}
-    modelled = {name for spec in contract.signal.series for name, _ in spec.labels}
+    firing = [timeline for fact in measured.facts for timeline in fact.timelines if timeline.fires]
+    returned = {name for timeline in firing for name, _ in timeline.element}
+    modelled = {name for spec in contract.signal.series for name, _ in spec.labels} | measured.made
+    set_by_rule = {**located.group.labels_of(located.rule), "alertname": located.rule.alert}
     findings, notes = [], []
-    for annotation, text in rule.annotations.items():
+    for annotation, text in located.rule.annotations.items():
         tested = set(_TESTED_LABEL.findall(text.value))
         for name in dict.fromkeys(_NAMED_LABEL.findall(text.value)):
-            if name in element or name in tested:
+            if name in returned or name in tested:
                 continue
-            what = f"annotation `{annotation}` names `$labels.{name}`, which the alert does not carry"
+            what = f"annotation `{annotation}` names `$labels.{name}`"
+            if name in set_by_rule:
+                by = "is the rule's name" if name == "alertname" else "the rule sets"
+                notes.append(
+                    f"{what}, which {by}: templates see the labels of the query's result only, so nothing is rendered "
+                    "there"
+                )
+                continue
+            what += ", which the rule's expression does not return"
             alike = [
                 label
-                for label in sorted(element)
+                for label in sorted(returned)
                 if sorted(label) == sorted(name) or SequenceMatcher(None, label, name).ratio() >= 0.8
             ]
             if alike and name not in modelled:

@@ -17,9 +17,10 @@ from harness.proof.clocks import check_ages
 from harness.proof.model import Boundary, CurvePoint, Fact, Located, Measured, Sides, SituationResult
 from harness.proof.rounding import beside, disturbed, rounding
 from harness.replay import AlertTimeline, Batch, Plan, Reel, Replay, State, Tape
-from harness.rules.expr import LOOKBACK_MS, Comparison, comparisons
+from harness.rules.expr import LOOKBACK_MS, Comparison, comparisons, parse_expr
+from harness.rules.selectors import made_labels
 from harness.rules.spans import one_line
-from harness.series import Labels, format_labels
+from harness.series import Labels, carries, format_labels
 from harness.units import format_duration
 
 _ROUND = 64
@@ -102,7 +103,7 @@ class Measurer:
         axis = Axis.of(contract)
         search = self._search(contract, plan, axis)
         self.advance()
-        measured = Measured()
+        measured = Measured(made=_made(plan))
         recorded_ms = sum(group.interval_ms for group, _ in plan.recordings)
         result = Measurement(axis, measured, search, [], None, 0, True, [], recorded_ms)
         if contract.kind is Kind.ALWAYS and search.fires_somewhere():
@@ -423,7 +424,7 @@ class Measurer:
         (reel,) = self.tape.record([Batch(led, lead + length, plan.reach_ms, plan.align_ms)])
         first = lead // plan.interval_ms
         return [
-            [_ticks_of(timeline, first, first + length // plan.interval_ms + 1) for timeline in timelines]
+            [timeline.between(first, first + length // plan.interval_ms + 1) for timeline in timelines]
             for timelines in self.replay.timelines(plan, reel)
         ]
 
@@ -462,7 +463,7 @@ class Measurer:
                 results.append(SituationResult(situation.name, situation.expected, "error", reason))
                 continue
             ticks = situation.lasts_ms // interval + 1
-            cut = [_ticks_of(timeline, 0, ticks) for timeline in outcome]
+            cut = [timeline.between(0, ticks) for timeline in outcome]
             results.append(judge_situation(situation, cut, interval, {"alertname", *plan.rule.labels}))
             facts.append(Fact(situation.name, case, situation.scrape_ms, scrapes.phase_ms, ticks, tuple(cut), lead))
         return results, facts
@@ -483,6 +484,13 @@ class _Steady:
     cases: Sequence[Sequence[Trace]]
     length_ms: int
     offsets_ms: Sequence[int]
+
+
+def _made(plan: Plan) -> frozenset[str]:
+    made = {name for group, recording in plan.recordings for name in group.labels_of(recording)}
+    for expr in (plan.rule.expr, *(recording.expr for _, recording in plan.recordings)):
+        made |= made_labels(parse_expr(expr))
+    return frozenset(made)
 
 
 def _pair(search: Search, axis: Axis, op: Op) -> tuple[int, int, bool]:
@@ -561,16 +569,6 @@ def _run_length(fact: Fact, after: int) -> int:
     return best
 
 
-def _ticks_of(timeline: AlertTimeline, first: int, end: int) -> AlertTimeline:
-    """The ticks from `first` up to but not including `end`, numbered from 0."""
-    return AlertTimeline(
-        timeline.labels,
-        timeline.states[first:end],
-        frozenset(t - first for t in timeline.true_at if first <= t < end),
-        {t - first: v for t, v in timeline.values.items() if first <= t < end},
-    )
-
-
 def _lead_ms(plan: Plan, scrape_ms: int) -> int:
     """How long a world stands still before its case begins, in whole ticks: every window is full by then, and what an
     empty window had let fire in the very beginning (`absent()`) is over."""
@@ -616,7 +614,7 @@ def judge_situation(
         return SituationResult(situation.name, "quiet", got, reason)
     extra = list(fired)
     for wanted in situation.alerts:
-        match = next((t for t in extra if wanted.items() <= dict(t.labels).items()), None)
+        match = next((t for t in extra if carries(dict(t.labels), wanted)), None)
         if match is None:
             what = f"fires only for {_alerts(fired, hidden)}" if fired else "nothing fires"
             return SituationResult(situation.name, "fires", got, f"must fire with {format_labels(wanted)}, but {what}")

@@ -165,6 +165,8 @@ class Measured:
     facts: list[Fact] = field(default_factory=list)
     """The main signal's courses: at the boundary, hold, gap, recovery."""
     situation_facts: list[Fact] = field(default_factory=list)
+    made: frozenset[str] = frozenset()
+    """Labels that the rule's expression makes itself, or recording rules that it reads set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,15 @@ class Located:
     file: RuleFile
     group: Group
     rule: AlertRule
+
+    @property
+    def fixed_labels(self) -> dict[str, str]:
+        """What group and rule set on every alert of the rule, templates left out; "" for a label that they take away.
+
+        The rule's name overrides an `alertname` among them.
+        """
+        labels = {name: text.value for name, text in self.group.labels_of(self.rule).items() if "{{" not in text.value}
+        return {**labels, "alertname": self.rule.alert}
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from harness.engines.promtool import Alert, Promtool
 from harness.errors import EngineError, InputError
 from harness.proof.model import Fact, Located
 from harness.replay import AlertTimeline, State
-from harness.series import format_labels, is_stale
+from harness.series import carries, format_labels, is_stale
 from harness.units import format_duration, format_number
 
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
@@ -62,7 +62,7 @@ class Testimony:
 
     def own(self, alerts: Sequence[Alert]) -> list[Alert]:
         """Those of the alerts that are the rule's own: promtool knows alerts by name only."""
-        return [alert for alert in alerts if self.own_labels.items() <= alert[0].items()]
+        return [alert for alert in alerts if carries(alert[0], self.own_labels)]
 
 
 class Notary:
@@ -142,8 +142,7 @@ def _own_labels(located: Located) -> dict[str, str]:
     twins = [r for g in located.file.groups for r in g.alerts() if r.alert == located.rule.alert]
     if len(twins) == 1:
         return {}
-    labels = {**located.group.labels, **located.rule.labels}
-    return {name: text.value for name, text in labels.items() if text.value and "{{" not in text.value}
+    return {name: value for name, value in located.fixed_labels.items() if name != "alertname"}
 
 
 def _list(alerts: Sequence[Mapping[str, str]]) -> str:

@@ -354,11 +354,11 @@ class Proof:
             whose = "the rule" if own else f"another rule of {result.located.file.name}"
             result.confirmed_reason = f"promtool refuses {whose}"
             return []
-        if value_labels(result.located.rule):
+        if value_labels(result.located):
             # Replay takes every value for another alert; the label itself is already a finding.
             result.notes += testimony.disagreements
             testimony.disagreements.clear()
-        findings, notes = holes(result.contract, result.located.rule, result.labels) if alert is not None else ([], [])
+        findings, notes = holes(result.contract, result.located, result.measured) if alert is not None else ([], [])
         result.notes += notes
         return judge_rendered(result.contract, testimony) + findings
 

@@ -8,22 +8,20 @@ plan is refused by name.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.engines.base import Engine, Samples, Series
-from harness.errors import InputError, UnsupportedError
+from harness.errors import UnsupportedError
+from harness.replay.labels import alert_labels, equal_labels, identity, recorded_labels, shown, told_apart_by
 from harness.replay.slots import Reel, common_multiple_ms
 from harness.replay.timeline import AlertTimeline, alert_states
 from harness.rules import AlertRule, Group, RecordingRule, RuleFile
 from harness.rules.expr import reach_ms, subquery_steps_ms
 from harness.rules.selectors import metric_names, ranges_over, selects
-from harness.series import STALE, Labels, format_labels
+from harness.series import STALE, Labels
 from harness.source import Text
 from harness.units import format_duration
-
-_PLAIN_LABEL = re.compile(r"\{\{-?\s*\$labels\.(\w+)\s*-?\}\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +139,7 @@ class Replay:
             merged: dict[Labels, dict[int, float]] = {}
             warm = self._warm(rule, group, reel)
             for series in self._at_beginnings(rule.expr, group, reel, warm):
-                points = merged.setdefault(_recorded_labels(rule, group, dict(series.labels)), {})
+                points = merged.setdefault(recorded_labels(rule, group, dict(series.labels)), {})
                 points.update(zip(series.timestamps_ms, series.values, strict=True))
             self.engine.write(_with_stale_ends(merged, group.interval_ms))
         at = reel.start_ms - plan.group.query_offset_ms
@@ -165,26 +163,24 @@ class Replay:
         self._record(plan, reel)
         rule, interval = plan.rule, plan.interval_ms
         ticks = reel.length_ms // interval + 1
-        elements: list[list[dict[Labels, float]]] = [[{} for _ in range(ticks)] for _ in range(reel.count)]
+        elements: list[list[dict[Labels, tuple[float, Labels]]]] = [
+            [{} for _ in range(ticks)] for _ in range(reel.count)
+        ]
+        told_apart = told_apart_by(rule, plan.group)
         for series in self._over_reel(rule.expr, plan.group, reel):
-            labels = _alert_labels(rule, plan.group, dict(series.labels))
+            labels = alert_labels(rule, plan.group, dict(series.labels))
             for when, value in zip(series.timestamps_ms, series.values, strict=True):
                 case, at = divmod(when + plan.group.query_offset_ms - reel.start_ms, reel.slot_ms)
                 if at > reel.length_ms:
                     continue
                 here = elements[case][at // interval]
-                identity = _with_value(rule, labels, value)
-                if identity in here:
-                    raise InputError(
-                        f"two elements of `{rule.alert}` have the same labels {format_labels(labels)} once the rule's "
-                        "own labels are set; Prometheus fails this evaluation",
-                        span=rule.expr.span_at(0),
-                        hint="keep a distinguishing label, or aggregate",
-                    )
-                here[identity] = value
+                alert = identity(labels, told_apart, series.labels, value)
+                if alert in here:
+                    raise equal_labels(rule, labels, here[alert][1], series.labels)
+                here[alert] = value, series.labels
         return [self._case_timelines(plan, case) for case in elements]
 
-    def _case_timelines(self, plan: Plan, ticks: list[dict[Labels, float]]) -> list[AlertTimeline]:
+    def _case_timelines(self, plan: Plan, ticks: list[dict[Labels, tuple[float, Labels]]]) -> list[AlertTimeline]:
         states = alert_states(
             [frozenset(here) for here in ticks],
             interval_ms=plan.interval_ms,
@@ -193,10 +189,10 @@ class Replay:
             limit=plan.group.limit,
         )
         made = []
-        for identity, history in sorted(states.items()):
-            values = {i: here[identity] for i, here in enumerate(ticks) if identity in here}
-            labels = tuple(pair for pair in identity if pair[0] != _VALUE_KEY)
-            made.append(AlertTimeline(labels, tuple(history), frozenset(values), values))
+        for alert, history in sorted(states.items()):
+            values = {i: here[alert][0] for i, here in enumerate(ticks) if alert in here}
+            element = ticks[max(values)][alert][1]
+            made.append(AlertTimeline(shown(alert), tuple(history), frozenset(values), values, element))
         return made
 
     def _first_time(self, reel: Reel, rule: RecordingRule) -> bool:
@@ -227,18 +223,14 @@ class Replay:
             merged: dict[Labels, dict[int, float]] = {}
             warm = self._warm(rule, group, reel)
             for series in self._over_reel(rule.expr, group, reel, warm):
-                labels = _recorded_labels(rule, group, dict(series.labels))
+                labels = recorded_labels(rule, group, dict(series.labels))
                 points = merged.setdefault(labels, {})
                 for when, value in zip(series.timestamps_ms, series.values, strict=True):
                     at = (when + group.query_offset_ms - reel.start_ms) % reel.slot_ms
                     if reel.length_ms < at < reel.slot_ms - warm:
                         continue
                     if when in points:
-                        raise InputError(
-                            f"two elements of `{rule.record}` have the same labels {format_labels(labels)}",
-                            span=rule.expr.span_at(0),
-                            hint="keep a distinguishing label, or aggregate",
-                        )
+                        raise equal_labels(rule, labels)
                     points[when] = value
             self.engine.write(_with_stale_ends(merged, group.interval_ms))
 
@@ -273,7 +265,7 @@ def _looks_back(chain: Sequence[tuple[Group, AlertRule | RecordingRule]]) -> tup
 
 
 def _static_labels(rule: RecordingRule, group: Group) -> dict[str, str]:
-    return {name: text.value for name, text in {**group.labels, **rule.labels}.items()}
+    return {name: text.value for name, text in group.labels_of(rule).items()}
 
 
 def _with_stale_ends(series: Mapping[Labels, Mapping[int, float]], interval_ms: int) -> list[Samples]:
@@ -288,30 +280,3 @@ def _with_stale_ends(series: Mapping[Labels, Mapping[int, float]], interval_ms: 
 
 def _name(rule: AlertRule | RecordingRule) -> str:
     return rule.alert if isinstance(rule, AlertRule) else rule.record
-
-
-_VALUE_KEY = "\0value"
-
-
-def _alert_labels(rule: AlertRule, group: Group, element: dict[str, str]) -> Labels:
-    """The alert's labels: the element's without its name, with group and rule labels over them, and its own name."""
-    labels = {name: value for name, value in element.items() if name != "__name__"}
-    for name, text in {**group.labels, **rule.labels}.items():
-        expanded = _PLAIN_LABEL.sub(lambda m: element.get(m[1], ""), text.value)
-        labels[name] = "" if "{{" in expanded else expanded
-    labels["alertname"] = rule.alert
-    return tuple(sorted((name, value) for name, value in labels.items() if value))
-
-
-def _with_value(rule: AlertRule, labels: Labels, value: float) -> Labels:
-    """A templated label that holds `$value` makes another alert of every value, so `for` starts again."""
-    if any("$value" in text.value or ".Value" in text.value for text in rule.labels.values()):
-        return (*labels, (_VALUE_KEY, repr(value)))
-    return labels
-
-
-def _recorded_labels(rule: RecordingRule, group: Group, element: dict[str, str]) -> Labels:
-    labels = {**element, "__name__": rule.record}
-    for name, text in {**group.labels, **rule.labels}.items():
-        labels[name] = text.value
-    return tuple(sorted((name, value) for name, value in labels.items() if value))

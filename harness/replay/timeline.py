@@ -7,7 +7,7 @@ differentially against promtool and a live Prometheus.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from harness.series import Labels
@@ -36,6 +36,8 @@ class AlertTimeline:
     """The ticks (by number) at which the expression returned the element."""
     values: Mapping[int, float]
     """The element's value at those ticks."""
+    element: Labels = ()
+    """The labels of the element itself, as the expression returned it last: those that templates see."""
 
     def first(self, state: State) -> int | None:
         """The number of the first tick in a state."""
@@ -44,6 +46,15 @@ class AlertTimeline:
     @property
     def fires(self) -> bool:
         return State.FIRING in self.states
+
+    def between(self, first: int, end: int) -> AlertTimeline:
+        """The ticks from `first` up to but not including `end`, numbered from 0."""
+        return replace(
+            self,
+            states=self.states[first:end],
+            true_at=frozenset(t - first for t in self.true_at if first <= t < end),
+            values={t - first: v for t, v in self.values.items() if first <= t < end},
+        )
 
 
 @dataclass(slots=True)

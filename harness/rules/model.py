@@ -54,6 +54,11 @@ class Group:
     def alerts(self) -> list[AlertRule]:
         return [rule for rule in self.rules if isinstance(rule, AlertRule)]
 
+    def labels_of(self, rule: Rule) -> dict[str, Text]:
+        """What a rule of the group sets: the group's labels, and the rule's own over them. An empty one takes the
+        element's label away."""
+        return {**self.labels, **rule.labels}
+
 
 @dataclass(frozen=True, slots=True)
 class RuleFile:

@@ -127,3 +127,14 @@ def ranges_over(expr: Text, name: str, labels: Mapping[str, str]) -> bool:
         ranged = ranged or isinstance(node, promql.MatrixSelector | promql.SubqueryExpr)
         todo += [(child, ranged) for child in children(node)]
     return False
+
+
+def made_labels(tree: Any) -> set[str]:
+    """The labels that an expression makes itself: by label_replace, label_join and count_values."""
+    made = set()
+    for node in walk(tree):
+        if isinstance(node, promql.Call) and node.func.name in ("label_replace", "label_join"):
+            made.add(node.args[1].val)
+        elif isinstance(node, promql.AggregateExpr) and isinstance(node.param, promql.StringLiteral):
+            made.add(node.param.val)  # count_values
+    return made

@@ -16,6 +16,7 @@ from harness.engines.base import Engine, Series, new_session
 from harness.errors import EngineError
 from harness.live.model import Attempt
 from harness.rules import RuleFile
+from harness.series import carries
 from harness.stack.load import Tally, Traffic
 from harness.stack.runtime import Health, Runtime
 from harness.stack.scenario import Expectation, Fault, Scenario
@@ -445,7 +446,7 @@ def judge(scenario: Scenario, episodes: Sequence[Episode]) -> list[Judged]:
 
 
 def _meets(expectation: Expectation, episode: Episode) -> bool:
-    return episode.alert == expectation.alert.value and expectation.labels.items() <= episode.labels.items()
+    return episode.alert == expectation.alert.value and carries(episode.labels, expectation.labels)
 
 
 def _verdict(expectation: Expectation, own: Sequence[Episode]) -> Judgement:

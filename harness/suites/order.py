@@ -255,7 +255,7 @@ def _selectors(expr: Text) -> tuple[Selector, ...]:
 
 
 def _makes(group: Group, rule: Rule) -> tuple[Mapping[str, str], ...]:
-    labels = {name: text.value for name, text in {**group.labels, **rule.labels}.items()}
+    labels = {name: text.value for name, text in group.labels_of(rule).items()}
     if not isinstance(rule, AlertRule):
         return ({**labels, NAME: rule.record},)
     plain = {name: value for name, value in labels.items() if "{{" not in value and name != "alertstate"}

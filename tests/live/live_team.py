@@ -27,6 +27,8 @@ receivers:
   - {name: nowhere}
 """
 
+GAUGE = 'gauge: METRIC{job="j", instance="a:1"}\n        value: x'
+
 
 @dataclass(frozen=True, slots=True)
 class Alert:
@@ -38,13 +40,15 @@ class Alert:
     expr: str = "m > 5"
     hold: str = "1m"
     severity: str = "page"
+    labels: str = ""
+    """Further labels of the rule."""
     rule: str = ""
     op: str = ">"
     threshold: str = "5"
     knob: str = "range: [0, 10]"
     contract: str = ""
     metric: str = ""
-    shape: str = 'gauge: METRIC{job="j", instance="a:1"}\n        value: x'
+    shape: str = GAUGE
     means_severity: str = "page"
     text: str = "'{{ $labels.instance }} has {{ $value }}'"
 
@@ -53,7 +57,7 @@ class Alert:
         expr = self.expr.replace("m ", f"{metric} ").replace("m[", f"{metric}[")
         return (
             f"      - alert: {self.name}\n        expr: {expr!r}\n        for: {self.hold}\n"
-            f"        labels: {{severity: {self.severity}}}\n        annotations: {{summary: {self.text}}}\n{self.rule}"
+            f"        labels: {{severity: {self.severity}{self.labels}}}\n        annotations: {{summary: {self.text}}}\n{self.rule}"
         )
 
     def contract_text(self) -> str:
@@ -77,6 +81,9 @@ ALERTS = (
     Alert("FineSubquery", V.EXACT, expr="max_over_time(rate(m[1m])[2m:30s]) > 5", shape=COUNTER),
     Alert("FineOffset", V.EXACT, expr="avg_over_time(m[1m] offset 1m) > 5"),
     Alert("FineKept", V.EXACT, rule="        keep_firing_for: 1m\n", contract="    keep_firing_for: 1m\n"),
+    Alert("FineByItsOwnName", V.EXACT, labels=", alertname: Other, alertstate: wild, team: ''"),
+    Alert("BecomeOne", V.ERROR, "vector contains metrics with the same labelset after applying alert labels", labels=", instance: 'a:1'",
+          shape=GAUGE + '\n      - ' + GAUGE.replace("a:1", "a:2")),
     Alert("HeldTooLong", V.WRONG_HOLD, "fires 2m (4 ticks) after it becomes pending, the contract says 1m", hold="2m"),
     Alert("HeldTooShort", V.WRONG_HOLD, "fires 30s (1 ticks)", hold="30s"),
     Alert("AtTheLimit", V.FIRES_AT_THRESHOLD, "pending while load = 5, where the contract (> 5) wants quiet", expr="m >= 5"),

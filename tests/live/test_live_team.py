@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from live_team import ALERTS, Alert, write_team
 
 from harness.commands import live
 from harness.commands.project import Choices
 from harness.config import Config
+from harness.errors import EXIT_ENGINE, EXIT_FINDINGS
 from harness.live.model import LiveReport, LiveVerdict
 
 
@@ -25,6 +29,16 @@ def test_every_fault_has_its_verdict(team: LiveReport, alert: Alert) -> None:
     told = "\n".join(finding.reason for finding in result.findings)
     assert result.verdict is alert.verdict, told
     assert alert.reason in told
+
+
+def test_an_error_is_the_exit_code_of_the_run(
+    team: LiveReport, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    others = [result for result in team.results if result.verdict is not LiveVerdict.ERROR]
+    assert len(others) == len(team.results) - 1
+    for report, code in ((team, EXIT_ENGINE), (replace(team, results=others), EXIT_FINDINGS)):
+        monkeypatch.setattr(live, "run", lambda *args, report=report, **kept: report)
+        assert live.command(Config(tmp_path), Choices(), factor=None, alertmanager=None) == code
 
 
 def test_a_contract_without_a_rule(team: LiveReport) -> None:

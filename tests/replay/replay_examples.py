@@ -18,9 +18,8 @@ import yaml
 from hypothesis import strategies as st
 
 from harness.contracts.world import Trace
-from harness.engines.base import Engine
+from harness.engines.base import Engine, QueryError
 from harness.engines.promtool import CompletedRun, Promtool, go_unquote, parse_failures
-from harness.errors import InputError
 from harness.replay import AlertTimeline, Batch, Replay, State, Tape
 from harness.rules import load_rule_file
 from harness.series import STALE, Labels
@@ -301,7 +300,7 @@ def replayed(engine: Engine, tape: Tape, folder: Path, batch: Sequence[Example])
                     for timeline in timelines:
                         for tick, sighting in _sightings(timeline):
                             account[w, tick].append(sighting)
-        except InputError as err:
+        except QueryError as err:
             accounts.append(err.message)
             continue
         accounts.append({key: sorted(seen) for key, seen in account.items()})
