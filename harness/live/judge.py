@@ -13,7 +13,9 @@ from harness.live.clock import Clock
 from harness.live.model import Delivery, LiveResult, LiveVerdict
 from harness.live.routing import Routing
 from harness.live.world import World, group_key
+from harness.proof.measure import looks_back
 from harness.replay import State
+from harness.rules.expr import LOOKBACK_MS
 from harness.series import Labels, carries, format_labels
 from harness.units import format_duration
 
@@ -181,7 +183,16 @@ def _ticks(case: Case, witness: Witness, clock: Clock, result: LiveResult) -> No
     if pending is None:
         raise AssertionError("an alert that fires was pending first")
     result.hold_ticks = firing - pending
-    if result.hold_ticks != result.hold_ticks_meant:
+    faded = LOOKBACK_MS // interval if case.fades else 0
+    if looks_back(case.contract, case.plan, (pending - course.on - faded) * interval):
+        total = firing - course.on
+        if not total - faded - 1 <= result.hold_ticks_meant <= total:
+            result.find(
+                LiveVerdict.WRONG_HOLD,
+                f"fires {format_duration(total * interval)} after {says(case, course.fires)}, "
+                f"the contract says {format_duration(case.contract.hold_ms)}",
+            )
+    elif result.hold_ticks != result.hold_ticks_meant:
         result.find(
             LiveVerdict.WRONG_HOLD,
             f"fires {format_duration(result.hold_ticks * interval)} ({result.hold_ticks} ticks) after it becomes "

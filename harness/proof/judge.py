@@ -192,7 +192,7 @@ def _hold(contract: Contract, located: Located, found: Measurement) -> list[Find
             message += " while the knob stands past the threshold"
         return [Finding(Verdict.WRONG_HOLD, message, (f"{says} {ticks}",))]
     findings = []
-    late = _late(contract, located, found)
+    late = measured.late_ms
     stretched = wanted - contract.hold_ms
     if late is not None:
         total = late + measured.fires_after_ms
@@ -216,18 +216,6 @@ def _hold(contract: Contract, located: Located, found: Measurement) -> list[Find
         says = f"the contract says {format_duration(kept)}"
         findings.append(Finding(Verdict.WRONG_HOLD, got, (says,), recovery=True))
     return findings
-
-
-def _late(contract: Contract, located: Located, found: Measurement) -> int | None:
-    """How long after the series went or came the rule of an absence or presence begins to count (ms); None if it does
-    so at the next scrapes and ticks. Of such a contract the hold is told from the moment itself: nothing but a window
-    or an offset comes between, which a threshold's contract has no word for."""
-    after = found.measured.pending_after_ms
-    if contract.kind not in (Kind.ABSENCE, Kind.PRESENCE) or after is None:
-        return None
-    # A rate needs two scrapes, and each recording rule may be a tick of its group behind.
-    soon = 2 * contract.scrape_ms + located.group.interval_ms + found.recorded_ms
-    return after if after > soon else None
 
 
 # -- labels and annotations --------------------------------------------------------------------------------------

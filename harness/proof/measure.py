@@ -84,8 +84,6 @@ class Measurement:
     in_direction: bool
     """Whether the boundary runs the way the contract says (fires above for `>`)."""
     situations: list[SituationResult]
-    recorded_ms: int = 0
-    """How much later than the rule's own series its recording rules may show them."""
 
 
 class Measurer:
@@ -104,8 +102,7 @@ class Measurer:
         search = self._search(contract, plan, axis)
         self.advance()
         measured = Measured(made=_made(plan))
-        recorded_ms = sum(group.interval_ms for group, _ in plan.recordings)
-        result = Measurement(axis, measured, search, [], None, 0, True, [], recorded_ms)
+        result = Measurement(axis, measured, search, [], None, 0, True, [])
         if contract.kind is Kind.ALWAYS and search.fires_somewhere():
             self._always(contract, plan, axis, search, measured)
             self.advance()
@@ -337,7 +334,8 @@ class Measurer:
             return
         first_true = _true_since(alert, first_firing)
         measured.fires_after_ms = (first_firing - first_true) * interval
-        measured.pending_after_ms = (first_true - lead) * interval
+        if looks_back(contract, plan, (first_true - lead) * interval):
+            measured.late_ms = (first_true - lead) * interval
         false_again = min((t for t in range(first_firing, pulse.ticks) if t not in alert.true_at), default=None)
         if false_again is None:
             return
@@ -592,6 +590,19 @@ def _later(case: Sequence[Trace], by_ms: int) -> list[Trace]:
     return [
         moved(trace) if trace.dated is None else replace(dated(trace, 0), dated=partial(dated, trace)) for trace in case
     ]
+
+
+def looks_back(contract: Contract, plan: Plan, after_ms: int) -> bool:
+    """Whether the rule of an absence or presence counts only `after_ms` after the series went or came, and not at the
+    next scrapes and ticks.
+
+    Of such a contract the hold is told from the moment itself: nothing but a window or an offset comes between, which a
+    threshold's contract has no word for.
+    """
+    if contract.kind not in (Kind.ABSENCE, Kind.PRESENCE):
+        return False
+    # A rate needs two scrapes, and each recording rule may be a tick of its group behind.
+    return after_ms > 2 * contract.scrape_ms + plan.interval_ms + sum(group.interval_ms for group, _ in plan.recordings)
 
 
 def judge_situation(

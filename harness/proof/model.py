@@ -149,8 +149,8 @@ class Measured:
     """Everything that was measured about one alert; None is "not reached"."""
 
     boundary: Boundary | None = None
-    pending_after_ms: int | None = None
-    """From the moment at which the knob passed to the first tick on which the condition holds."""
+    late_ms: int | None = None
+    """How long after the series went or came the rule of an absence or presence begins to count; None: at once."""
     fires_after_ms: int | None = None
     too_short_ms: int | None = None
     resolves_after_ms: int | None = None

@@ -20,6 +20,8 @@ groups:
       - {alert: Gone, expr: 'absent(heartbeat{job="api"})', for: 1m, labels: {severity: page}}
       - {alert: GoneAtOnce, expr: absent(beat), labels: {severity: page}}
       - {alert: GoneTooEarly, expr: absent(pulse), for: 1m}
+      - {alert: GoneForLong, expr: 'absent_over_time(breath[8m])', for: 1m}
+      - {alert: GoneForTooLong, expr: 'absent_over_time(sigh[8m])', for: 1m}
       - {alert: UpGone, expr: 'absent(up{job="api"})', for: 2m, labels: {severity: page, zone: a}}
       - {alert: Info, expr: 'info{health!="OK"}', for: 1m, labels: {severity: page}}
       - {alert: Load, expr: load > 5, for: 1m}
@@ -45,6 +47,8 @@ CONTRACTS = {
     "Gone": absent('heartbeat{job="api"}') + "    for: 1m\n    silenced_by: [UpGone]\n",
     "GoneAtOnce": absent("beat") + "    never_silenced_by: [UpGone]\n",
     "GoneTooEarly": absent("pulse") + "    for: 5m\n",
+    "GoneForLong": absent("breath") + "    for: 9m\n",
+    "GoneForTooLong": absent("sigh") + "    for: 1m\n",
     "UpGone": absent('up{job="api"}') + "    for: 2m\n    never_silenced_by: [Watchdog]\n",
     "Info": "op: present\n    for: 1m\n    silenced_by: [UpGon]\n"
     "    signal: [{gauge: 'info{health=\"bad\"}', value: 1}]\n",
@@ -81,6 +85,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> LiveReport:
         ("Gone", V.EXACT, ""),
         ("GoneAtOnce", V.WRONG_SILENCE, "`UpGone` silences it by the inhibition rules"),
         ("GoneTooEarly", V.WRONG_HOLD, "fires 1m (2 ticks) after it becomes pending, the contract says 5m"),
+        ("GoneForLong", V.EXACT, ""),
+        ("GoneForTooLong", V.WRONG_HOLD, "fires 9m after its series are gone, the contract says 1m"),
         ("UpGone", V.EXACT, ""),
         ("Info", V.WRONG_SILENCE, "names `UpGon`, an alert that no rule has (did you mean `UpGone`?)"),
         ("Load", V.WRONG_SILENCE, "the rule wants them equal, but `zone` is `a` there, `` here"),
