@@ -20,7 +20,8 @@ from harness.contracts import load_contracts
 from harness.engines import open_engine
 from harness.engines.promtool import Promtool
 from harness.proof import Proof
-from harness.report.terminal import proof_table
+from harness.proof.prove import pair
+from harness.report.terminal import ProofTable, proof_reasons
 from harness.report.wording import summary
 from harness.rules import load_rules
 from harness.toolchain import Toolchain
@@ -55,10 +56,13 @@ def main() -> int:
         files = load_rules(sorted(Path("rules").glob("*.yml")))
         contracts = load_contracts(sorted((config.folder / "rules/contracts").glob("*.yml")))
         with open_engine("process", prometheus=lambda: tools.find("prometheus").path) as engine:
-            results = list(Proof(files, contracts, engine, Promtool(tools.find("promtool").path)).run())
             out = Console(record=True, width=156, file=io.StringIO(), force_terminal=True, highlight=False)
             out.print(Text("$ alert-harness prove", style="bold"))
-            proof_table(results, out)
+            table, results = ProofTable(pair(files, contracts), out), []
+            for result in Proof(files, contracts, engine, Promtool(tools.find("promtool").path)).run():
+                results.append(result)
+                table.add(result)
+            proof_reasons(results, out)
             out.print()
             out.print(Text(summary(results, engine.kind, engine.version), style="bold"))
         svg = out.export_svg(title="alert-harness")

@@ -19,7 +19,7 @@ _COMMANDS = (doctor, init, test, verify, prove, live, stack, check, slo)
 """In the order of `--help`. Each has `add(commands)`, which sets `run` as its parser's default."""
 
 _EPILOG = """\
-exit codes: 0 all is as meant · 1 findings · 2 wrong usage or input · 3 an engine is missing or broke
+exit codes: 0 all is as meant · 1 something is not · 2 wrong usage or input · 3 no engine, or an alert in error
 
 examples:
   alert-harness init                            settings, contract skeletons and CI for the rules that are here

@@ -134,6 +134,15 @@ def style_of(result: AlertResult) -> str:
     return _COLOURS.get(result.verdict, "red")
 
 
+def _indented(out: Console, text: Text, by: int) -> None:
+    """On a terminal also where it wraps; elsewhere lines stay whole, for grep."""
+    if out.is_terminal:
+        out.print(Padding(text, (0, 0, 0, by)))
+        return
+    for line in text.split(allow_blank=True):
+        out.print(Text.assemble(" " * by, line), soft_wrap=True)
+
+
 def proof_reasons(results: Sequence[AlertResult], out: Console) -> None:
     """Print what is wrong with whom, then notes."""
     for result in results:
@@ -149,9 +158,9 @@ def proof_reasons(results: Sequence[AlertResult], out: Console) -> None:
             )
         )
         for finding in result.findings[:_MOST_REASONS]:
-            out.print(Padding(Text(f"- {finding.message}"), (0, 0, 0, 2)))
+            _indented(out, Text(f"- {finding.message}"), 2)
             for part in finding.details:
-                out.print(Padding(Text(part, style="dim"), (0, 0, 0, 4)))
+                _indented(out, Text(part, style="dim"), 4)
         if len(result.findings) > _MOST_REASONS:
             out.print(Text(f"  - and {len(result.findings) - _MOST_REASONS} more reasons (all of them: --json -)"))
     notes = [(result.alert, note) for result in results for note in result.notes]
