@@ -29,7 +29,8 @@ from harness.numbers import shortened
 from harness.proof.axis import Axis
 from harness.proof.model import Fact
 from harness.proof.notary import Deed, activity_test, says_activity
-from harness.proof.prove import pair
+from harness.proof.ordered import OrderedRules
+from harness.proof.pairing import pair
 from harness.replay import Batch, EndlessTape, Replay, Tape
 from harness.replay.slots import FIRST_SLOT_MS
 from harness.rules import RuleFile
@@ -349,13 +350,10 @@ class Trial:
         firing, or neither. Its paths are relative to `folder` (here: the current one)."""
         series = [trace for trace in one.series if trace.times_ms]
         step_ms = math.gcd(self.plan.interval_ms, *(at for trace in series for at in trace.times_ms))
-        needed = {id(self.located.group), *(id(group) for group, _ in self.plan.recordings)}
-        files = tuple(file.path for file in self._files if any(id(group) in needed for group in file.groups))
         name = shortened(f"{one.example!r}")
         fact = Fact(name, series, step_ms, 0, self.length_ms // self.plan.interval_ms + 1, ())
-        order = [group.name for file in self._files if file.path in files for group in file.groups]
-        deed = Deed(self.located, files, (fact,))
-        return activity_test(deed, folder or Path(), self.length_ms, order, active=one.fires)
+        deed = Deed(self.located, OrderedRules.of(self._files, self.located, self._replay), (fact,))
+        return activity_test(deed, folder or Path(), self.length_ms, active=one.fires)
 
 
 def show(traces: Iterable[Trace]) -> str:

@@ -16,7 +16,8 @@ from harness.engines.promtool import Promtool
 from harness.errors import EXIT_ENGINE, EXIT_INPUT, InputError, printable
 from harness.proof import STEPS_PER_ALERT, Proof
 from harness.proof.model import AlertResult, Verdict
-from harness.proof.prove import ALERT_TIMEOUT_S, check_rule_files, pair
+from harness.proof.pairing import pair
+from harness.proof.prove import ALERT_TIMEOUT_S, check_rule_files
 from harness.report.jsonfile import proof_json
 from harness.report.markdown import proof_markdown
 from harness.report.outcome import Outcome, Proved

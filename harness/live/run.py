@@ -37,7 +37,7 @@ from harness.live.world import (
     tick_rule,
     up_series,
 )
-from harness.proof.prove import pair
+from harness.proof.pairing import pair
 from harness.replay import State
 from harness.rules import AlertRule, RuleFile, load_rule_file
 from harness.toolchain import Tool

@@ -16,7 +16,7 @@ from harness.errors import HarnessError, InputError, printable
 from harness.plugin.failures import failure_text, reasons
 from harness.plugin.results import Proofs, Suites
 from harness.plugin.workshop import Workshop
-from harness.proof.prove import Pairing, pair
+from harness.proof.pairing import Pairing, pair
 from harness.report.aspects import aspect_names
 from harness.report.suites_text import write_file
 from harness.report.wording import one_line

@@ -9,7 +9,7 @@ from harness.errors import HarnessError
 from harness.plugin.bench import AlertRules
 from harness.plugin.workshop import Workshop
 from harness.proof import AlertResult, Proof
-from harness.proof.prove import Pairing
+from harness.proof.pairing import Pairing
 from harness.suites.model import FileResult
 from harness.suites.run import Options, SuiteRun
 

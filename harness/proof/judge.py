@@ -284,7 +284,8 @@ def holes(contract: Contract, located: Located, measured: Measured) -> tuple[lis
 def judge_rendered(contract: Contract, testimony: Testimony) -> list[Finding]:
     """Labels and annotations as promtool rendered them for the main signal just past the threshold."""
     if testimony.refused:
-        return [Finding(Verdict.ERROR, f"promtool cannot load the rule: {testimony.refused}")]
+        what = "evaluate" if testimony.refused.startswith("rule: ") else "load"
+        return [Finding(Verdict.ERROR, f"promtool cannot {what} the rule: {testimony.refused}")]
     findings = [Finding(Verdict.ERROR, text) for text in testimony.disagreements[:3]]
     alert = testimony.first_alert()
     if alert is None:

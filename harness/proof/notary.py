@@ -21,11 +21,16 @@ from harness.engines.private import folder_error, private_folder
 from harness.engines.promtool import Alert, Promtool
 from harness.errors import EngineError, InputError
 from harness.proof.model import Fact, Located
+from harness.proof.ordered import OrderedRules
+from harness.proof.pairing import fixed_labels
 from harness.replay import AlertTimeline, State
 from harness.series import carries, format_labels, is_stale
 from harness.units import format_duration, format_number
 
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_OVER_LIMIT = "exceeded limit of "
+"""What Prometheus says of a rule that returns more than its group's `limit` (rules/alerting.go, rules/recording.go)."""
+_RULE_FAILS = re.compile(r"rule: (.*?), time: ")
 _MOST_SERIES, _WIDEST = 4, 160
 _ACTIVE = "ALERTS"
 _MOST_TICKS = 14
@@ -37,7 +42,7 @@ class Deed:
     """The facts of one alert, to be confirmed against its rule files."""
 
     located: Located
-    rule_files: tuple[Path, ...]
+    rules: OrderedRules
     facts: tuple[Fact, ...]
 
 
@@ -47,11 +52,15 @@ class Testimony:
 
     disagreements: list[str] = field(default_factory=list)
     own_labels: Mapping[str, str] = field(default_factory=dict)
-    """What tells the rule's alerts from those of another rule of the same name; empty if there is none."""
+    """What tells the rule's alerts from those of another rule of the same name; empty if there is none …"""
+    foreign: Sequence[Mapping[str, str]] = ()
+    """… and the fixed labels of such rules, where they have one that this rule does not set."""
     rendered: dict[tuple[int, int], tuple[Alert, ...]] = field(default_factory=dict)
     """(fact number, tick) → the alerts that fired, labels and annotations as rendered."""
     refused: str = ""
     """Why promtool could not run the tests at all (the rule file does not load)."""
+    cannot: str = ""
+    """Why promtool cannot judge this rule, or not all of it; what it says against replay is no disagreement then."""
 
     def first_alert(self) -> Alert | None:
         """A rendered alert of the main signal just past the threshold, if it fires there."""
@@ -62,7 +71,11 @@ class Testimony:
 
     def own(self, alerts: Sequence[Alert]) -> list[Alert]:
         """Those of the alerts that are the rule's own: promtool knows alerts by name only."""
-        return [alert for alert in alerts if carries(alert[0], self.own_labels)]
+        return [
+            alert
+            for alert in alerts
+            if carries(alert[0], self.own_labels) and not any(carries(alert[0], labels) for labels in self.foreign)
+        ]
 
 
 class Notary:
@@ -92,9 +105,12 @@ class Notary:
         Raises InputError if the disk is full.
         """
         self._heard += 1
-        file = self._folder / f"{self._heard}.test.yml"
+        name = str(self._heard)
+        file = self._folder / f"{name}.test.yml"
         try:
-            file.write_text(promtool_test(deed, self._folder), encoding="utf-8")
+            file.write_text(promtool_test(deed, self._folder, name), encoding="utf-8")
+            for copy, text in deed.rules.copies(self._folder, name):
+                copy.write_text(text, encoding="utf-8")
         except OSError as err:
             raise folder_error(err) from err
         return self._pool.submit(_hear, self._promtool, deed, file, self._timeout_s)
@@ -103,11 +119,15 @@ class Notary:
 def _hear(promtool: Promtool, deed: Deed, file: Path, timeout_s: float | None) -> Testimony:
     """Run one deed's file, in which nothing is expected, and enter what promtool got instead."""
     failures = promtool.failures(promtool.test_rules([file], timeout_s=timeout_s))
-    testimony = Testimony(own_labels=_own_labels(deed.located))
+    own, foreign = _told_apart(deed)
+    testimony = Testimony(own_labels=own, foreign=foreign)
     pending = [text for text in failures.other if text.lstrip().startswith(("name:", "expr:"))]
-    if len(pending) < len(failures.other):
-        testimony.refused = next(text for text in failures.other if text not in pending).strip()
-        return testimony
+    refusals = [text.strip() for text in failures.other if text not in pending]
+    for text in refusals:
+        failed = _RULE_FAILS.match(text)
+        if failed is None or (failed[1] in deed.rules.needed and _OVER_LIMIT not in text):
+            testimony.refused = text
+            return testimony
     interval = deed.located.group.interval_ms
     leads = [fact.lead_ms for fact in deed.facts]
     got = {}
@@ -121,7 +141,25 @@ def _hear(promtool: Promtool, deed: Deed, file: Path, timeout_s: float | None) -
             if complaint := _compare(fact, tick, testimony.own(alerts), interval):
                 testimony.disagreements.append(complaint)
     testimony.disagreements += [f"pending alerts differ in promtool: {' '.join(text.split())}" for text in pending]
+    if refusals or testimony.disagreements:
+        testimony.cannot = _cannot_judge(deed, refusals)
     return testimony
+
+
+def _cannot_judge(deed: Deed, failures: Sequence[str]) -> str:
+    """Why promtool rightly shows something else than replay; empty if it does not."""
+    located, interval = deed.located, deed.located.group.interval_ms
+    if failures:
+        return f"promtool ends a test where any rule of its files fails: {failures[0]}"
+    for name, other in deed.rules.intervals_ms.items():
+        if other != interval:
+            each = f"`{name}`, which Prometheus runs every {format_duration(other)}"
+            return f"promtool runs all groups every {format_duration(interval)}, so {each}"
+    own = fixed_labels(located)
+    for twin in deed.rules.others_named(located):
+        if not any(own.get(label, value) != value for label, value in fixed_labels(twin).items()):
+            return f"promtool tells alerts apart by name and labels only, and {twin.rule.span} has the same"
+    return ""
 
 
 def _compare(fact: Fact, tick: int, alerts: Sequence[Alert], interval_ms: int) -> str:
@@ -137,12 +175,22 @@ def _compare(fact: Fact, tick: int, alerts: Sequence[Alert], interval_ms: int) -
     )
 
 
-def _own_labels(located: Located) -> dict[str, str]:
-    """The rule's fixed labels if its file holds another rule of its name."""
-    twins = [r for g in located.file.groups for r in g.alerts() if r.alert == located.rule.alert]
-    if len(twins) == 1:
-        return {}
-    return {name: value for name, value in located.fixed_labels.items() if name != "alertname"}
+def _told_apart(deed: Deed) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """The rule's fixed labels if what promtool loads holds another rule of its name, and those of such rules that it
+    does not have."""
+    own = fixed_labels(deed.located)
+    twins = [fixed_labels(twin) for twin in deed.rules.others_named(deed.located)]
+    return (own if twins else {}), [twin for twin in twins if not twin.items() <= own.items()]
+
+
+def _selector(deed: Deed, **more: str) -> str:
+    """What selects the rule's own alerts among series that carry their labels."""
+    own, foreign = _told_apart(deed)
+    asked = [f"{name}={_quote(value)}" for name, value in {"alertname": deed.located.rule.alert, **own, **more}.items()]
+    unset = [
+        next((n, v) for n, v in labels.items() if n not in own) for labels in foreign if labels.keys() - own.keys()
+    ]
+    return ", ".join([*asked, *(f"{name}!={_quote(value)}" for name, value in dict.fromkeys(unset))])
 
 
 def _list(alerts: Sequence[Mapping[str, str]]) -> str:
@@ -174,7 +222,10 @@ def emit(promtool: Promtool, folder: Path, deeds: Sequence[Deed], testimonies: S
             if testimony.refused or not deed.facts:
                 continue
             file = folder / f"{_file_name(deed.located)}.test.yml"
-            _write_atomically(file, promtool_test(deed, folder, testimony.rendered))
+            name = _file_name(deed.located)
+            _write_atomically(file, promtool_test(deed, folder, name, testimony.rendered))
+            for copy, text in deed.rules.copies(folder, name):
+                _write_atomically(copy, text)
             written.append(file)
     except OSError as err:
         raise InputError(
@@ -219,17 +270,18 @@ def _write_atomically(file: Path, text: str) -> None:
 def promtool_test(
     deed: Deed,
     folder: Path,
+    prefix: str,
     rendered: Mapping[tuple[int, int], tuple[Alert, ...]] | None = None,
 ) -> str:
     """A promtool unit-test file that expects the `rendered` alerts. Without them it expects nothing, and its groups are
-    numbered, for reading back what promtool got."""
+    numbered, for reading back what promtool got. `prefix` begins the names of rule files that stand beside it."""
     lines = []
     if rendered is not None:
         lines += [
             f"# {deed.located.rule.alert} as measured by `alert-harness prove --emit`; run: promtool test rules FILE",
             "# Samples are written out, not as a+bxN: exactness hangs on every digit.",
         ]
-    lines += _head(deed, folder)
+    lines += _head(deed, folder, prefix)
     for f, fact in enumerate(deed.facts):
         lines += _test_group(deed, fact, f"{f}: {fact.name}" if rendered is None else fact.name)
         lines.append("    alert_rule_test:")
@@ -240,15 +292,13 @@ def promtool_test(
     return "\n".join(lines) + "\n"
 
 
-def activity_test(deed: Deed, folder: Path, at_ms: int, order: Sequence[str], *, active: bool) -> str:
+def activity_test(deed: Deed, folder: Path, at_ms: int, *, active: bool) -> str:
     """A promtool unit-test file that expects the alert to be pending or firing at a moment of the deed's one fact, or
-    to be neither. It says nothing of the hold, of labels and annotations, and needs no samples after that moment.
-    `order` names all groups, which promtool else runs in any order."""
-    own = {"alertname": deed.located.rule.alert, **_own_labels(deed.located)}
-    selector = ", ".join(f"{name}={_quote(value)}" for name, value in own.items())
+    to be neither. It says nothing of the hold, of labels and annotations, and needs no samples after that moment."""
+    selector = _selector(deed)
     (fact,) = deed.facts
     lines = [
-        *_head(deed, folder, order),
+        *_head(deed, folder),
         *_test_group(deed, fact, fact.name),
         "    promql_expr_test:",
         f"      - expr: {_quote(f'count({_ACTIVE}{{{selector}}}) > bool 0 or vector(0)')}",
@@ -263,13 +313,11 @@ def says_activity(failure: str) -> bool:
     return f'expr: "count({_ACTIVE}' in failure and "got:" in failure
 
 
-def _head(deed: Deed, folder: Path, order: Sequence[str] = ()) -> Iterable[str]:
+def _head(deed: Deed, folder: Path, prefix: str = "") -> Iterable[str]:
     yield "rule_files:"
-    for path in deed.rule_files:
-        yield f"  - {_quote(os.path.relpath(path.resolve(), folder.resolve()))}"
+    yield from (f"  - {_quote(path)}" for path in deed.rules.listed(folder, prefix))
     yield f"evaluation_interval: {format_duration(deed.located.group.interval_ms)}"
-    if len(order) > 1:
-        yield f"group_eval_order: [{', '.join(map(_quote, order))}]"
+    yield f"group_eval_order: [{', '.join(map(_quote, deed.rules.order))}]"
     yield "tests:"
 
 
@@ -328,8 +376,7 @@ def _alert_assertion(deed: Deed, fact: Fact, tick: int, alerts: Sequence[Alert])
 
 def _pending_assertions(deed: Deed, fact: Fact) -> list[str]:
     """The tick on which an alert becomes pending can only be asserted through ALERTS."""
-    own = {"alertname": deed.located.rule.alert, **_own_labels(deed.located), "alertstate": "pending"}
-    expr = f"count(ALERTS{{{', '.join(f'{name}={_quote(value)}' for name, value in own.items())}}})"
+    expr = f"count(ALERTS{{{_selector(deed, alertstate='pending')}}})"
     lines: list[str] = []
     for tick in _pending_ticks(fact.timelines):
         pending = sum(t.states[tick] is State.PENDING for t in fact.timelines)

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.contracts import Contract
@@ -17,8 +17,10 @@ from harness.engines.promtool import Promtool, go_unquote
 from harness.errors import EngineError, HarnessError, InputError, Span, UnsupportedError
 from harness.proof.judge import holes, judge, judge_rendered, rounding_decides, value_labels, worst_first
 from harness.proof.measure import JUST_PAST, LAST_QUIET, Measurer
-from harness.proof.model import AlertResult, Fact, Finding, Located, Measured, Verdict
+from harness.proof.model import AlertResult, Fact, Finding, Measured, Verdict
 from harness.proof.notary import Deed, Notary, Testimony, emit, pinned
+from harness.proof.ordered import OrderedRules
+from harness.proof.pairing import Pairing, findings_of, pair
 from harness.replay import Replay, Tape
 from harness.rules import AlertRule, RuleFile
 from harness.rules.expr import UnreadableError
@@ -31,35 +33,6 @@ _IN_RULE = re.compile(
     r'group (?P<group>"(?:\\.|[^"\\])*"), rule (?P<rule>\d+), (?P<name>"(?:\\.|[^"\\])*"): (?P<what>.*)', re.DOTALL
 )
 _AT = re.compile(r"could not parse expression: (?:(\d+):(\d+): )?(?:parse error: )?(.*)", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Pairing:
-    """A contract with the rule that it speaks of, or either of them alone."""
-
-    contract: Contract | None
-    located: Located | None
-    twins: tuple[Located, ...] = ()
-    """Further rules of the same name that this contract could mean as well."""
-
-
-def pair(files: Sequence[RuleFile], contracts: Sequence[Contract]) -> list[Pairing]:
-    """Match contracts to rules by name, and by severity where a name is used more than once."""
-    rules = [Located(f, g, r) for f in files for g in f.groups for r in g.alerts()]
-    taken: set[int] = set()
-    pairings = []
-    for contract in contracts:
-        named = [found for found in rules if found.rule.alert == contract.alert.value]
-        same = [found for found in named if contract.severity in (None, _severity(found))]
-        rivals = [c for c in contracts if c.alert.value == contract.alert.value and c is not contract]
-        candidates = same if (len(named) > 1 and same) or rivals else named
-        if not candidates:
-            pairings.append(Pairing(contract, None))
-            continue
-        taken |= {id(found.rule) for found in candidates}
-        pairings.append(Pairing(contract, candidates[0], tuple(candidates[1:])))
-    pairings += [Pairing(None, found) for found in rules if id(found.rule) not in taken]
-    return pairings
 
 
 def _failed(verdict: Verdict, err: HarnessError) -> Finding:
@@ -77,11 +50,6 @@ def _draft(contract: Contract) -> Finding:
 def _facts(result: AlertResult, *, everything: bool) -> tuple[Fact, ...]:
     measured = result.measured
     return (*measured.facts, *measured.situation_facts) if everything else tuple(measured.facts)
-
-
-def _severity(located: Located) -> str:
-    text = located.rule.labels.get("severity") or located.group.labels.get("severity")
-    return text.value if text is not None else ""
 
 
 def check_rule_files(promtool: Promtool, files: Sequence[RuleFile]) -> dict[int, str]:
@@ -232,7 +200,7 @@ class Proof:
         except (UnreadableError, UnsupportedError) as err:
             result.findings.append(_failed(Verdict.UNSUPPORTED, err))
         except InputError as err:
-            if err.span is not None and err.span.file != result.located.file.name:
+            if err.span is not None and err.span.file not in {file.name for file in self.files}:
                 self.faults.append(err)
                 return None
             result.findings.append(_failed(Verdict.ERROR, err))
@@ -252,7 +220,7 @@ class Proof:
         facts = _facts(result, everything=emit)
         if not facts:
             return _Unfinished(result)
-        deed = Deed(result.located, self._files_of(self._replay, result.located), facts)
+        deed = Deed(result.located, OrderedRules.of(self.files, result.located, self._replay), facts)
         return _Unfinished(result, deed, notary.hear(deed))
 
     def _broke(self, err: EngineError, seconds: float) -> Finding:
@@ -265,22 +233,18 @@ class Proof:
     def _paired(self, pairing: Pairing, complaints: Mapping[int, str]) -> tuple[AlertResult, bool]:
         """What can be said before anything is measured, and whether there is something to measure."""
         contract, located = pairing.contract, pairing.located
+        found_already = findings_of(pairing, self.files)
         if contract is None:
             if located is None:
                 raise AssertionError("a pairing has a contract or a rule")
-            message = f"no contract speaks of `{located.rule.alert}` ({located.rule.span})"
-            unexpected = Finding(Verdict.UNEXPECTED, message)
-            return AlertResult(located.rule.alert, None, located, Measured(), [], [unexpected]), False
+            return AlertResult(located.rule.alert, None, located, Measured(), [], found_already), False
         name = contract.alert.value
-        result = AlertResult(name, contract, located, Measured(), [], [])
+        result = AlertResult(name, contract, located, Measured(), [], found_already)
         if contract.draft:
             result.findings.append(_draft(contract))
         if located is None:
             for _ in range(STEPS_PER_ALERT):
                 self.advance(name)
-            where = ", ".join(file.name for file in self.files)
-            message = f"the contract at {contract.alert.span} has no rule: no alert `{name}` in {where}"
-            result.findings.append(Finding(Verdict.MISSING, message))
             return result, False
         if contract.kind is Kind.SET_ASIDE:
             try:
@@ -293,10 +257,6 @@ class Proof:
             for _ in range(STEPS_PER_ALERT):
                 self.advance(name)
             return result, False
-        result.findings += [
-            Finding(Verdict.WRONG_LABELS, f"`{name}` is defined twice: {located.rule.span} and {twin.rule.span}")
-            for twin in pairing.twins
-        ]
         if id(located.rule) in complaints:
             message = f"Prometheus refuses the rule: {complaints[id(located.rule)]}"
             result.findings.append(Finding(Verdict.ERROR, message))
@@ -315,7 +275,7 @@ class Proof:
                 result.findings.append(_failed(Verdict.ERROR, err))
             else:
                 heard.append((begun.deed, testimony))
-                result.findings += self._rendered(result, testimony, complaints)
+                result.findings += self._rendered(result, begun.deed, testimony, complaints)
         elif result.located is None:
             result.confirmed_reason = "there is no rule"
         elif result.contract is None:
@@ -328,7 +288,9 @@ class Proof:
             result.notes.append(f"its `allow` is no longer needed: {why}")
         return result
 
-    def _rendered(self, result: AlertResult, testimony: Testimony, complaints: Mapping[int, str]) -> list[Finding]:
+    def _rendered(
+        self, result: AlertResult, deed: Deed, testimony: Testimony, complaints: Mapping[int, str]
+    ) -> list[Finding]:
         if result.contract is None or result.located is None:
             return []
         alert = testimony.first_alert()
@@ -342,11 +304,13 @@ class Proof:
                 at_edge += [text for text in testimony.disagreements if text.startswith("pending alerts differ")]
             result.notes += at_edge
             testimony.disagreements = [text for text in testimony.disagreements if text not in at_edge]
-        result.confirmed = not testimony.refused and not testimony.disagreements
+        if testimony.cannot:
+            result.confirmed_reason = testimony.cannot
+            testimony.disagreements = []
+        else:
+            result.confirmed = not testimony.refused and not testimony.disagreements
         if result.measured.facts:
-            result.pinned = pinned(
-                Deed(result.located, (result.located.file.path,), tuple(result.measured.facts)), testimony
-            )
+            result.pinned = pinned(replace(deed, facts=tuple(result.measured.facts)), testimony)
         if testimony.refused and complaints:
             # Another rule of the file keeps Prometheus from loading it; that rule's own verdict says so.
             result.confirmed = None
@@ -361,12 +325,3 @@ class Proof:
         findings, notes = holes(result.contract, result.located, result.measured) if alert is not None else ([], [])
         result.notes += notes
         return judge_rendered(result.contract, testimony) + findings
-
-    def _files_of(self, replay: Replay, located: Located) -> tuple[Path, ...]:
-        """The rule's own file and those of the recording rules that it reads, in the order given."""
-        needed = {id(rule) for _, rule in replay.plan(located.group, located.rule).recordings}
-        return tuple(
-            file.path
-            for file in self.files
-            if file is located.file or any(id(rule) in needed for group in file.groups for rule in group.rules)
-        )

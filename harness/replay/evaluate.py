@@ -1,27 +1,30 @@
 """Replay: rules over recorded cases, one query_range per rule instead of one instant query per tick.
 
-Recording rules that an alert depends on run first, in Prometheus' order, and their results are written back. Where a
-rule reads what itself or a later rule records (or `ALERTS`), one query per rule cannot know the previous tick; such a
-plan is refused by name.
+Recording rules that an alert depends on are evaluated first, each after those that it reads, and their results are
+written back; whom a rule reads before it ran shows it the previous tick (order.py). Where rules read each other in a
+circle (or `ALERTS`), one query per rule cannot know the previous tick; such a plan is refused by name.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.engines.base import Engine, Samples, Series
+from harness.engines.base import Engine, QueryError, Samples, Series
 from harness.errors import UnsupportedError
 from harness.replay.labels import alert_labels, equal_labels, identity, recorded_labels, shown, told_apart_by
+from harness.replay.order import Order, Phases, looks_back
 from harness.replay.slots import Reel, common_multiple_ms
 from harness.replay.timeline import AlertTimeline, alert_states
-from harness.rules import AlertRule, Group, RecordingRule, RuleFile
-from harness.rules.expr import reach_ms, subquery_steps_ms
-from harness.rules.selectors import metric_names, ranges_over, selects
-from harness.series import STALE, Labels
+from harness.rules import AlertRule, Group, RecordingRule, Rule, RuleFile
+from harness.rules.expr import subquery_steps_ms
+from harness.series import STALE, Labels, format_labels
 from harness.source import Text
-from harness.units import format_duration
+
+_Recorded = dict[Labels, dict[int, float]]
+"""Series by their labels: time stamp in milliseconds → value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,63 +58,30 @@ class Plan:
 class Replay:
     """Evaluates the rules of `files` on an engine. Recording rules may stand in any of the files."""
 
-    def __init__(self, engine: Engine, files: Sequence[RuleFile]) -> None:
+    def __init__(self, engine: Engine, files: Sequence[RuleFile], phases: Phases | None = None) -> None:
         self.engine = engine
-        self._order = [(group, rule) for file in files for group in file.groups for rule in group.rules]
+        self.order = Order(files, phases)
         self._recorded: set[tuple[int, int, str, int]] = set()
         self._warm_ms: dict[int, int] = {}
         """By id of a recording rule the longest time that any plan made so far needs it to be warm."""
+        self._written: dict[tuple[int, int, str], dict[Labels, tuple[RecordingRule, Mapping[int, float]]]] = {}
+        """By reel and name what was written by which rule, where several record under one name."""
+        self._names = Counter(
+            r.record for f in files for g in f.groups for r in g.rules if isinstance(r, RecordingRule)
+        )
 
     def plan(self, group: Group, rule: AlertRule) -> Plan:
         """The recording rules that `rule` needs, in order, and its reach.
 
-        Raises UnsupportedError for rules that read their own or later results.
+        Raises UnsupportedError for rules that read each other in a circle.
         """
-        needed = self._needed(rule)
-        chain = [(g, r) for g, r in needed if isinstance(r, RecordingRule)]
+        chain = self.order.chain(group, rule)
         steps = [step for e in (rule.expr, *(r.expr for _, r in chain)) for step in subquery_steps_ms(e)]
         align = common_multiple_ms(group.interval_ms, *(g.interval_ms for g, _ in chain), *steps)
-        reach, warm = _looks_back([*chain, (group, rule)])
+        reach, warm = looks_back(self.order, [*chain, (group, rule)])
         for key, ms in warm.items():
             self._warm_ms[key] = max(ms, self._warm_ms.get(key, 0))
         return Plan(rule, group, tuple(chain), reach, align, warm)
-
-    def _needed(self, rule: AlertRule) -> list[tuple[Group, RecordingRule]]:
-        wanted: set[int] = set()
-        todo: list[tuple[int, AlertRule | RecordingRule]] = [(self._position(rule), rule)]
-        while todo:
-            at, reader = todo.pop()
-            names = metric_names(reader.expr)
-            if names & {"ALERTS", "ALERTS_FOR_STATE"}:
-                raise UnsupportedError(
-                    f"`{_name(reader)}` reads ALERTS, the state of other alerts",
-                    span=reader.expr.span_at(0),
-                    hint="replay cannot follow alerts on alerts; test this rule with promtool",
-                )
-            for i, (group, other) in enumerate(self._order):
-                # A selector without a fixed name may select any of them.
-                if not isinstance(other, RecordingRule) or not _reads(reader, group, other):
-                    continue
-                if i >= at:
-                    raise UnsupportedError(
-                        f"`{_name(reader)}` reads `{other.record}`, which is recorded later (at {other.span})",
-                        span=reader.expr.span_at(0),
-                        hint="move the recording rule before its reader; as it is, the reader sees the previous tick",
-                    )
-                if at < len(self._order) and group.query_offset_ms > self._order[at][0].query_offset_ms:
-                    raise UnsupportedError(
-                        f"`{_name(reader)}` reads `{other.record}`, whose group has a query_offset of "
-                        f"{format_duration(group.query_offset_ms)} and so records that much too late for it",
-                        span=reader.expr.span_at(0),
-                        hint="give the reader's group the same query_offset",
-                    )
-                if i not in wanted:
-                    wanted.add(i)
-                    todo.append((i, other))
-        return [(g, r) for i, (g, r) in enumerate(self._order) if i in wanted and isinstance(r, RecordingRule)]
-
-    def _position(self, rule: AlertRule) -> int:
-        return next((i for i, (_, r) in enumerate(self._order) if r is rule), len(self._order))
 
     def instants(self, plan: Plan, expr: str, reel: Reel, offset_ms: int) -> list[dict[Labels, float]]:
         """What `expr` returns in each case, `offset_ms` after its beginning: label set → value.
@@ -119,7 +89,7 @@ class Replay:
         `expr` is the plan's own expression or a part of it.
         """
         self._record(plan, reel)
-        at = reel.start_ms + offset_ms - plan.group.query_offset_ms
+        at = reel.start_ms + offset_ms - plan.group.query_offset_ms + self.order.looks_ms(plan.group, plan.rule)
         found: list[dict[Labels, float]] = [{} for _ in range(reel.count)]
         for series in self.engine.query_range(expr, at, at + (reel.count - 1) * reel.slot_ms, reel.slot_ms):
             labels = tuple(sorted(series.labels))
@@ -134,29 +104,29 @@ class Replay:
         with a long history cost little. A reel is asked either for this or for whole timelines.
         """
         for group, rule in plan.recordings:
-            if not self._first_time(reel, rule):
-                continue
-            merged: dict[Labels, dict[int, float]] = {}
-            warm = self._warm(rule, group, reel)
-            for series in self._at_beginnings(rule.expr, group, reel, warm):
-                points = merged.setdefault(recorded_labels(rule, group, dict(series.labels)), {})
-                points.update(zip(series.timestamps_ms, series.values, strict=True))
-            self.engine.write(_with_stale_ends(merged, group.interval_ms))
-        at = reel.start_ms - plan.group.query_offset_ms
+            if self._first_time(reel, rule):
+                self._write(
+                    group, rule, reel, self._at_beginnings(rule.expr, group, rule, reel, self._warm(rule, group, reel))
+                )
+        at = reel.start_ms - plan.group.query_offset_ms + self.order.looks_ms(plan.group, plan.rule)
         found: list[dict[Labels, float]] = [{} for _ in range(reel.count)]
-        for series in self._at_beginnings(plan.rule.expr, plan.group, reel, 0):
+        for series in self._at_beginnings(plan.rule.expr, plan.group, plan.rule, reel, 0):
             for when, value in zip(series.timestamps_ms, series.values, strict=True):
                 found[(when - at) // reel.slot_ms][series.labels] = value
         return found
 
-    def _at_beginnings(self, expr: Text, group: Group, reel: Reel, warm_ms: int) -> Iterator[Series]:
+    def _at_beginnings(self, expr: Text, group: Group, rule: Rule, reel: Reel, warm_ms: int) -> Iterator[Series]:
         """The expression at each case's beginning, or at every tick of the `warm_ms` before it too."""
-        begins = [reel.begin_ms(case) - group.query_offset_ms for case in range(reel.count)]
+        begins = [reel.begin_ms(case) + self._first_ms(group, rule) for case in range(reel.count)]
         if warm_ms == 0:
             yield from self.engine.query_range(expr.value, begins[0], begins[-1], reel.slot_ms)
             return
         for begin in begins:
             yield from self.engine.query_range(expr.value, begin - warm_ms, begin, group.interval_ms)
+
+    def _first_ms(self, group: Group, rule: Rule) -> int:
+        """How long after a case's beginning a rule is first evaluated there."""
+        return self.order.runs_ms(group) - group.query_offset_ms + self.order.looks_ms(group, rule)
 
     def timelines(self, plan: Plan, reel: Reel) -> list[list[AlertTimeline]]:
         """The alerts of each case, tick by tick from the case's beginning to its length."""
@@ -167,10 +137,11 @@ class Replay:
             [{} for _ in range(ticks)] for _ in range(reel.count)
         ]
         told_apart = told_apart_by(rule, plan.group)
-        for series in self._over_reel(rule.expr, plan.group, reel):
+        first = reel.start_ms + self._first_ms(plan.group, rule)
+        for series in self._over_reel(rule.expr, plan.group, rule, reel):
             labels = alert_labels(rule, plan.group, dict(series.labels))
             for when, value in zip(series.timestamps_ms, series.values, strict=True):
-                case, at = divmod(when + plan.group.query_offset_ms - reel.start_ms, reel.slot_ms)
+                case, at = divmod(when - first, reel.slot_ms)
                 if at > reel.length_ms:
                     continue
                 here = elements[case][at // interval]
@@ -209,74 +180,101 @@ class Replay:
         """
         return min(self._warm_ms.get(id(rule), 0), reel.lead_ms) // group.interval_ms * group.interval_ms
 
-    def _over_reel(self, expr: Text, group: Group, reel: Reel, warm_ms: int = 0) -> list[Series]:
-        start = reel.start_ms - warm_ms - group.query_offset_ms
-        end = reel.begin_ms(reel.count - 1) + reel.length_ms - group.query_offset_ms
-        return self.engine.query_range(expr.value, start, end, group.interval_ms)
+    def _over_reel(self, expr: Text, group: Group, rule: Rule, reel: Reel, warm_ms: int = 0) -> list[Series]:
+        first = self._first_ms(group, rule)
+        end = reel.begin_ms(reel.count - 1) + reel.length_ms
+        return self.engine.query_range(expr.value, reel.start_ms - warm_ms + first, end + first, group.interval_ms)
 
     def _record(self, plan: Plan, reel: Reel) -> None:
         """Evaluate the plan's recording rules over the reel and write their results back, stale markers included."""
         for group, rule in plan.recordings:
-            if not self._first_time(reel, rule):
+            if self._first_time(reel, rule):
+                warm = self._warm(rule, group, reel)
+                self._write(group, rule, reel, self._over_reel(rule.expr, group, rule, reel, warm), warm)
+
+    def _write(
+        self, group: Group, rule: RecordingRule, reel: Reel, returned: Iterable[Series], warm_ms: int | None = None
+    ) -> None:
+        """Write what a rule returned as what it records. With `warm_ms`, what lies between the cases and more than that
+        before the next is left out."""
+        first, stored = self._first_ms(group, rule), self.order.stored_ms(rule) - self.order.looks_ms(group, rule)
+        recorded: _Recorded = {}
+        for series in returned:
+            labels = recorded_labels(rule, group, dict(series.labels))
+            points = recorded.setdefault(labels, {})
+            for when, value in zip(series.timestamps_ms, series.values, strict=True):
+                at = (when - first - reel.start_ms) % reel.slot_ms
+                if warm_ms is not None and reel.length_ms < at < reel.slot_ms - warm_ms:
+                    continue
+                if when + stored in points:
+                    raise equal_labels(rule, labels)
+                points[when + stored] = value
+        recorded, failed = _within(group.limit, recorded)
+        if self._names[rule.record] > 1:
+            recorded = self._unlike_twins(rule, reel, recorded)
+        self.engine.write(_with_stale_ends(recorded, group.interval_ms, failed))
+
+    def _unlike_twins(self, rule: RecordingRule, reel: Reel, returned: _Recorded) -> _Recorded:
+        """What no other rule of this name has recorded already with the same values.
+
+        Raises QueryError where the values differ: Prometheus keeps the first sample and fails the second rule.
+        """
+        known = self._written.setdefault((reel.era, reel.start_ms, rule.record), {})
+        kept = {}
+        for labels, points in returned.items():
+            if labels not in known:
+                known[labels] = (rule, points)
+                kept[labels] = points
                 continue
-            # Rules of one name (a common idiom: one ratio per source) write series of different labels.
-            merged: dict[Labels, dict[int, float]] = {}
-            warm = self._warm(rule, group, reel)
-            for series in self._over_reel(rule.expr, group, reel, warm):
-                labels = recorded_labels(rule, group, dict(series.labels))
-                points = merged.setdefault(labels, {})
-                for when, value in zip(series.timestamps_ms, series.values, strict=True):
-                    at = (when + group.query_offset_ms - reel.start_ms) % reel.slot_ms
-                    if reel.length_ms < at < reel.slot_ms - warm:
-                        continue
-                    if when in points:
-                        raise equal_labels(rule, labels)
-                    points[when] = value
-            self.engine.write(_with_stale_ends(merged, group.interval_ms))
+            other, before = known[labels]
+            if any(not _same(before[when], value) for when, value in points.items() if when in before):
+                error = QueryError(
+                    "execution",
+                    f"duplicate sample for timestamp: {format_labels(labels)} is recorded at {other.span} and at "
+                    f"{rule.span}, with other values",
+                    rule.expr.value,
+                )
+                error.span, error.hint = rule.span, "give each a label of its own"
+                raise error
+            if not points.keys() <= before.keys():
+                raise UnsupportedError(
+                    f"two rules record {format_labels(labels)} in turns (the other at {other.span})",
+                    span=rule.span,
+                    hint="give each a label of its own, or join them with `or`",
+                )
+        return kept
 
 
-def _reads(reader: AlertRule | RecordingRule, group: Group, recorded: RecordingRule) -> bool:
-    return selects(reader.expr, recorded.record, _static_labels(recorded, group))
+def _within(limit: int, recorded: _Recorded) -> tuple[_Recorded, Collection[int]]:
+    """What is recorded where a rule returns no more than its group's `limit` (0: none), and the ticks that fail: they
+    write no sample and no stale marker (rules/recording.go)."""
+    if not limit:
+        return recorded, ()
+    elements = Counter(when for points in recorded.values() for when in points)
+    failed = {when for when, count in elements.items() if count > limit}
+    return {
+        labels: {when: value for when, value in points.items() if when not in failed}
+        for labels, points in recorded.items()
+    }, failed
 
 
-def _looks_back(chain: Sequence[tuple[Group, AlertRule | RecordingRule]]) -> tuple[int, dict[int, int]]:
-    """How far back the last rule sees through the recording rules before it, and how long each of those must be warm.
-
-    A rule that ranges over what another records, which itself needs to be warm, needs both times.
-    """
-    warm: dict[int, int] = {id(rule): 0 for _, rule in chain}
-    reach: dict[int, int] = {}
-    for i, (group, rule) in enumerate(chain):
-        below = [
-            reach[id(other)] + chain[j][0].interval_ms
-            for j, (g, other) in enumerate(chain[:i])
-            if isinstance(other, RecordingRule) and _reads(rule, g, other)
-        ]
-        reach[id(rule)] = reach_ms(rule.expr) + group.query_offset_ms + max(below, default=0)
-    for i in range(len(chain) - 1, -1, -1):
-        _, rule = chain[i]
-        for g, other in chain[:i]:
-            if not isinstance(other, RecordingRule) or not _reads(rule, g, other):
-                continue
-            ranged = ranges_over(rule.expr, other.record, _static_labels(other, g))
-            own = reach_ms(rule.expr) if ranged else 0
-            warm[id(other)] = max(warm[id(other)], warm[id(rule)] + own)
-    return reach[id(chain[-1][1])], warm
+def _same(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
 
 
-def _static_labels(rule: RecordingRule, group: Group) -> dict[str, str]:
-    return {name: text.value for name, text in group.labels_of(rule).items()}
-
-
-def _with_stale_ends(series: Mapping[Labels, Mapping[int, float]], interval_ms: int) -> list[Samples]:
-    """The samples of a recording rule, with a stale marker on the first tick that no longer returns a series."""
+def _with_stale_ends(
+    series: Mapping[Labels, Mapping[int, float]], interval_ms: int, failed: Collection[int]
+) -> list[Samples]:
+    """The samples of a recording rule, with a stale marker on the first tick that no longer returns a series. A tick
+    that `failed` writes nothing at all."""
     made = []
     for labels, points in series.items():
-        ends = {when + interval_ms: STALE for when in points if when + interval_ms not in points}
-        times = sorted({**points, **ends})
-        made.append(Samples(labels, times, [points.get(when, STALE) for when in times]))
+        times = set(points)
+        for when in points:
+            after = when + interval_ms
+            while after in failed:
+                after += interval_ms
+            times.add(after)
+        ordered = sorted(times)
+        made.append(Samples(labels, ordered, [points.get(when, STALE) for when in ordered]))
     return made
-
-
-def _name(rule: AlertRule | RecordingRule) -> str:
-    return rule.alert if isinstance(rule, AlertRule) else rule.record

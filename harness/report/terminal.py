@@ -17,7 +17,7 @@ from rich.text import Text
 
 from harness.errors import printable
 from harness.proof.model import AlertResult, Verdict
-from harness.proof.prove import Pairing
+from harness.proof.pairing import Pairing
 from harness.report.wording import HEADER, expected_widths, one_line, place, row, verdict_cell
 
 _COLOURS = {Verdict.EXACT: "green", Verdict.UNEXPECTED: "yellow", Verdict.DRAFT: "yellow"}

@@ -9,7 +9,7 @@ from fractions import Fraction
 from harness.contracts.model import Kind
 from harness.errors import Span, printable
 from harness.proof.model import AlertResult, Finding, Measured, Verdict
-from harness.proof.prove import Pairing
+from harness.proof.pairing import Pairing
 from harness.units import count_of, format_duration, format_with_unit
 
 _DIGITS = 18

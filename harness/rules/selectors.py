@@ -6,10 +6,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import promql_parser as promql
 
+from harness.errors import Span
 from harness.rules.expr import children, parse_expr, walk
 from harness.source import Text
 
@@ -108,25 +110,25 @@ def metric_names(expr: Text) -> set[str | None]:
     return {selector.metric or None for selector in selectors(parse_expr(expr))}
 
 
-def selects(expr: Text, name: str, labels: Mapping[str, str]) -> bool:
-    """Whether the expression may select series of this name that carry these labels, whatever others they have."""
-    series = {**labels, NAME: name}
-    return any(selector.may_accept(series) for selector in selectors(parse_expr(expr)))
-
-
-def ranges_over(expr: Text, name: str, labels: Mapping[str, str]) -> bool:
-    """Whether it looks at more than the newest sample of such series: by a range, a subquery or an offset."""
-    series = {**labels, NAME: name}
-    todo = [(parse_expr(expr), False)]
+@lru_cache(maxsize=4096)
+def _selections(text: str) -> tuple[tuple[Selector, bool], ...]:
+    found: list[tuple[Selector, bool]] = []
+    todo = [(parse_expr(Text(text, Span("", 1, 1))), False)]
     while todo:
         node, ranged = todo.pop()
         if isinstance(node, promql.VectorSelector):
-            if (ranged or node.offset is not None) and any(one.may_accept(series) for one in selectors_of(node)):
-                return True
+            found += [(one, ranged or node.offset is not None) for one in selectors_of(node)]
             continue
         ranged = ranged or isinstance(node, promql.MatrixSelector | promql.SubqueryExpr)
         todo += [(child, ranged) for child in children(node)]
-    return False
+    return tuple(found)
+
+
+def selections(expr: Text) -> tuple[tuple[Selector, bool], ...]:
+    """Every selector of an expression, and whether more than the newest sample is looked at: through a range, a
+    subquery or an offset. Raises InputError if the expression cannot be read."""
+    parse_expr(expr)
+    return _selections(expr.value)
 
 
 def made_labels(tree: Any) -> set[str]:

@@ -8,20 +8,17 @@ order among the groups that are named, and no other; two groups of one name in t
 from __future__ import annotations
 
 import itertools
-import json
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from harness.errors import InputError
 from harness.rules import AlertRule, Group, Rule, RuleFile
 from harness.rules.expr import parse_expr
+from harness.rules.rename import with_group_names
 from harness.rules.selectors import NAME, Selector, selectors
-from harness.source import SourceFile, Text, load_yaml
+from harness.source import Text
 from harness.suites.model import Result, SuiteFile, TestGroup
 from harness.suites.rulefiles import RuleSet
 
@@ -29,7 +26,6 @@ _STATES = ("ALERTS", "ALERTS_FOR_STATE")
 _EVERY_WAY = 3
 """Up to so many undecided pairs of groups every order is tried; beyond, each pair turned by itself and all of them."""
 _MOST_TURNED = 14
-_ANCHOR = re.compile(r"(?:[&!]\S*\s+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,30 +306,9 @@ def arrange(order: EvaluationOrder, rules: RuleSet, folder: Path, prefix: str) -
                 continue
             paths[path] = path
             own = {n: names[by_place[key]] for n in shared if (key := (file.path.resolve(), n)) in by_place}
-            text = _renamed(path, own)
+            text = with_group_names(path, own)
             if text is not None:
                 paths[path] = copy = folder / f"{prefix}-{len(paths)}-{path.name}"
                 copy.write_text(text, encoding="utf-8")
                 shown[str(copy)] = file.path
     return Arranged(tuple(paths.values()), tuple(names), shown)
-
-
-def _renamed(path: Path, names: Mapping[str, str]) -> str | None:
-    """A rule file's text with groups renamed, all else in its place; None if it has none of them."""
-    source = SourceFile.read(path)
-    text = source.text
-    found = [node for node in _group_names(source) if node.value in names]
-    for node in sorted(found, key=lambda node: -int(node.start_mark.index)):
-        kept = _ANCHOR.match(text, node.start_mark.index)
-        begin = kept.end() if kept else node.start_mark.index
-        text = text[:begin] + json.dumps(names[node.value]) + text[node.end_mark.index :]
-    return text if found else None
-
-
-def _group_names(source: SourceFile) -> Iterator[yaml.ScalarNode]:
-    for document in load_yaml(source)[:1]:
-        groups = next((v for k, v in document.value if k.value == "groups"), None)
-        for group in groups.value if isinstance(groups, yaml.SequenceNode) else ():
-            for key, value in group.value if isinstance(group, yaml.MappingNode) else ():
-                if key.value == "name" and isinstance(value, yaml.ScalarNode):
-                    yield value

@@ -21,6 +21,7 @@ from harness.proof.judge import judge_rendered, worst_first
 from harness.proof.model import Fact, Located, Verdict
 from harness.proof.notary import Deed, Notary, emit
 from harness.proof.notary import Testimony as Heard
+from harness.proof.ordered import OrderedRules
 from harness.replay import AlertTimeline, Replay, State
 from harness.rules import load_rule_file, load_rules
 
@@ -92,9 +93,15 @@ def deed(folder: Path, *, note: str = "n", quote: str = "", queues: tuple[str, s
         )
         for q in queues
     )
+    return _deed(file, Fact("a course", world, 30_000, 15_000, TICKS, timelines))
+
+
+def _deed(file: Path, *facts: Fact) -> Deed:
+    """Facts about the first alert of a file that stands alone."""
     loaded = load_rule_file(file)
-    located = Located(loaded, loaded.groups[0], loaded.groups[0].alerts()[0])
-    return Deed(located, (file,), (Fact("a course", world, 30_000, 15_000, TICKS, timelines),))
+    group = loaded.groups[0]
+    rules = OrderedRules((loaded,), tuple(g.name for g in loaded.groups), {group.name: group.interval_ms})
+    return Deed(Located(loaded, group, group.alerts()[0]), rules, facts)
 
 
 def notarize(promtool: Promtool, deeds: list[Deed]) -> list[Heard]:
@@ -246,8 +253,6 @@ def test_every_double_is_told_exactly(promtool: Promtool, tmp_path: Path) -> Non
     file = tmp_path / "r.yml"
     exprs = " or ".join(f'm{{i="{i}"}} == {value!r}' for i, value in enumerate(values))
     file.write_text(f"groups: [{{name: g, interval: 30s, rules: [{{alert: A, expr: '{exprs}'}}]}}]\n")
-    loaded = load_rule_file(file)
-    located = Located(loaded, loaded.groups[0], loaded.groups[0].alerts()[0])
     whole = deed(tmp_path / "d").facts[0].traces[0]
     fact = Fact(
         "doubles",
@@ -263,14 +268,14 @@ def test_every_double_is_told_exactly(promtool: Promtool, tmp_path: Path) -> Non
             for i in range(len(values))
         ),
     )
-    (testimony,) = notarize(promtool, [Deed(located, (file,), (fact,))])
+    (testimony,) = notarize(promtool, [_deed(file, fact)])
     assert testimony.disagreements == []
     assert len(testimony.rendered[0, TICKS - 1]) == len(values)
 
 
 def test_a_file_that_promtool_refuses_is_told_and_silences_no_other(promtool: Promtool, tmp_path: Path) -> None:
     good, bad = deed(tmp_path / "good"), deed(tmp_path / "bad")
-    bad.rule_files[0].write_text(RULES.replace("jobs_waiting >", "nonsense(jobs_waiting) >"))
+    bad.rules.files[0].path.write_text(RULES.replace("jobs_waiting >", "nonsense(jobs_waiting) >"))
     testimonies = notarize(promtool, [good, bad])
     assert (testimonies[0].refused, testimonies[0].disagreements) == ("", [])
     assert 'unknown function with name "nonsense"' in testimonies[1].refused

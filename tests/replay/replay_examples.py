@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from harness.contracts.world import Trace
 from harness.engines.base import Engine, QueryError
 from harness.engines.promtool import CompletedRun, Promtool, go_unquote, parse_failures
+from harness.errors import UnsupportedError
 from harness.replay import AlertTimeline, Batch, Replay, State, Tape
 from harness.rules import load_rule_file
 from harness.series import STALE, Labels
@@ -54,6 +55,8 @@ class Example:
     interval_s: int
     ticks: int
     worlds: tuple[World, ...]
+    eval_order: tuple[str, ...] = ()
+    """In which order promtool runs the groups, where not in the file's."""
 
     def rule_file(self) -> str:
         return yaml.safe_dump({"groups": list(self.groups)}, sort_keys=False, width=1000)
@@ -67,7 +70,7 @@ class Example:
         lines = [
             f"rule_files: [{rule_file}]",
             f"evaluation_interval: {self.interval_s}s",
-            f"group_eval_order: [{', '.join(str(group['name']) for group in self.groups)}]",
+            f"group_eval_order: [{', '.join(self.eval_order or (str(group['name']) for group in self.groups))}]",
             "tests:",
         ]
         times = [f"{tick * self.interval_s}s" for tick in range(self.ticks)]
@@ -267,23 +270,35 @@ def examples(draw: st.DrawFn) -> Example:
         names = draw(st.lists(st.sampled_from(_NAMES), min_size=1, max_size=4, unique=True))
         scrapes = min(ticks * interval_s // scrape_s + 1, draw(st.integers(5, 80)))
         worlds.append(World(scrape_s, tuple(draw(_series(name, scrapes)) for name in sorted(names))))
-    return Example(draw(_groups(interval_s)), interval_s, ticks, tuple(worlds))
+    groups = draw(_groups(interval_s))
+    order = tuple(str(group["name"]) for group in groups)
+    if draw(st.integers(0, 3)) == 0:
+        # Groups in any order are the same; a rule that stands before what it reads sees the previous tick.
+        groups = tuple(draw(st.permutations([group | {"rules": draw(_moved(group["rules"]))} for group in groups])))
+    return Example(groups, interval_s, ticks, tuple(worlds), order)
+
+
+def _moved(rules: list[dict[str, object]]) -> st.SearchStrategy[list[dict[str, object]]]:
+    return st.permutations(rules).map(list)
 
 
 # -- what replay makes of them -----------------------------------------------------------------------------------
 
 
-def replayed(engine: Engine, tape: Tape, folder: Path, batch: Sequence[Example]) -> list[Account | str]:
+def replayed(engine: Engine, tape: Tape, folder: Path, batch: Sequence[Example]) -> list[Account | str | None]:
     """Every example on one tape: all cases are written first, so each has neighbours that it must not see. A rule that
-    replay says Prometheus cannot evaluate gives its reason instead."""
+    replay says Prometheus cannot evaluate gives its reason instead, one that replay cannot treat gives None."""
     prepared = []
     for number, example in enumerate(batch):
         path = folder / f"{number}.rules.yml"
         path.write_text(example.rule_file(), encoding="utf-8")
         file = load_rule_file(path)
         replay = Replay(engine, [file])
-        plans = [replay.plan(group, rule) for group in file.groups for rule in group.alerts()]
-        reach, align = max(plan.reach_ms for plan in plans), math.lcm(*(plan.align_ms for plan in plans))
+        try:
+            plans = [replay.plan(group, rule) for group in file.groups for rule in group.alerts()]
+        except UnsupportedError:
+            plans = []
+        reach, align = max((plan.reach_ms for plan in plans), default=0), math.lcm(*(plan.align_ms for plan in plans))
         prepared.append((example, replay, plans, reach, align))
     reels = tape.record(
         Batch(
@@ -291,8 +306,11 @@ def replayed(engine: Engine, tape: Tape, folder: Path, batch: Sequence[Example])
         )
         for example, _, _, reach, align in prepared
     )
-    accounts: list[Account | str] = []
+    accounts: list[Account | str | None] = []
     for (example, replay, plans, _, _), reel in zip(prepared, reels, strict=True):
+        if not plans:
+            accounts.append(None)
+            continue
         account: Account = {(w, tick): [] for w in range(len(example.worlds)) for tick in range(example.ticks)}
         try:
             for plan in plans:

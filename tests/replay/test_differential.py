@@ -35,12 +35,14 @@ class Judges:
     def differences(self, batch: list[Example]) -> tuple[list[str], list[Account]]:
         """How each example differs (empty if it does not), and promtool's accounts of those that can be evaluated."""
         ours = replayed(self._engine, self._tape, self._folder, batch)
-        pairs = [(example, found) for example, found in zip(batch, ours, strict=True) if not isinstance(found, str)]
-        accounts = judged(self._promtool, self._folder, [example for example, _ in pairs])
+        told = [example for example, found in zip(batch, ours, strict=True) if isinstance(found, dict)]
+        accounts = judged(self._promtool, self._folder, told)
         theirs = iter(accounts)
         texts = []
         for example, found in zip(batch, ours, strict=True):
-            if not isinstance(found, str):
+            if found is None:
+                texts.append("")
+            elif not isinstance(found, str):
                 texts.append(difference(example, found, next(theirs)))
             else:
                 refused = refuses(self._promtool, self._folder, example)

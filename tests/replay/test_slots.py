@@ -274,11 +274,13 @@ def test_elements_that_become_one(
 
 # -- what replay refuses -----------------------------------------------------------------------------------------
 
-_TWO_GROUPS = """\
+_LATER_GROUP = """\
 groups:
-  - {name: recorder, interval: 1m, query_offset: 1m, rules: [{record: "r:1", expr: sum(g)}]}
-  - {name: reader, interval: 1m, rules: [{alert: A, expr: "r:1 > 1"}]}
+  - {name: recorder, interval: 1m, query_offset: 2m, rules: [{record: "r:1", expr: sum(g)}]}
+  - {name: reader, interval: 1m, rules: [{alert: A, expr: "max_over_time(r:1[5m]) > 1"}]}
 """
+_CIRCLE_HINT = "test this rule with promtool: replay evaluates all ticks of a rule at once"
+_WINDOW_HINT = "record it before its reader, in one group, for a window over it to hold the newest sample"
 
 
 def _one_group(*rules: str) -> str:
@@ -289,19 +291,26 @@ def _one_group(*rules: str) -> str:
     ("text", "message", "hint"),
     [
         (
-            _one_group("{alert: A, expr: 'r:1 > 1'}", "{record: 'r:1', expr: sum(g)}"),
-            "`A` reads `r:1`, which is recorded later (at {path}:5:18)",
-            "move the recording rule before its reader; as it is, the reader sees the previous tick",
-        ),
-        (
             _one_group("{record: 'r:1', expr: 'r:1 + 1'}", "{alert: A, expr: 'r:1 > 1'}"),
-            "`r:1` reads `r:1`, which is recorded later (at {path}:4:18)",
-            "move the recording rule before its reader; as it is, the reader sees the previous tick",
+            "`r:1` reads itself: what it records depends on all ticks before",
+            _CIRCLE_HINT,
         ),
         (
-            _one_group("{alert: A, expr: 'sum({job=\"x\"}) > 1'}", "{record: 'r:1', expr: sum(g)}"),
-            "`A` reads `r:1`, which is recorded later (at {path}:5:18)",
-            "move the recording rule before its reader; as it is, the reader sees the previous tick",
+            _one_group("{record: 'r:1', expr: 'sum({job=\"x\"})'}", "{alert: A, expr: 'r:1 > 1'}"),
+            "`r:1` reads itself: what it records depends on all ticks before",
+            _CIRCLE_HINT,
+        ),
+        (
+            _one_group(
+                "{record: 'r:1', expr: 'r:2 + 1'}", "{alert: A, expr: 'r:1 > 1'}", "{record: 'r:2', expr: 'r:1 + g'}"
+            ),
+            "`r:1`, `r:2` read each other in a circle",
+            _CIRCLE_HINT,
+        ),
+        (
+            _one_group("{alert: A, expr: 'max_over_time(r:1[5m]) > 1'}", "{record: 'r:1', expr: sum(g)}"),
+            "`A` looks back over `r:1`, which its own group records after it",
+            _WINDOW_HINT,
         ),
         (
             _one_group("{alert: B, expr: g}", "{alert: A, expr: 'sum(ALERTS) > 1'}"),
@@ -314,18 +323,18 @@ def _one_group(*rules: str) -> str:
             "replay cannot follow alerts on alerts; test this rule with promtool",
         ),
         (
-            _TWO_GROUPS,
-            "`A` reads `r:1`, whose group has a query_offset of 1m and so records that much too late for it",
-            "give the reader's group the same query_offset",
+            _LATER_GROUP,
+            "`A` looks back over `r:1`, whose group has a larger `query_offset`",
+            _WINDOW_HINT,
         ),
         (
             _one_group("{alert: A, expr: 'g @ 100 > 1'}"),
-            "`@` in `g{} @ 100.000` fixes an evaluation time, which synthetic history cannot follow",
+            "`@` in `g @ 100` fixes an evaluation time, which synthetic history cannot follow",
             "write the rule without `@`",
         ),
         (
             _one_group("{alert: A, expr: 'g offset -5m > 1'}"),
-            "`g{} offset -5m` looks into the future (negative offset)",
+            "`g offset -5m` looks into the future (negative offset)",
             "a rule cannot see samples that are still to come; write a positive offset",
         ),
     ],

@@ -1,0 +1,96 @@
+"""The rule files of a promtool unit test, and the order in which promtool has to run their groups.
+
+promtool runs groups in a random order unless `group_eval_order` names all of them, and it tells them apart by name
+only.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.proof.model import Located
+from harness.replay import Replay
+from harness.rules import AlertRule, Group, RuleFile
+from harness.rules.rename import with_group_names
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedRules:
+    """What a unit test of one alert loads."""
+
+    files: tuple[RuleFile, ...]
+    """The alert's own file and those of the recording rules that it reads."""
+    order: tuple[str, ...]
+    """The name of every group in them, recordings before their readers, each name once."""
+    intervals_ms: Mapping[str, int] = field(default_factory=dict)
+    """The intervals of the groups on which the alert depends, its own among them."""
+    needed: frozenset[str] = frozenset()
+    """The names of the alert and of the recording rules that it reads."""
+    renamed: Mapping[Path, Mapping[str, str]] = field(default_factory=dict)
+    """By file: groups that need another name, for one that the alert depends on as well has the same."""
+
+    @classmethod
+    def of(cls, files: Sequence[RuleFile], located: Located, replay: Replay) -> OrderedRules:
+        """Raises UnsupportedError where replay cannot follow the rule."""
+        needed = replay.plan(located.group, located.rule).recordings
+        groups = {id(group) for group, _ in needed} | {id(located.group)}
+        own = tuple(f for f in files if f is located.file or any(id(group) in groups for group in f.groups))
+        every = replay.order.groups(own)
+        names = _names([(f, g) for f in own for g in f.groups], groups)
+        return cls(
+            own,
+            # Those on which the alert depends have the say where another group has the same name.
+            tuple(dict.fromkeys(names[id(g)] for g in sorted(every, key=lambda g: id(g) not in groups))),
+            {names[id(g)]: g.interval_ms for g in every if id(g) in groups},
+            frozenset({located.rule.alert, *(rule.record for _, rule in needed)}),
+            {
+                f.path: changed
+                for f in own
+                if (changed := {g.name: n for g in f.groups if (n := names[id(g)]) != g.name})
+            },
+        )
+
+    def others_named(self, located: Located) -> Iterator[Located]:
+        """Other alerting rules of the name of this one."""
+        for file in self.files:
+            for group in file.groups:
+                for rule in group.rules:
+                    if isinstance(rule, AlertRule) and rule is not located.rule and rule.alert == located.rule.alert:
+                        yield Located(file, group, rule)
+
+    def listed(self, folder: Path, prefix: str) -> list[str]:
+        """The paths of the rule files as a test in `folder` names them; without `prefix` no copies stand beside it."""
+        paths = [
+            folder / _copy(prefix, file) if prefix and file.path in self.renamed else file.path for file in self.files
+        ]
+        return [os.path.relpath(path.resolve(), folder.resolve()) for path in paths]
+
+    def copies(self, folder: Path, prefix: str) -> Iterator[tuple[Path, str]]:
+        """(path, text) of the files that must stand beside a test in `folder`: the user's own with groups renamed."""
+        for path, names in self.renamed.items():
+            text = with_group_names(path, names)
+            if text is not None:
+                yield folder / _copy(prefix, next(file for file in self.files if file.path == path)), text
+
+
+def _copy(prefix: str, file: RuleFile) -> str:
+    return f"{prefix}.{file.path.stem}.renamed.yml"
+
+
+def _names(placed: Sequence[tuple[RuleFile, Group]], needed: Collection[int]) -> dict[int, str]:
+    """By id of a group its name in the test: its own, but where two that are needed share it."""
+    names = {id(group): group.name for _, group in placed}
+    taken = set(names.values())
+    for name, same in itertools.groupby(sorted((g for _, g in placed if id(g) in needed), key=_name), key=_name):
+        for number, group in enumerate(list(same)[1:], start=2):
+            names[id(group)] = next(n for i in itertools.count(number) if (n := f"{name} ({i})") not in taken)
+            taken.add(names[id(group)])
+    return names
+
+
+def _name(group: Group) -> str:
+    return group.name
