@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from typing import Self
 
 Labels = tuple[tuple[str, str], ...]
 """Sorted (name, value) pairs, the metric's name among them as ``__name__``."""
 
 STALE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
 """The stale marker: the NaN with which Prometheus ends a series (model/value/value.go, StaleNaN)."""
+
+
+class NativeHistogram(float):
+    """A sample that is a native histogram with custom bounds; as a number it is the count of its observations.
+
+    A float, so that it goes wherever samples go; only what writes samples down asks for its buckets.
+    """
+
+    __slots__ = ("bounds", "counts", "total")
+
+    bounds: tuple[float, ...]
+    """Upper bounds, rising, without +Inf."""
+    counts: tuple[float, ...]
+    """Observations in each bucket, not cumulated; one more than there are bounds."""
+    total: float
+    """The sum of all observations."""
+
+    def __new__(cls, count: float, bounds: tuple[float, ...], counts: tuple[float, ...], total: float) -> Self:
+        made = super().__new__(cls, count)
+        made.bounds, made.counts, made.total = bounds, counts, total
+        return made
 
 
 def is_stale(value: float) -> bool:

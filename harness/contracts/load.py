@@ -32,6 +32,7 @@ SERIES_FIELDS = {
     Shape.GAUGE: ("gauge", "value", "each", "present"),
     Shape.COUNTER: ("counter", "rate", "each", "present"),
     Shape.HISTOGRAM: ("histogram", "rate", "buckets", "quantile", "each", "present"),
+    Shape.NATIVE: ("native_histogram", "rate", "buckets", "quantile", "each", "present"),
 }
 SITUATION_FIELDS = (
     "name", "expect", "alerts", "given", "knob", "signal", "also", "lasts", "scrape_interval", "failed_scrapes", "gap",
@@ -346,13 +347,13 @@ def _spec(fields: Fields, given: Mapping[str, Fraction]) -> SeriesSpec:
     kinds = [shape for shape in Shape if shape.value in fields]
     if len(kinds) != 1:
         raise InputError(
-            "a series of a signal is exactly one of gauge, counter, histogram",
+            f"a series of a signal is exactly one of {', '.join(shape.value for shape in Shape)}",
             span=fields.span,
             hint='write `gauge: metric{label="value"}` and `value:`, or `counter:` and `rate:`',
         )
     shape = kinds[0]
     amount = "value" if shape is Shape.GAUGE else "rate"
-    fields.what = f"a {shape.value}"
+    fields.what = f"a {shape.value.replace('_', ' ')}"
     fields.only(*SERIES_FIELDS[shape])
     each = _each(fields.item("each", "`each`"), given) if "each" in fields else ({},)
     texts = _texts(each)
@@ -361,7 +362,7 @@ def _spec(fields: Fields, given: Mapping[str, Fraction]) -> SeriesSpec:
     metric, labels = _selector(selector, set(each[0]) if each else set())
     buckets: tuple[Fraction, ...] = ()
     quantile = None
-    if shape is Shape.HISTOGRAM:
+    if shape in (Shape.HISTOGRAM, Shape.NATIVE):
         bounds = fields.items("buckets", "a bound")
         buckets = tuple(constant(item.text()) for item in bounds)
         if not buckets or list(buckets) != sorted(set(buckets)) or buckets[0] <= 0:

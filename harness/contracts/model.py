@@ -79,6 +79,7 @@ class Shape(Enum):
     GAUGE = "gauge"
     COUNTER = "counter"
     HISTOGRAM = "histogram"
+    NATIVE = "native_histogram"
 
 
 @dataclass(frozen=True, slots=True)

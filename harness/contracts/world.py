@@ -13,7 +13,7 @@ from harness.contracts.load import expand
 from harness.contracts.model import SeriesSpec, Shape, Signal, Stretch
 from harness.errors import InputError
 from harness.numbers import parse_number
-from harness.series import STALE, Labels, labels_of
+from harness.series import STALE, Labels, NativeHistogram, labels_of
 
 KnobSteps = Sequence[tuple[int, Fraction]]
 """Where the knob stands from which millisecond on; begins at 0."""
@@ -188,14 +188,30 @@ def _families(
     marks = _evaluate(quantile.at, base, world)
     shares = {mark: bucket_shares(spec.buckets, quantile.q, x) for mark, x in _distinct(marks).items()}
     means = {mark: _mean(spec.buckets, share) for mark, share in shares.items()}
+    counted = _count(_products(over_time, marks, means), times, scrapes)
+    if spec.shape is Shape.NATIVE:
+        parts = [{mark: _own_share(share, i) for mark, share in shares.items()} for i in range(len(spec.buckets) + 1)]
+        counts = [_count(_products(over_time, marks, part), times, scrapes) for part in parts]
+        bounds, totals = tuple(map(float, spec.buckets)), _count(over_time, times, scrapes)
+        inside = zip(*counts, strict=True)
+        native: list[float] = [
+            NativeHistogram(count, bounds, own, total)
+            for count, own, total in zip(totals, inside, counted, strict=True)
+        ]
+        return [(spec.metric, {}, native)]
     made: list[tuple[str, dict[str, str], list[float]]] = []
     for i, bound in enumerate((*spec.buckets, None)):
         le = "+Inf" if bound is None else repr(float(bound))
         part = {mark: share[i] for mark, share in shares.items()}
         made.append((f"{spec.metric}_bucket", {"le": le}, _count(_products(over_time, marks, part), times, scrapes)))
     made.append((f"{spec.metric}_count", {}, made[-1][2]))
-    made.append((f"{spec.metric}_sum", {}, _count(_products(over_time, marks, means), times, scrapes)))
+    made.append((f"{spec.metric}_sum", {}, counted))
     return made
+
+
+def _own_share(cumulated: Sequence[Fraction], bucket: int) -> Fraction:
+    """What lies in a bucket alone."""
+    return cumulated[bucket] - (cumulated[bucket - 1] if bucket else 0)
 
 
 def _distinct(values: Sequence[Fraction]) -> dict[int, Fraction]:

@@ -21,7 +21,7 @@ import requests
 from harness.errors import EXIT_INPUT, EngineError, HarnessError, UnsupportedError
 from harness.series import STALE as STALE
 from harness.series import Labels as Labels
-from harness.series import labels_of
+from harness.series import NativeHistogram, labels_of
 
 MAX_POINTS = 11_000
 """How many points of a series one query_range returns (prometheus web/api/v1/api.go)."""
@@ -164,8 +164,17 @@ class Engine(ABC):
         """
         from harness.engines.remote_write import requests_of  # it needs the types of this module
 
-        for body in requests_of(samples):
+        for body in requests_of(map(self._taken, samples)):
             self._push(body)
+
+    def _taken(self, series: Samples) -> Samples:
+        """The series, if this Prometheus understands its samples: 2.x takes bounds of their own and reads nonsense."""
+        if series.values and isinstance(series.values[0], NativeHistogram) and self.version.startswith(("1.", "2.")):
+            raise UnsupportedError(
+                f"{self._name} ({self.version}) does not know native histograms with bounds of their own",
+                hint="prove it on Prometheus 3.0 or later",
+            )
+        return series
 
     def query_range(self, expr: str, start_ms: int, end_ms: int, step_ms: int) -> list[Series]:
         """Evaluate at start, start + step, … up to and including end; returns the series sorted by labels.
@@ -315,9 +324,14 @@ class Engine(ABC):
         if response.status_code // 100 != 2:
             raise self._write_refused(response)
 
-    def _write_refused(self, response: requests.Response) -> EngineError:
+    def _write_refused(self, response: requests.Response) -> HarnessError:
         text = short_text(response)
         hint = None
+        if "native histograms are disabled" in text:
+            return UnsupportedError(
+                f"{self._name} ({self.version}) takes no native histograms",
+                hint="start it with --enable-feature=native-histograms",
+            )
         if "no space left" in text:
             hint = "make room on the disk of the engine's data, or set TMPDIR to another one"
         elif "out of order" in text or "out of bounds" in text or "duplicate sample" in text:

@@ -17,7 +17,7 @@ import cramjam
 import requests
 
 from harness.engines.base import Engine, Notes, short_text
-from harness.errors import EngineError, InputError, UnsupportedError
+from harness.errors import EngineError, HarnessError, InputError, UnsupportedError
 
 PREFIX = "ALERT_HARNESS_URL_"
 SETTINGS = {
@@ -173,7 +173,7 @@ class UrlEngine(Engine):
             )
         return super()._data(response, expr, notes)
 
-    def _write_refused(self, response: requests.Response) -> EngineError:
+    def _write_refused(self, response: requests.Response) -> HarnessError:
         text = short_text(response)
         if response.status_code in (404, 405) or "remote write receiver" in text:
             return EngineError(

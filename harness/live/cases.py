@@ -270,6 +270,12 @@ def _refuse(case: Case, clock: Clock) -> None:
                 span=span,
                 hint="prove it with `alert-harness prove`",
             )
+    if any(spec.shape is Shape.NATIVE for spec in contract.signal.series):
+        raise UnsupportedError(
+            f"the signal of `{case.name}` has native histograms, which the exporter of a live run does not show",
+            span=span,
+            hint="prove it with `alert-harness prove`",
+        )
     shapes: dict[str, bool] = {}
     for metric, counts in _metrics(contract.signal):
         if shapes.setdefault(metric, counts) is not counts:

@@ -24,7 +24,7 @@ from harness.proof.model import Fact, Located
 from harness.proof.ordered import OrderedRules
 from harness.proof.pairing import fixed_labels
 from harness.replay import AlertTimeline, State
-from harness.series import carries, format_labels, is_stale
+from harness.series import NativeHistogram, carries, format_labels, is_stale
 from harness.units import format_duration, format_number
 
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
@@ -344,9 +344,19 @@ def _values(times_ms: Sequence[int], values: Sequence[float], step: int) -> str:
         blank = when // step - at
         if blank:
             tokens.append("_" if blank == 1 else f"_x{blank}")
-        tokens.append("stale" if is_stale(value) else format_number(value) if math.isfinite(value) else _odd(value))
+        tokens.append(_token(value))
         at = when // step + 1
     return " ".join(tokens)
+
+
+def _token(value: float) -> str:
+    if isinstance(value, NativeHistogram):
+        bounds, counts = (" ".join(map(format_number, numbers)) for numbers in (value.bounds, value.counts))
+        return (
+            f"{{{{schema:-53 count:{format_number(value)} sum:{format_number(value.total)} "
+            f"custom_values:[{bounds}] buckets:[{counts}]}}}}"
+        )
+    return "stale" if is_stale(value) else format_number(value) if math.isfinite(value) else _odd(value)
 
 
 def _odd(value: float) -> str:

@@ -35,7 +35,7 @@ from fractions import Fraction
 from harness.contracts.world import Trace
 from harness.proof.axis import Axis
 from harness.rules.expr import roundings
-from harness.series import Labels, is_stale
+from harness.series import Labels, NativeHistogram, is_stale
 
 Values = Mapping[Labels, float]
 _DRAWS = 24
@@ -81,7 +81,7 @@ def _otherwise(value: float, signs: dict[float, int], lot: random.Random) -> flo
 
 
 def _moved(trace: Trace, move: Callable[[float], float]) -> Trace:
-    if trace.dated is not None:
+    if trace.dated is not None or isinstance(next(iter(trace.values), None), NativeHistogram):
         return trace
     values = [value if is_stale(value) or not math.isfinite(value) else move(value) for value in trace.values]
     return Trace(trace.labels, trace.times_ms, values)

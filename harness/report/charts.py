@@ -364,7 +364,7 @@ def counters_of(result: AlertResult) -> frozenset[str]:
         return frozenset()
     found: set[str] = set()
     for spec in result.contract.signal.series:
-        if spec.shape is Shape.COUNTER:
+        if spec.shape in (Shape.COUNTER, Shape.NATIVE):
             found.add(spec.metric)
         elif spec.shape is Shape.HISTOGRAM:
             found |= {f"{spec.metric}_{part}" for part in ("bucket", "count", "sum")}

@@ -20,6 +20,10 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 SERIES: dict[str, dict[str, Any]] = {
     "`gauge`": {"gauge": "g", "value": "x", "each": {"n": 2}, "present": "1"},
     "`counter`": {"counter": "c_total", "rate": "x", "each": {"n": 2}, "present": "1"},
+    "`native_histogram`": {
+        "native_histogram": "h", "rate": 1, "buckets": [1, 2], "quantile": {"q": "1/2", "at": "x"}, "each": {"n": 2},
+        "present": "1",
+    },
     "`histogram`": {
         "histogram": "h", "rate": 1, "buckets": [1, 2], "quantile": {"q": "1/2", "at": "x"}, "each": {"n": 2},
         "present": "1",
