@@ -14,7 +14,10 @@ from harness.errors import InputError
 from harness.numbers import parse_whole
 from harness.source import Text
 
-_NUMBER = r"(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?:[iI][nN][fF]|[nN][aA][nN])(?![\w:]))"
+_DIGITS = r"\d+(?:_\d+)*"
+_NUMBER = (
+    rf"(?:(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?|(?:[iI][nN][fF]|[nN][aA][nN])(?![\w:]))"
+)
 _HISTOGRAM = r"\{\{(?:[^{}]|\{[^{}]*\})*\}\}"
 _ITEM = re.compile(
     rf"""
@@ -87,8 +90,16 @@ def _item(match: re.Match[str]) -> SeriesItem:
     count = parse_whole(match["times"]) + 1 if match["times"] else 1
     if match["value"] == "stale":
         return SeriesItem(Kind.STALE, count, 0.0, 0.0, offset, length)
-    step = float(match["step"]) if match["step"] else 0.0
-    return SeriesItem(Kind.NUMBER, count, float(match["value"]), step, offset, length)
+    step = _number(match["step"]) if match["step"] else 0.0
+    return SeriesItem(Kind.NUMBER, count, _number(match["value"]), step, offset, length)
+
+
+def _number(text: str) -> float:
+    """As Go reads it: whole numbers that begin with 0 and fit into 64 bits are octal (``010`` is 8)."""
+    octal = re.fullmatch(r"([+-]?)(0[0-7_]+)", text)
+    if octal and (whole := int(octal[2].replace("_", ""), 8)) < 2**63:
+        return float(f"{octal[1]}{whole}")
+    return float(text)
 
 
 def _problem(text: Text, at: int, match: re.Match[str] | None) -> InputError:

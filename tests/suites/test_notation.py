@@ -46,6 +46,7 @@ def _samples(value: str) -> list[float | None]:
         ("Inf -inf", [math.inf, -math.inf]),
         ("1e3 .5 1.", [1000, 0.5, 1]),
         ("0x2", [0, 0, 0]),
+        ("010 -010 08 010.5 1_000", [8, -8, 8, 10.5, 1000]),
         (" 1\n 2 ", [1, 2]),
         ("{{schema:1 count:3 buckets:[1 2]}}x1 {{}}", [None, None, None]),
         ("{{count:1}}+{{count:2}}x2", [None, None, None]),
@@ -78,7 +79,9 @@ def test_an_error_stands_under_its_column(value: str, column: int, hint: str, tm
     assert hint in (problem.hint or "")
 
 
-_number = st.sampled_from(["0", "1", "2.5", "1e3", ".5", "7.", "12", "1e-2", "NaN", "Inf", "inf", "nan"])
+_PLAIN = ("0", "1", "2.5", "1e3", ".5", "7.", "12", "1e-2", "NaN", "Inf", "inf", "nan")
+_AS_IN_GO = ("010", "08", "0_17", "1_000", "010.5", "1_0.2_5e+0_1", "0777777777777777777777777")
+_number = st.sampled_from([*_PLAIN, *_AS_IN_GO])
 _signed = st.builds(str.__add__, st.sampled_from(["", "-", "+"]), _number)
 _times = st.sampled_from(["x0", "x1", "x3", "x5"])
 _item = st.one_of(
