@@ -106,6 +106,8 @@ class _Found:
         codes = {err.exit_code for err in self.failures} | {EXIT_OK if outcome.good else EXIT_FINDINGS}
         if self.proved is not None:
             codes.add(self.proved.exit_code)
+        if self.live is not None and self.live.failed:
+            codes.add(EXIT_ENGINE)
         return next(code for code in (EXIT_ENGINE, EXIT_INPUT, EXIT_FINDINGS, EXIT_OK) if code in codes)
 
 

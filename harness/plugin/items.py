@@ -143,10 +143,10 @@ def _name_of(pairing: Pairing) -> str:
 
 def _severity(pairing: Pairing) -> str:
     """``[critical]``, which tells alerts of one name apart; empty if there is none."""
-    if pairing.contract is not None and pairing.contract.severity is not None:
-        return f"[{one_line(pairing.contract.severity)}]"
-    label = pairing.located.rule.labels.get("severity") if pairing.located is not None else None
-    return f"[{one_line(label.value)}]" if label is not None else ""
+    severity = None if pairing.contract is None else pairing.contract.severity
+    if severity is None and pairing.located is not None:
+        severity = pairing.located.fixed_labels.get("severity")
+    return f"[{one_line(severity)}]" if severity else ""
 
 
 def _unique(names: Iterable[str]) -> list[str]:

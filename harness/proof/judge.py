@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
 from harness.contracts import Contract, Kind, Op
 from harness.proof.axis import ulps_between
 from harness.proof.measure import Measurement
-from harness.proof.model import GRAVITY, Boundary, Fact, Finding, Located, Measured, Sides, Verdict
+from harness.proof.model import GRAVITY, Boundary, Fact, Finding, Located, Measured, Sides, SituationResult, Verdict
 from harness.proof.notary import Testimony
-from harness.replay import State
-from harness.series import format_labels
+from harness.replay import State, opaque_labels
+from harness.series import carries, format_labels
 from harness.units import format_duration, format_number, format_with_unit
 
 _LAST_BITS = 4
@@ -42,12 +42,15 @@ def judge(contract: Contract, located: Located, found: Measurement) -> tuple[lis
         findings.append(
             Finding(Verdict.WRONG_LABELS, what, ("whenever that changes it is another alert, and `for` begins again",))
         )
-    for s in found.situations:
-        if s.reason:
-            message = f"situation `{s.name}`: {s.reason}"
-            verdict = Verdict.ERROR if s.got == "error" else Verdict.WRONG_SITUATION
-            findings.append(Finding(verdict, message, situation=s.name))
+    findings += [situation_finding(situation) for situation in found.situations if situation.reason]
     return findings, notes
+
+
+def situation_finding(situation: SituationResult) -> Finding:
+    """A situation that did not end as meant."""
+    message = f"situation `{situation.name}`: {situation.reason}"
+    verdict = Verdict.ERROR if situation.got == "error" else Verdict.WRONG_SITUATION
+    return Finding(verdict, message, situation=situation.name)
 
 
 # -- threshold ---------------------------------------------------------------------------------------------------
@@ -312,6 +315,34 @@ def judge_rendered(contract: Contract, testimony: Testimony) -> list[Finding]:
                 refused = Verdict.ERROR if _PANIC in text else verdict
                 findings.append(Finding(refused, f"{kind} `{name}` does not render: {text}"))
     return findings
+
+
+def names_opaque(contract: Contract, located: Located) -> bool:
+    """Whether a situation asks for a label that only promtool can tell, for its template is not ours to expand."""
+    wanted = {name for situation in contract.situations for alert in situation.alerts or () for name in alert}
+    return bool(wanted & opaque_labels(located.rule, located.group).keys())
+
+
+def judge_rendered_situations(
+    contract: Contract, measured: Measured, situations: Sequence[SituationResult], testimony: Testimony
+) -> list[SituationResult]:
+    """The situations, those that fire held against the labels that promtool rendered in them."""
+    rendered: dict[str, list[Mapping[str, str]]] = {fact.name: [] for fact in measured.situation_facts}
+    for (number, _), alerts in testimony.rendered.items():
+        if number >= len(measured.facts):
+            name = measured.situation_facts[number - len(measured.facts)].name
+            rendered[name] += [labels for labels, _ in testimony.own(alerts) if labels not in rendered[name]]
+    meant = {situation.name: situation.alerts or () for situation in contract.situations}
+    judged = []
+    for result in situations:
+        shown = rendered.get(result.name, [])
+        missing = next((w for w in meant[result.name] if not any(carries(labels, w) for labels in shown)), None)
+        if result.ok and shown and missing is not None:
+            fired = ", ".join(format_labels({k: v for k, v in labels.items() if k != "alertname"}) for labels in shown)
+            reason = f"must fire with {format_labels(missing)}, but fires only for {fired}"
+            result = replace(result, reason=reason)
+        judged.append(result)
+    return judged
 
 
 def rounding_decides(measured: Measured) -> bool:

@@ -16,7 +16,7 @@ from harness.proof.axis import Axis, refine, ulps_between
 from harness.proof.clocks import check_ages
 from harness.proof.model import Boundary, CurvePoint, Fact, Located, Measured, Sides, SituationResult
 from harness.proof.rounding import beside, disturbed, rounding
-from harness.replay import AlertTimeline, Batch, Plan, Reel, Replay, State, Tape
+from harness.replay import AlertTimeline, Batch, Plan, Reel, Replay, State, Tape, opaque_labels
 from harness.rules.expr import LOOKBACK_MS, Comparison, comparisons, parse_expr
 from harness.rules.selectors import made_labels
 from harness.rules.spans import one_line
@@ -432,6 +432,7 @@ class Measurer:
         if not contract.situations:
             return [], []
         interval = plan.interval_ms
+        opaque = opaque_labels(plan.rule, plan.group)
         lead = max(_lead_ms(plan, s.scrape_ms) for s in contract.situations)
         lead = -(-(lead + plan.rule.hold_ms) // plan.align_ms) * plan.align_ms
         worlds: list[tuple[Situation, list[Trace], Scrapes]] = []
@@ -462,7 +463,7 @@ class Measurer:
                 continue
             ticks = situation.lasts_ms // interval + 1
             cut = [timeline.between(0, ticks) for timeline in outcome]
-            results.append(judge_situation(situation, cut, interval, {"alertname", *plan.rule.labels}))
+            results.append(judge_situation(situation, cut, interval, {"alertname", *plan.rule.labels}, opaque))
             facts.append(Fact(situation.name, case, situation.scrape_ms, scrapes.phase_ms, ticks, tuple(cut), lead))
         return results, facts
 
@@ -606,11 +607,16 @@ def looks_back(contract: Contract, plan: Plan, after_ms: int) -> bool:
 
 
 def judge_situation(
-    situation: Situation, timelines: Sequence[AlertTimeline], interval_ms: int, hidden: Collection[str] = ()
+    situation: Situation,
+    timelines: Sequence[AlertTimeline],
+    interval_ms: int,
+    hidden: Collection[str] = (),
+    opaque: Collection[str] = (),
 ) -> SituationResult:
     """Compare what fired with what the contract expects: each expected alert once, and nothing else.
 
-    `hidden` labels (those that are the same on every alert of the rule) are left out of the reason.
+    `hidden` labels (those that are the same on every alert of the rule) are left out of the reason, `opaque` ones (only
+    promtool can tell them) out of the comparison.
     """
     fired = [t for t in timelines if t.fires]
     got = "fires" if fired else "quiet"
@@ -625,7 +631,8 @@ def judge_situation(
         return SituationResult(situation.name, "quiet", got, reason)
     extra = list(fired)
     for wanted in situation.alerts:
-        match = next((t for t in extra if carries(dict(t.labels), wanted)), None)
+        known = {name: value for name, value in wanted.items() if name not in opaque}
+        match = next((t for t in extra if carries(dict(t.labels), known)), None)
         if match is None:
             what = f"fires only for {_alerts(fired, hidden)}" if fired else "nothing fires"
             return SituationResult(situation.name, "fires", got, f"must fire with {format_labels(wanted)}, but {what}")

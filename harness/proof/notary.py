@@ -184,8 +184,9 @@ def _told_apart(deed: Deed) -> tuple[dict[str, str], list[dict[str, str]]]:
 
 
 def _selector(deed: Deed, **more: str) -> str:
-    """What selects the rule's own alerts among series that carry their labels."""
+    """What selects the rule's own alerts in `ALERTS`, whose `alertstate` is its own whatever label the rule sets."""
     own, foreign = _told_apart(deed)
+    own, *foreign = ({n: v for n, v in labels.items() if n != "alertstate"} for labels in (own, *foreign))
     asked = [f"{name}={_quote(value)}" for name, value in {"alertname": deed.located.rule.alert, **own, **more}.items()]
     unset = [
         next((n, v) for n, v in labels.items() if n not in own) for labels in foreign if labels.keys() - own.keys()

@@ -15,7 +15,17 @@ from harness.contracts.model import Kind
 from harness.engines.base import Engine, QueryError
 from harness.engines.promtool import Promtool, go_unquote
 from harness.errors import EngineError, HarnessError, InputError, Span, UnsupportedError
-from harness.proof.judge import holes, judge, judge_rendered, rounding_decides, value_labels, worst_first
+from harness.proof.judge import (
+    holes,
+    judge,
+    judge_rendered,
+    judge_rendered_situations,
+    names_opaque,
+    rounding_decides,
+    situation_finding,
+    value_labels,
+    worst_first,
+)
 from harness.proof.measure import JUST_PAST, LAST_QUIET, Measurer
 from harness.proof.model import AlertResult, Fact, Finding, Measured, Verdict
 from harness.proof.notary import Deed, Notary, Testimony, emit, pinned
@@ -217,7 +227,7 @@ class Proof:
         result.seconds = time.monotonic() - began
         for _ in range(STEPS_PER_ALERT - done):
             self.advance(result.alert)
-        facts = _facts(result, everything=emit)
+        facts = _facts(result, everything=emit or names_opaque(result.contract, result.located))
         if not facts:
             return _Unfinished(result)
         deed = Deed(result.located, OrderedRules.of(self.files, result.located, self._replay), facts)
@@ -324,4 +334,8 @@ class Proof:
             testimony.disagreements.clear()
         findings, notes = holes(result.contract, result.located, result.measured) if alert is not None else ([], [])
         result.notes += notes
+        if names_opaque(result.contract, result.located):
+            rendered = judge_rendered_situations(result.contract, result.measured, result.situations, testimony)
+            findings += [situation_finding(s) for s in rendered if s not in result.situations]
+            result.situations = rendered
         return judge_rendered(result.contract, testimony) + findings

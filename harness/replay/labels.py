@@ -45,9 +45,15 @@ class ToldApart:
     element: bool
 
 
+def opaque_labels(rule: AlertRule, group: Group) -> dict[str, str]:
+    """The labels that only Prometheus can tell, with their templates: more than plain `{{ $labels.x }}`."""
+    templates = ((name, _PLAIN_LABEL.sub("", text.value)) for name, text in group.labels_of(rule).items())
+    return {name: text for name, text in templates if "{{" in text}
+
+
 def told_apart_by(rule: AlertRule, group: Group) -> ToldApart:
     """What those label templates of a rule look at that only Prometheus can expand."""
-    opaque = [text for text in (_PLAIN_LABEL.sub("", t.value) for t in group.labels_of(rule).values()) if "{{" in text]
+    opaque = opaque_labels(rule, group).values()
     return ToldApart(
         any("$value" in text or ".Value" in text for text in opaque),
         any("$labels" in text or ".Labels" in text for text in opaque),

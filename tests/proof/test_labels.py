@@ -33,6 +33,7 @@ class Case:
     rendered: str = ""
     """The annotation as it must be rendered."""
     group: str = "{}"
+    hold: str = "0s"
     severity: str = "severity: page"
     identifies: str = "{host: h1}"
     signal: str = SIZE
@@ -45,12 +46,12 @@ class Case:
         annotations = f"annotations: {{text: '{self.text}'}}" if self.text else "annotations: {}"
         rules.write_text(
             f"groups:\n- name: g\n  interval: 30s\n  labels: {self.group}\n  rules:\n{self.more}"
-            f"  - alert: Long\n    expr: |\n      {self.expr}\n    labels: {self.labels}\n    {annotations}\n",
+            f"  - alert: Long\n    expr: |\n      {self.expr}\n    for: {self.hold}\n    labels: {self.labels}\n    {annotations}\n",
             encoding="utf-8",
         )
         contracts.write_text(
             "contracts:\n  - alert: Long\n    means: something\n    knob: {name: size, range: [0, 10]}\n"
-            f"    op: '>'\n    threshold: 5\n    {self.severity}\n    identifies: {self.identifies}\n"
+            f"    op: '>'\n    threshold: 5\n    for: {self.hold}\n    {self.severity}\n    identifies: {self.identifies}\n"
             f"    signal:\n      - {self.signal}\n{self.contract}",
             encoding="utf-8",
         )
@@ -61,6 +62,8 @@ TWO = SIZE + '\n      - gauge: queue_size{host="h2", team="infra"}\n        valu
 MADE = 'label_replace(queue_size, "site", "$1", "host", "(.).*") > 5'
 EXACT, ERROR, LABELS, TEXTS = Verdict.EXACT, Verdict.ERROR, Verdict.WRONG_LABELS, Verdict.WRONG_ANNOTATIONS
 EQUAL = "vector contains metrics with the same labelset after applying alert labels"
+UPPER = '{severity: page, host: \'{{ reReplaceAll "h" "H" $labels.host }}\'}'
+BAD = "    situations:\n      - {{name: bad, knob: 9, expect: fires{}}}\n"
 
 CASES = [
     # -- templates see the query's result only
@@ -81,6 +84,8 @@ CASES = [
     Case("the rule's name over a label of the rule", labels="{severity: page, alertname: Other}"),
     Case("the rule's name over a label of the series", signal=SIZE.replace("host=", 'alertname="Other", host='), text="{{ $labels.alertname }}", rendered="Other"),
     Case("a label alertstate", labels="{severity: page, alertstate: wild}", identifies="{host: h1, alertstate: wild}"),
+    Case("a label alertstate, beside a rule of the same name", labels="{severity: page, alertstate: wild}", hold="1m",
+         more="  - {alert: Long, expr: queue_size > 7, labels: {severity: log, alertstate: tame}}\n"),
     Case("the rule over its group", group="{severity: log}"),
     Case("the rule over its group, wrong", LABELS, 'carries `severity="log"`', group="{severity: page}", labels="{severity: log}"),
     Case("a name that two rules have, told apart by what one of them lacks", labels="{severity: page, kind: ''}",
@@ -95,17 +100,25 @@ CASES = [
     Case("a recording rule that takes a label away", more="  - {record: 'q:size', expr: queue_size, labels: {team: ''}}\n", expr='q:size{team=""} > 5',
          identifies="{host: h1, team: ''}"),
     Case("in a situation", identifies="{host: h1, team: ''}", labels="{severity: page, team: ''}",
-         contract="    situations:\n      - {name: bad, knob: 9, expect: fires}\n"),
+         contract=BAD.format("")),
+    # -- a label that only Prometheus can tell
+    Case("one that a template makes, in a situation", labels=UPPER, identifies="{host: H1}", contract=BAD.format("")),
+    Case("one that a template makes, in a situation that means another", Verdict.WRONG_SITUATION, 'must fire with {host="H2"}, but fires only for {host="H1", severity="page", team="infra"}',
+         labels=UPPER, identifies="{host: H1}", contract=BAD.format(", alerts: [{host: H2}]")),
+    Case("two that a template makes, in a situation", labels=UPPER, identifies="{host: H1}",
+         contract=BAD.format(", also: [{gauge: 'queue_size{host=\"h2\"}', value: x}], alerts: [{host: H2}, {host: H1, team: infra}]")),
     # -- elements that become one
     Case("two elements with equal labels", ERROR, f'{EQUAL}: {{alertname="Long", host="all", severity="page", team="infra"}} from queue_size{{host="h1", team="infra"}} and ',
          labels="{severity: page, host: all}", signal=TWO),
     Case("two metrics that only their names tell apart", ERROR, EQUAL, expr='{__name__=~"queue_size|queue_age"} > 5',
          signal=SIZE + "\n      - 'gauge': queue_age{host=\"h1\", team=\"infra\"}\n        value: x"),
     Case("two elements that only a template tells apart", Verdict.WRONG_LABELS, "2 alerts fire at once",
-         labels="{severity: page, host: '{{ reReplaceAll \"h\" \"H\" $labels.host }}'}", signal=TWO, identifies="{host: H1}"),
-    Case("one element that a template renames", labels="{severity: page, host: '{{ reReplaceAll \"h\" \"H\" $labels.host }}'}", identifies="{host: H1}"),
+         labels=UPPER, signal=TWO, identifies="{host: H1}"),
+    Case("one element that a template renames", labels=UPPER, identifies="{host: H1}"),
     Case("two recorded elements with equal labels", ERROR, EQUAL.replace("alert", "rule"), more="  - {record: 'q:size', expr: queue_size, labels: {host: ''}}\n",
          expr="q:size > 5", signal=TWO),
+    Case("two elements with equal labels, in a situation only", ERROR, f"situation `bad`: Prometheus cannot evaluate the rule in this situation: {EQUAL}",
+         labels="{severity: page, host: all}", identifies="{host: all}", contract=BAD.format(", also: [{gauge: 'queue_size{host=\"h2\", team=\"infra\"}', value: x}]")),
 ]  # fmt: skip
 
 
