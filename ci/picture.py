@@ -56,7 +56,7 @@ def main() -> int:
         files = load_rules(sorted(Path("rules").glob("*.yml")))
         contracts = load_contracts(sorted((config.folder / "rules/contracts").glob("*.yml")))
         with open_engine("process", prometheus=lambda: tools.find("prometheus").path) as engine:
-            out = Console(record=True, width=156, file=io.StringIO(), force_terminal=True, highlight=False)
+            out = Console(record=True, width=182, file=io.StringIO(), force_terminal=True, highlight=False)
             out.print(Text("$ alert-harness prove", style="bold"))
             table, results = ProofTable(pair(files, contracts), out), []
             for result in Proof(files, contracts, engine, Promtool(tools.find("promtool").path)).run():

@@ -118,11 +118,13 @@ class ProofTable:
         self._print(Text.assemble(line[:at], (line[at:], style)))
 
     def _line(self, cells: Sequence[str]) -> str:
-        padded = [
-            cell.rjust(width) if name in _NUMBERS else cell.ljust(width)
-            for name, cell, width in zip(HEADER[:-1], cells[:-1], self._widths, strict=True)
-        ]
-        return "  ".join([*padded, cells[-1]])
+        """Each cell in its column; one that is wider than expected takes the room from those behind it."""
+        line, column = "", 0
+        for name, cell, width in zip(HEADER, cells, [*self._widths, 0], strict=True):
+            left = column + (width - len(cell) if name in _NUMBERS else 0)
+            line = line.ljust(max(left, len(line) + 2 if line else 0)) + cell
+            column += width + 2
+        return line
 
     def _print(self, text: Text) -> None:
         self._out.print(text, soft_wrap=True)
