@@ -55,14 +55,20 @@ def main() -> int:
         order = json.loads(sys.stdin.readline())
     except ValueError:
         return EXIT_ENGINE  # whoever started us is gone
+    # Set for SIGINT too: one who was started in a script's background has inherited that it is ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     parent_left = threading.Event()
     stay = threading.Event()
-    threading.Thread(target=_watch_parent, args=(stay, parent_left), daemon=True).start()
     try:
+        threading.Thread(target=_watch_parent, args=(stay, parent_left), daemon=True).start()
         return _keep(order, stay, parent_left)
     except HarnessError as err:
         _tell(error=str(err), code=err.exit_code)  # place, excerpt and advice with it
         return err.exit_code
+    except KeyboardInterrupt:  # before anything was made
+        return 0
 
 
 def _watch_parent(stay: threading.Event, left: threading.Event) -> None:
@@ -87,10 +93,6 @@ def _keep(order: Mapping[str, Any], stay: threading.Event, parent_left: threadin
         order["redis_url"],
         order["webhook_url"],
     )
-    # Set for SIGINT too: one who was started in a script's background has inherited that it is ignored.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     tools = Toolchain(config.tools, versions=config.versions, progress=lambda line: _tell(progress=line))
     tokens = read_tokens(state.tokens) or new_tokens()
     write_tokens(state.tokens, tokens)

@@ -19,9 +19,12 @@ from stack_probes import PATIENCE_S, add_camera, cameras, eventually, processes_
 from harness.cli import main
 from harness.config import Config
 from harness.errors import EXIT_ENGINE, EXIT_FINDINGS, EXIT_INPUT, EXIT_OK
+from harness.live.clock import Clock
+from harness.stack.keeper import order_of
 from harness.stack.kept import KeptRuntime
 from harness.stack.opening import running
 from harness.stack.services import SERVICES
+from harness.stack.spec import Spec
 from harness.stack.state import StateFolder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,6 +137,15 @@ def test_an_up_that_is_killed_half_way_leaves_nothing(project: Config, state: Pa
     assert running(project) is None
     eventually(lambda: list(StateFolder.of(project).run.glob("*")) == [], "what is not data is gone")
     assert main(UP) == EXIT_OK
+
+
+def test_a_keeper_that_inherited_no_ctrl_c_ends_with_the_one_who_started_it(project: Config) -> None:
+    order = order_of(Spec(project, Clock(1), dict.fromkeys(SERVICES, 0)), StateFolder.of(project))
+    # As in the background of a script; its input ends before it has begun.
+    keeper = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-m", "harness.stack.keeper"]
+    done = subprocess.run(keeper, input=f"{order}\n", capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert running(project) is None
 
 
 def test_a_busy_port_is_named_with_who_has_it(capsys: pytest.CaptureFixture[str], state: Path) -> None:
