@@ -126,6 +126,13 @@ class EvaluationOrder:
         """Whether promtool promises which of two groups it evaluates first."""
         return one.name != other.name and one.name in self._places and other.name in self._places
 
+    def tied(self, one: Unit, other: Unit) -> bool:
+        """Whether this promtool evaluates them in random order. What is not named it sorts as if it were named first."""
+        return self._place(one) == self._place(other)
+
+    def _place(self, unit: Unit) -> int:
+        return self._places.get(unit.name, 0)
+
     @property
     def unknown(self) -> list[Text]:
         """Names in `group_eval_order` that no group bears."""
@@ -165,16 +172,20 @@ class EvaluationOrder:
     # -- orders --------------------------------------------------------------------------------------------------------
 
     def main(self) -> list[Unit]:
-        """The order in which what is read is made first, as far as the promised one allows."""
+        """The order in which this promtool evaluates the groups, what is read being made first where that is random."""
         return next(iter(self.orders(self.undecided())))
 
     def orders(self, links: Sequence[Link]) -> Iterator[list[Unit]]:
         """Orders of all groups that keep what is promised, each another answer to who of these links comes first.
 
-        First what is read is made first everywhere; then that is turned round for one pair of groups after the other,
-        then for several of them.
+        First that of :meth:`main`; then one pair of groups after the other is turned round, then several of them.
         """
-        pairs = {link.pair: (link.writer.number, link.reader.number) for link in reversed(links)}
+        pairs: dict[tuple[int, int], tuple[int, int]] = {}
+        for link in reversed(links):
+            first, second = link.writer, link.reader
+            if self._place(first) > self._place(second):
+                first, second = second, first
+            pairs[link.pair] = first.number, second.number
         ways = list(pairs.values())
         told: set[tuple[int, ...]] = set()
         for turned in _turns(len(ways)):
@@ -207,7 +218,8 @@ class EvaluationOrder:
     def suggestion(self, links: Sequence[Link]) -> list[str]:
         """What to write as `group_eval_order`: the groups of these links and those that it names already."""
         wanted = {link.reader.number for link in links} | {link.writer.number for link in links}
-        order = next(iter(self.orders(links)))
+        made_first = self._sorted([(link.writer.number, link.reader.number) for link in links])
+        order = [self.units[number] for number in made_first or self._sorted([]) or ()]
         return list(dict.fromkeys(u.name for u in order if u.number in wanted or u.name in self._places))
 
 

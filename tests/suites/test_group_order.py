@@ -123,6 +123,22 @@ def test_what_is_promised(order: str, why: str | None, tmp_path: Path, run: Run)
         assert not report.passed
 
 
+@pytest.mark.parametrize(
+    ("order", "passes"), [("[other, read]", True), ("[other, make]", False), ("[maek, read]", True)]
+)
+def test_an_order_that_is_so_but_not_promised(
+    order: str, passes: bool, tmp_path: Path, run: Run, promtool: Promtool
+) -> None:
+    """What is not named is sorted as if it were named first: this promtool always does the same here."""
+    file = write(tmp_path, {"make": MAKES, "read": READS, "other": OTHER}, f"group_eval_order: {order}")
+    assert {promtool.test_rules([file]).returncode == 0 for _ in range(10)} == {passes}
+    report = run(file)
+    (finding,) = found(report)
+    assert "at 4m leans on an order that promtool does not promise" in finding.message
+    assert report.files[0].promtool_passed is passes
+    assert not report.passed
+
+
 def test_groups_of_one_name_lean_whatever_is_written(tmp_path: Path, run: Run) -> None:
     file = write(tmp_path, {"g": MAKES, "g@2": READS, "other": OTHER}, "group_eval_order: [g, other]")
     (finding,) = found(run(file))

@@ -24,10 +24,12 @@ def check(view: FileView) -> Iterator[Hit]:
         first, second = (makes, reads) if main.index(link.writer) < main.index(link.reader) else (reads, makes)
         ends = {Status.PASSED: "passes", Status.FAILED: "fails", Status.ERROR: "cannot be evaluated"}
         more = f", and {len(leaning.turned) - 1} more assertions," if len(leaning.turned) > 1 else ""
+        tied = leaning.order.tied(link.writer, link.reader)
+        leans = "passes or fails by chance" if tied else "leans on an order that promtool does not promise"
         yield Hit(
             was.span,
-            f"`{was.subject}` at {format_duration(was.eval_time_ms)}{more} passes or fails by chance: `{link.by}` of "
-            f"group {reads} reads `{link.reads}` of group {makes}; it {ends[was.status]} where {first} is evaluated "
+            f"`{was.subject}` at {format_duration(was.eval_time_ms)}{more} {leans}: `{link.by}` of group "
+            f"{reads} reads `{link.reads}` of group {makes}; it {ends[was.status]} where {first} is evaluated "
             f"before {second}, and {ends[other.status]} the other way round. {_why(leaning, link)}",
             _hint(leaning, link),
             leaning.group.title,
