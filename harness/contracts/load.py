@@ -14,6 +14,7 @@ import promql_parser as promql
 
 from harness.contracts.formula import VARIABLES, constant, parse_formula
 from harness.contracts.model import Contract, Kind, Knob, Op, Quantile, SeriesSpec, Shape, Signal, Situation, Stretch
+from harness.contracts.when import load_when
 from harness.errors import InputError, near_miss
 from harness.numbers import LARGEST, parse_number
 from harness.source import Fields, Item, SourceFile, Text, duration_ms, load_yaml, without_mark
@@ -25,7 +26,7 @@ FILE_FIELDS = ("version", "scrape_interval", "annotations", "contracts")
 CONTRACT_FIELDS = (
     "alert", "means", "draft", "allow", "labels", "always", "knob", "op", "threshold", "for", "keep_firing_for",
     "severity", "identifies", "annotations", "silenced_by", "never_silenced_by", "given", "signal", "scrape_interval",
-    "situations",
+    "when", "situations",
 )  # fmt: skip
 KNOB_FIELDS = ("name", "unit", "range", "step", "counts")
 SERIES_FIELDS = {
@@ -161,6 +162,7 @@ def _contract(item: Item, scrape_ms: int, annotations: tuple[str, ...]) -> Contr
         labels=_labels(fields, "labels") or {},
         silenced_by=silenced_by,
         never_silenced_by=never,
+        when=load_when(fields.fields("when", f"`when` of {fields.what}")) if "when" in fields else None,
     )
 
 

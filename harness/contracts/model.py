@@ -8,6 +8,7 @@ from enum import Enum
 from fractions import Fraction
 
 from harness.contracts.formula import Formula
+from harness.contracts.when import When
 from harness.errors import Span
 from harness.series import carries
 from harness.source import Text
@@ -197,6 +198,8 @@ class Contract:
     """Alerts whose firing must silence this one, by the project's inhibition rules."""
     never_silenced_by: tuple[Text, ...] = ()
     """Alerts whose firing must not."""
+    when: When | None = None
+    """When it applies: outside of that the alert must stay quiet. None: at any time."""
 
     @property
     def limit(self) -> str:

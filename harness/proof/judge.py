@@ -13,6 +13,7 @@ from harness.proof.axis import ulps_between
 from harness.proof.measure import Measurement
 from harness.proof.model import GRAVITY, Boundary, Fact, Finding, Located, Measured, Sides, SituationResult, Verdict
 from harness.proof.notary import Testimony
+from harness.proof.phases import judge_phases
 from harness.replay import State, opaque_labels
 from harness.series import carries, format_labels
 from harness.units import format_duration, format_number, format_with_unit
@@ -42,6 +43,8 @@ def judge(contract: Contract, located: Located, found: Measurement) -> tuple[lis
         findings.append(
             Finding(Verdict.WRONG_LABELS, what, ("whenever that changes it is another alert, and `for` begins again",))
         )
+    if found.phases is not None:
+        findings += judge_phases(found.phases, contract)
     findings += [situation_finding(situation) for situation in found.situations if situation.reason]
     return findings, notes
 

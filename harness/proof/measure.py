@@ -15,6 +15,7 @@ from harness.engines.base import QueryError
 from harness.proof.axis import Axis, refine, ulps_between
 from harness.proof.clocks import check_ages
 from harness.proof.model import Boundary, CurvePoint, Fact, Located, Measured, Sides, SituationResult
+from harness.proof.phases import PhaseReport, find_phases, probe
 from harness.proof.rounding import beside, disturbed, rounding
 from harness.replay import AlertTimeline, Batch, Plan, Reel, Replay, State, Tape, opaque_labels
 from harness.rules.expr import LOOKBACK_MS, Comparison, comparisons, parse_expr
@@ -84,6 +85,8 @@ class Measurement:
     in_direction: bool
     """Whether the boundary runs the way the contract says (fires above for `>`)."""
     situations: list[SituationResult]
+    phases: PhaseReport | None = None
+    """What it does at other times of the calendar; None: the same at any."""
 
 
 class Measurer:
@@ -99,6 +102,19 @@ class Measurer:
         plan = self.replay.plan(located.group, located.rule)
         check_ages(contract, plan)
         axis = Axis.of(contract)
+        phases = find_phases(contract, plan, self.tape)
+        if phases is None:
+            return self._measure(contract, plan, axis)
+        report = probe(contract, plan, axis, phases, self.tape, self.replay)
+        at_home = Measurer(report.tape(self.tape, plan), self.replay, self.advance)
+        result = at_home._measure(contract, plan, axis)
+        result.phases = report
+        measured = result.measured
+        measured.facts = _for_promtool(measured.facts, report, plan)
+        measured.situation_facts = _for_promtool(measured.situation_facts, report, plan)
+        return result
+
+    def _measure(self, contract: Contract, plan: Plan, axis: Axis) -> Measurement:
         search = self._search(contract, plan, axis)
         self.advance()
         measured = Measured(made=_made(plan))
@@ -510,7 +526,8 @@ def _pair(search: Search, axis: Axis, op: Op) -> tuple[int, int, bool]:
 
 def _boundary(axis: Axis, op: Op, quiet: int, fires: int) -> Boundary:
     here = axis.at_threshold
-    expected = here if op.fires_at_threshold else here + (1 if op.fires_above else -1)
+    # An age stands at a multiple of its step, which need not be the threshold.
+    expected = here if op.holds(axis.value(here), axis.threshold) else here + (1 if op.fires_above else -1)
     steps = fires - expected if op.fires_above else expected - fires
     ulps = ulps_between(float(axis.value(fires)), float(axis.value(expected)))
     return Boundary(axis.value(quiet), axis.value(fires), ulps, steps)
@@ -566,6 +583,13 @@ def _run_length(fact: Fact, after: int) -> int:
             run = run + 1 if tick in timeline.true_at else 0
             best = max(best, run)
     return best
+
+
+def _for_promtool(facts: Sequence[Fact], report: PhaseReport, plan: Plan) -> list[Fact]:
+    """The facts, laid where promtool's clock says what the slots' clock said."""
+    lengths = [fact.lead_ms + (fact.ticks - 1) * plan.interval_ms for fact in facts]
+    begins = report.promtool_begins(lengths, plan)
+    return [replace(fact, promtool_ms=begin) for fact, begin in zip(facts, begins, strict=True)]
 
 
 def _lead_ms(plan: Plan, scrape_ms: int) -> int:

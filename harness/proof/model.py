@@ -128,6 +128,8 @@ class Fact:
     """From the beginning of the case on; the rule was evaluated in its lead too."""
     lead_ms: int = 0
     """How long the world had stood still when the case began; the traces begin at minus this. Whole ticks."""
+    promtool_ms: int | None = 0
+    """When the lead begins in promtool's time; None: at no time in its reach does the calendar say the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ def _hear(promtool: Promtool, deed: Deed, file: Path, timeout_s: float | None) -
             testimony.refused = text
             return testimony
     interval = deed.located.group.interval_ms
-    leads = [fact.lead_ms for fact in deed.facts]
+    leads = [_begins_ms(fact) for fact in deed.facts]
     got = {}
     for failure in failures.alerts:
         number = int(failure.group.partition(":")[0])
@@ -325,16 +325,24 @@ def _head(deed: Deed, folder: Path, prefix: str = "") -> Iterable[str]:
 def _test_group(deed: Deed, fact: Fact, name: str) -> Iterable[str]:
     patterns = {id(trace.times_ms): trace.times_ms for trace in fact.traces}  # most series share one
     times = (at for times in patterns.values() for at in times)
-    step = math.gcd(fact.scrape_ms, fact.phase_ms, fact.lead_ms, *times)
+    begins = _begins_ms(fact)
+    step = math.gcd(fact.scrape_ms, fact.phase_ms, begins, *times)
     yield f"  - name: {_quote(name)}"
     yield f"    interval: {format_duration(step)}"
     yield "    input_series:"
     if not fact.traces:
         # promtool wants at least the key; a world without any series is an empty list.
         yield "      []"
-    for trace in (trace.beginning_at(fact.lead_ms) for trace in fact.traces):
+    for trace in (trace.beginning_at(begins) for trace in fact.traces):
         yield f"      - series: {_quote(format_labels(trace.labels))}"
-        yield f"        values: {_quote(_values([fact.lead_ms + at for at in trace.times_ms], trace.values, step))}"
+        yield f"        values: {_quote(_values([begins + at for at in trace.times_ms], trace.values, step))}"
+
+
+def _begins_ms(fact: Fact) -> int:
+    """When the case begins in promtool's time, in which every other time would be another time of day."""
+    if fact.promtool_ms is None:
+        raise AssertionError(f"`{fact.name}` cannot be told to promtool")
+    return fact.promtool_ms + fact.lead_ms
 
 
 def _values(times_ms: Sequence[int], values: Sequence[float], step: int) -> str:
@@ -366,7 +374,7 @@ def _odd(value: float) -> str:
 
 def _eval_time(deed: Deed, fact: Fact, tick: int) -> str:
     """promtool's time of a tick of the case: a world begins at promtool's 0, its case when it has stood still."""
-    return format_duration(fact.lead_ms + tick * deed.located.group.interval_ms)
+    return format_duration(_begins_ms(fact) + tick * deed.located.group.interval_ms)
 
 
 def _alert_assertion(deed: Deed, fact: Fact, tick: int, alerts: Sequence[Alert]) -> Iterable[str]:

@@ -39,6 +39,11 @@ STEPS_PER_ALERT = 4
 """How often :class:`Proof` calls `advance` per alert with a contract."""
 ALERT_TIMEOUT_S = 30.0
 
+OUT_OF_REACH = (
+    "promtool's time begins on Thursday 1970-01-01, and in its first eight days the calendar is never as it must be"
+)
+"""Why promtool is not asked about a rule that fires in July only."""
+
 _IN_RULE = re.compile(
     r'group (?P<group>"(?:\\.|[^"\\])*"), rule (?P<rule>\d+), (?P<name>"(?:\\.|[^"\\])*"): (?P<what>.*)', re.DOTALL
 )
@@ -59,7 +64,8 @@ def _draft(contract: Contract) -> Finding:
 
 def _facts(result: AlertResult, *, everything: bool) -> tuple[Fact, ...]:
     measured = result.measured
-    return (*measured.facts, *measured.situation_facts) if everything else tuple(measured.facts)
+    told = (*measured.facts, *measured.situation_facts) if everything else measured.facts
+    return tuple(fact for fact in told if fact.promtool_ms is not None)
 
 
 def check_rule_files(promtool: Promtool, files: Sequence[RuleFile]) -> dict[int, str]:
@@ -314,13 +320,18 @@ class Proof:
                 at_edge += [text for text in testimony.disagreements if text.startswith("pending alerts differ")]
             result.notes += at_edge
             testimony.disagreements = [text for text in testimony.disagreements if text not in at_edge]
+        told = _facts(result, everything=False)
         if testimony.cannot:
             result.confirmed_reason = testimony.cannot
             testimony.disagreements = []
+        elif len(told) < len(result.measured.facts) and not testimony.refused and not testimony.disagreements:
+            result.confirmed_reason = OUT_OF_REACH
+            if alert is None:
+                result.notes.append("labels and annotations are not checked, for promtool renders them")
         else:
             result.confirmed = not testimony.refused and not testimony.disagreements
-        if result.measured.facts:
-            result.pinned = pinned(replace(deed, facts=tuple(result.measured.facts)), testimony)
+        if told:
+            result.pinned = pinned(replace(deed, facts=told), testimony)
         if testimony.refused and complaints:
             # Another rule of the file keeps Prometheus from loading it; that rule's own verdict says so.
             result.confirmed = None

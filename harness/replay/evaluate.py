@@ -89,12 +89,14 @@ class Replay:
         `expr` is the plan's own expression or a part of it.
         """
         self._record(plan, reel)
-        at = reel.start_ms + offset_ms - plan.group.query_offset_ms + self.order.looks_ms(plan.group, plan.rule)
+        offset = offset_ms - plan.group.query_offset_ms + self.order.looks_ms(plan.group, plan.rule)
         found: list[dict[Labels, float]] = [{} for _ in range(reel.count)]
-        for series in self.engine.query_range(expr, at, at + (reel.count - 1) * reel.slot_ms, reel.slot_ms):
-            labels = tuple(sorted(series.labels))
-            for when, value in zip(series.timestamps_ms, series.values, strict=True):
-                found[(when - at) // reel.slot_ms][labels] = value
+        for first, count, step in reel.runs():
+            at = reel.begin_ms(first) + offset
+            for series in self.engine.query_range(expr, at, at + (count - 1) * step, step):
+                labels = tuple(sorted(series.labels))
+                for when, value in zip(series.timestamps_ms, series.values, strict=True):
+                    found[first + (when - at) // step][labels] = value
         return found
 
     def instant(self, plan: Plan, reel: Reel) -> list[dict[Labels, float]]:
@@ -137,11 +139,11 @@ class Replay:
             [{} for _ in range(ticks)] for _ in range(reel.count)
         ]
         told_apart = told_apart_by(rule, plan.group)
-        first = reel.start_ms + self._first_ms(plan.group, rule)
+        shift = self._first_ms(plan.group, rule)
         for series in self._over_reel(rule.expr, plan.group, rule, reel):
             labels = alert_labels(rule, plan.group, dict(series.labels))
             for when, value in zip(series.timestamps_ms, series.values, strict=True):
-                case, at = divmod(when - first, reel.slot_ms)
+                case, at = reel.case_at(when - shift)
                 if at > reel.length_ms:
                     continue
                 here = elements[case][at // interval]
@@ -181,9 +183,12 @@ class Replay:
         return min(self._warm_ms.get(id(rule), 0), reel.lead_ms) // group.interval_ms * group.interval_ms
 
     def _over_reel(self, expr: Text, group: Group, rule: Rule, reel: Reel, warm_ms: int = 0) -> list[Series]:
-        first = self._first_ms(group, rule)
-        end = reel.begin_ms(reel.count - 1) + reel.length_ms
-        return self.engine.query_range(expr.value, reel.start_ms - warm_ms + first, end + first, group.interval_ms)
+        shift = self._first_ms(group, rule)
+        found: list[Series] = []
+        for first, last in reel.stretches():
+            start, end = reel.begin_ms(first) - warm_ms, reel.begin_ms(last) + reel.length_ms
+            found += self.engine.query_range(expr.value, start + shift, end + shift, group.interval_ms)
+        return found
 
     def _record(self, plan: Plan, reel: Reel) -> None:
         """Evaluate the plan's recording rules over the reel and write their results back, stale markers included."""
@@ -203,8 +208,9 @@ class Replay:
             labels = recorded_labels(rule, group, dict(series.labels))
             points = recorded.setdefault(labels, {})
             for when, value in zip(series.timestamps_ms, series.values, strict=True):
-                at = (when - first - reel.start_ms) % reel.slot_ms
-                if warm_ms is not None and reel.length_ms < at < reel.slot_ms - warm_ms:
+                _, at = reel.case_at(when - first)
+                between = at > reel.length_ms and (reel.begins_ms or at < reel.slot_ms - (warm_ms or 0))
+                if warm_ms is not None and between:
                     continue
                 if when + stored in points:
                     raise equal_labels(rule, labels)

@@ -6,9 +6,10 @@ tells the cases apart, so `sum()`, `absent()` and `scalar()` keep their meaning.
 
 from __future__ import annotations
 
+import bisect
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.contracts.world import Trace
@@ -20,6 +21,10 @@ _DAY_MS = 86_400_000
 FIRST_SLOT_MS = 11_574 * _DAY_MS
 """2001-09-09, a midnight: every interval and subquery step up to a day divides it, and decades of slots follow
 before today, after which Prometheus refuses samples."""
+
+
+Place = Callable[[int, int], int]
+"""(case, earliest beginning) → its beginning, aligned and no earlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +40,13 @@ class Batch:
     """Slots begin at multiples of this (the group's interval, subquery steps)."""
     lead_ms: int = 0
     """How much history a case has before it begins, at negative times: what its rules look back on."""
+    place: Place | None = None
+    """Where each case may begin; None: anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reel:
-    """Where the cases of a batch stand: case i begins at start_ms + i × slot_ms."""
+    """Where the cases of a batch stand: case i begins at start_ms + i × slot_ms, or where `begins_ms` says."""
 
     start_ms: int
     slot_ms: int
@@ -48,13 +55,47 @@ class Reel:
     lead_ms: int = 0
     era: int = 0
     """How often the tape had begun anew before: what stands where on it is another thing each time."""
+    begins_ms: tuple[int, ...] = ()
+    """Where cases do not follow each other: the beginning of each, slot_ms apart at least."""
 
     def begin_ms(self, case: int) -> int:
-        return self.start_ms + case * self.slot_ms
+        return self.begins_ms[case] if self.begins_ms else self.start_ms + case * self.slot_ms
 
     @property
     def end_ms(self) -> int:
-        return self.begin_ms(self.count)
+        """The end of the last slot."""
+        return (self.begins_ms[-1] if self.begins_ms else self.begin_ms(self.count - 1)) + self.slot_ms
+
+    def case_at(self, at_ms: int) -> tuple[int, int]:
+        """(case, time since its beginning) of a moment; the case is -1 before the first."""
+        if not self.begins_ms:
+            return divmod(at_ms - self.start_ms, self.slot_ms)
+        case = bisect.bisect_right(self.begins_ms, at_ms) - 1
+        return case, at_ms - self.begins_ms[max(case, 0)]
+
+    def runs(self) -> Iterator[tuple[int, int, int]]:
+        """(first case, how many, step in ms) of cases that follow each other in equal steps: a query each."""
+        begins, first = self.begins_ms, 0
+        if not begins:
+            yield 0, self.count, self.slot_ms
+            return
+        while first < self.count:
+            last = min(first + 1, self.count - 1)
+            step = begins[last] - begins[first] or self.slot_ms
+            while last + 1 < self.count and begins[last + 1] - begins[last] == step:
+                last += 1
+            yield first, last - first + 1, step
+            first = last + 1
+
+    def stretches(self) -> Iterator[tuple[int, int]]:
+        """(first case, last case) of those between which no more time lies than their slots take."""
+        first = 0
+        for case in range(1, self.count if self.begins_ms else 0):
+            if self.begins_ms[case] - self.begins_ms[case - 1] >= 2 * self.slot_ms:
+                yield first, case - 1
+                first = case
+        if self.count:
+            yield first, self.count - 1
 
 
 class Tape:
@@ -64,6 +105,10 @@ class Tape:
         self.engine = engine
         self._start_ms = self._next_ms = start_ms
         self._era = 0
+
+    def free_ms(self, span_ms: int) -> int:
+        """Where the next slot may begin, with so much time before the tape's end as far as that can be had."""
+        return self._next_ms
 
     def record(self, batches: Iterable[Batch]) -> list[Reel]:
         """Write the cases of all batches in one go and tell where they stand."""
@@ -89,7 +134,14 @@ class Tape:
             apart_ms = batch.reach_ms + batch.lead_ms
             slot_ms = _round_up(max(batch.length_ms, last_ms) + apart_ms + 1, batch.align_ms)
             start_ms = _round_up(next_ms + apart_ms, batch.align_ms)
-            reels.append(Reel(start_ms, slot_ms, len(batch.cases), batch.length_ms, batch.lead_ms, self._era))
+            begins: list[int] = []
+            if batch.place is not None:
+                for i in range(len(batch.cases)):
+                    begins.append(batch.place(i, begins[-1] + slot_ms if begins else start_ms))
+            start_ms = begins[0] if begins else start_ms
+            reels.append(
+                Reel(start_ms, slot_ms, len(batch.cases), batch.length_ms, batch.lead_ms, self._era, tuple(begins))
+            )
             next_ms = reels[-1].end_ms
         return reels
 
@@ -108,13 +160,21 @@ class EndlessTape(Tape):
         """Somebody else uses the engine: begin anew at the next recording."""
         self.latest, self._is_lost = None, True
 
+    def free_ms(self, span_ms: int) -> int:
+        if self._is_lost or self._next_ms + span_ms > time.time() * 1000:
+            self._begin_anew()
+        return self._next_ms
+
+    def _begin_anew(self) -> None:
+        self.engine.reset()
+        self._next_ms, self._is_lost = self._start_ms, False
+        self._era += 1
+
     def record(self, batches: Iterable[Batch]) -> list[Reel]:
         batches = list(batches)
         ends_ms = max((reel.end_ms for reel in self._lay(batches)), default=0)
         if self._is_lost or (ends_ms > time.time() * 1000 and self._next_ms > self._start_ms):
-            self.engine.reset()
-            self._next_ms, self._is_lost = self._start_ms, False
-            self._era += 1
+            self._begin_anew()
         reels = super().record(batches)
         self.latest = reels[-1] if reels else self.latest
         return reels

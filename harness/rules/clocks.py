@@ -1,15 +1,17 @@
-"""What an expression has to do with the clock: which metrics it takes for times."""
+"""What an expression has to do with the clock: which metrics it takes for times, which parts hang on the time alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import promql_parser as promql
 
-from harness.rules.expr import children, parse_expr
+from harness.rules.expr import children, parse_expr, walk
 from harness.rules.model import RecordingRule
-from harness.rules.selectors import selectors_of
+from harness.rules.selectors import quote, selectors_of
+from harness.rules.spans import node_text
 from harness.source import Text
 
 _COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
@@ -93,3 +95,126 @@ def _values_of(node: Any) -> Iterator[str]:
     only_left = isinstance(node, promql.BinaryExpr) and str(node.op) in ("and", "unless")
     for child in [node.lhs] if only_left else children(node):
         yield from _values_of(child)
+
+
+# -- the calendar ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ClockPart:
+    """A part of a rule that hangs on the time and on nothing else."""
+
+    text: str
+    """PromQL without any selector."""
+    by_value: bool
+    """Whether the rule uses its value, and not only whether it returns anything."""
+    names: frozenset[str]
+    """The functions of time in it."""
+    forever: bool
+    """Whether it compares with a moment or a year, so that it changes once and for all."""
+    cycles: bool
+    """Whether it takes a remainder of the time: ``time() % 86400``."""
+
+
+def clock_parts(expr: Text, recordings: Sequence[RecordingRule]) -> list[ClockPart]:
+    """The largest such parts of a rule, and of the recording rules that it reads (in order).
+
+    A recording that hangs on the time alone is taken for what it records. Ages, the differences of two moments, hang on
+    the metric and are none.
+    """
+    calendar: dict[str, Any] = {}
+    found: dict[str, ClockPart] = {}
+    for recording in recordings:
+        tree, source = _with(calendar, recording.expr)
+        if _hangs_on_time(tree):
+            other = calendar.get(recording.record)
+            tree = _as_recorded(tree, recording)
+            calendar[recording.record] = promql.parse(f"({other}) or ({tree})") if other is not None else tree
+        else:
+            _collect(tree, source, False, found)
+    _collect(*_with(calendar, expr), True, found)
+    return list(found.values())
+
+
+def _with(calendar: dict[str, Any], expr: Text) -> tuple[Any, Text | None]:
+    """The tree with such recordings in the place of their names, and its source if there are none."""
+    tree = parse_expr(expr)
+    if not any(isinstance(n, promql.VectorSelector) and n.name in calendar for n in walk(tree)):
+        return tree, expr
+    if any(isinstance(n, promql.MatrixSelector) and n.vector_selector.name in calendar for n in walk(tree)):
+        return tree, expr  # a range over it: what it was before hangs on when it was recorded
+
+    def recorded(node: Any) -> Any:
+        known = isinstance(node, promql.VectorSelector) and node.name in calendar
+        return promql.parse(f"({calendar[node.name]})") if known else node
+
+    return promql.transform(tree, None, recorded), None
+
+
+def _as_recorded(tree: Any, rule: RecordingRule) -> Any:
+    text = f"vector({tree})" if _is_scalar(tree) else str(tree)
+    for name, label in rule.labels.items():
+        text = f'label_replace({text}, {quote(name)}, {quote(label.value)}, "", "")'
+    return promql.parse(text)
+
+
+def _is_scalar(node: Any) -> bool:
+    if isinstance(node, promql.Call):
+        return node.func.name in ("time", "scalar", "pi")
+    if isinstance(node, promql.ParenExpr | promql.UnaryExpr | promql.BinaryExpr):
+        return all(map(_is_scalar, children(node)))
+    return isinstance(node, promql.NumberLiteral)
+
+
+def _hangs_on_time(tree: Any) -> bool:
+    nodes = list(walk(tree))
+    return any(_is_clock(n) for n in nodes) and not any(isinstance(n, promql.VectorSelector) for n in nodes)
+
+
+def _is_clock(node: Any) -> bool:
+    return isinstance(node, promql.Call) and (node.func.name == "time" or node.func.name in PARTS_OF_TIME)
+
+
+def _collect(root: Any, source: Text | None, truth_only: bool, found: dict[str, ClockPart]) -> None:
+    """Enter the parts below a node; `truth_only`: whether only it matters that the node returns something."""
+    todo = [(root, truth_only)]
+    while todo:
+        node, truth_only = todo.pop()
+        if _hangs_on_time(node):
+            if not truth_only and _Reading().is_time(node):
+                continue  # one side of an age
+            _enter(node, node_text(source, node) if source is not None else str(node), truth_only, found)
+        elif isinstance(node, promql.Call) and node.func.name in PARTS_OF_TIME:
+            # Of a metric: that may be a moment, or follow the clock.
+            text = f"{node.func.name}()"
+            _enter(promql.parse(text), text, False, found)
+        elif isinstance(node, promql.BinaryExpr) and str(node.op) in ("and", "unless", "or"):
+            todo += [(node.rhs, truth_only or str(node.op) != "or"), (node.lhs, truth_only)]
+        elif isinstance(node, promql.ParenExpr):
+            todo.append((node.expr, truth_only))
+        else:
+            todo += [(child, False) for child in children(node)]
+
+
+def _enter(node: Any, text: str, truth_only: bool, found: dict[str, ClockPart]) -> None:
+    calls = {n.func.name for n in walk(node) if _is_clock(n)}
+    known = found.get(text)
+    by_value = not truth_only or (known is not None and known.by_value)
+    cycles = any(
+        isinstance(n, promql.BinaryExpr) and str(n.op) == "%" and _Reading().is_time(n.lhs) for n in walk(node)
+    )
+    found[text] = ClockPart(text, by_value, frozenset(calls), _changes_forever(node), cycles)
+
+
+def _changes_forever(tree: Any) -> bool:
+    reading = _Reading()
+    for node in walk(tree):
+        if isinstance(node, promql.Call) and node.func.name == "year":
+            return True
+        if (
+            isinstance(node, promql.BinaryExpr)
+            and str(node.op) in _COMPARISONS
+            and reading.is_time(node.lhs) != reading.is_time(node.rhs)
+        ):
+            return True
+    return False

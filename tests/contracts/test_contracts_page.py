@@ -37,7 +37,9 @@ WHOLE: dict[str, dict[str, Any]] = {
         "knob": {"name": "n", "range": [0, 10]}, "op": ">", "threshold": 1, "for": "1m", "keep_firing_for": "1m",
         "severity": "s", "identifies": {"a": "b"}, "annotations": [], "silenced_by": ["B"], "never_silenced_by": ["C"],
         "given": {"n": 1}, "signal": [{"gauge": "g", "value": "x"}], "scrape_interval": "15s", "situations": [],
+        "when": {"days": ["mon..fri"]},
     },
+    "`when`": {"days": ["sun"], "hours": "08-18", "dates": ["1..7"], "months": ["jan"], "zone": "UTC"},
     "knob": {"name": "n", "unit": "u", "range": [0, 10], "step": 1, "counts": "things"},
     "situation": {
         "name": "s", "expect": "fires", "alerts": [{}], "given": {"m": 1}, "knob": 1, "signal": [{"gauge": "g",
@@ -66,6 +68,8 @@ def file_with(kind: str, one: dict[str, Any]) -> dict[str, Any]:
         contract = one
     elif kind == "knob":
         contract["knob"] = one
+    elif kind == "`when`":
+        contract["when"] = one
     elif kind == "situation":
         contract["situations"] = [one]
     else:
