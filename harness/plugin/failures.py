@@ -43,5 +43,6 @@ def failure_text(result: AlertResult, aspect: str, why: Sequence[Finding]) -> st
     if result.located is not None:
         lines.append(f"  rule      {place(result)}")
         part = next((finding.span for finding in why if finding.expr and finding.span), None)
-        lines.append((part or result.located.rule.expr.span_at(0)).excerpt())
+        shown = (part or result.located.rule.expr.span_at(0)).excerpt().splitlines()
+        lines += shown if part is not None else shown[:1]  # a caret only where it points at what is wrong
     return "\n".join(lines)

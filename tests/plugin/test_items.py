@@ -71,6 +71,19 @@ def test_an_item_per_alert_and_aspect_and_per_test_group(project: Path, run_pyte
     assert re.search(r"FAILED rules/r.yml::Wrong::threshold - fires at exactly 80 %", done.stdout)
 
 
+def test_a_caret_stands_under_the_wrong_part_and_nowhere_else(project: Path, run_pytest: Pytest) -> None:
+    """The threshold is in the second comparison; a wrong hold is in none."""
+    rules = project / "rules" / "r.yml"
+    expr = "good_level > 90 or wrong_level >= 80"
+    rules.write_text(rules.read_text("utf-8").replace("expr: wrong_level >= 80", f"expr: {expr}"), encoding="utf-8")
+    done = run_pytest("--alert-rules", "rules", "-q", "-k", "Wrong and (threshold or hold)")
+    line = f"   10 |         expr: {expr}\n"
+    caret = f"      |               {' ' * len('good_level > 90 or ')}{'^' * len('wrong_level >= 80')}\n"
+    assert done.stdout.count(line) == 2, done.stdout
+    assert done.stdout.count(line + caret) == 1, done.stdout
+    assert done.stdout.count("^") == len("wrong_level >= 80")
+
+
 def test_only_what_is_selected_is_measured(project: Path, run_pytest: Pytest) -> None:
     (project / "conftest.py").write_text(SPY, encoding="utf-8")
     done = run_pytest("--alert-rules", "rules", "-v", "-k", "Good", "--junit-xml", "j.xml")
