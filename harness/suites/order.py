@@ -127,7 +127,7 @@ class EvaluationOrder:
         return one.name != other.name and one.name in self._places and other.name in self._places
 
     def tied(self, one: Unit, other: Unit) -> bool:
-        """Whether this promtool evaluates them in random order. What is not named it sorts as if it were named first."""
+        """Whether this promtool evaluates them in random order: what is not named is sorted as if it came first."""
         return self._place(one) == self._place(other)
 
     def _place(self, unit: Unit) -> int:
