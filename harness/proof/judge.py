@@ -30,6 +30,18 @@ _NAMED_LABEL = re.compile(r"\{\{-?\s*(?:\$labels|\.Labels)\.(\w+)\s*(?:\||-?\}\}
 _TESTED_LABEL = re.compile(r"\{\{-?\s*(?:else )?(?:if|with)\b[^}]*(?:\$labels|\.Labels)\.(\w+)")
 
 
+_OF_METRICS = frozenset(
+    {
+        Verdict.NEVER_FIRES,
+        Verdict.ALWAYS_FIRES,
+        Verdict.WRONG_COMPARISON,
+        Verdict.OFF_THRESHOLD,
+        Verdict.WRONG_SITUATION,
+    }
+)
+"""What a metric that nobody makes, or nobody reads, may be the reason of."""
+
+
 def judge(contract: Contract, located: Located, found: Measurement) -> tuple[list[Finding], list[str]]:
     """Findings about threshold, comparison, hold and situations, and notes that change no verdict."""
     findings, notes = _threshold(contract, found)
@@ -46,6 +58,10 @@ def judge(contract: Contract, located: Located, found: Measurement) -> tuple[lis
     if found.phases is not None:
         findings += judge_phases(found.phases, contract)
     findings += [situation_finding(situation) for situation in found.situations if situation.reason]
+    if found.unmatched:
+        speaks = next((i for i, finding in enumerate(findings) if finding.verdict in _OF_METRICS), None)
+        if speaks is not None:
+            findings[speaks] = replace(findings[speaks], parts=(*findings[speaks].parts, *found.unmatched))
     return findings, notes
 
 
@@ -53,7 +69,7 @@ def situation_finding(situation: SituationResult) -> Finding:
     """A situation that did not end as meant."""
     message = f"situation `{situation.name}`: {situation.reason}"
     verdict = Verdict.ERROR if situation.got == "error" else Verdict.WRONG_SITUATION
-    return Finding(verdict, message, situation=situation.name)
+    return Finding(verdict, message, situation.parts, situation=situation.name)
 
 
 # -- threshold ---------------------------------------------------------------------------------------------------
@@ -108,15 +124,15 @@ def _one_state(contract: Contract, found: Measurement) -> Finding:
     if contract.kind is not Kind.THRESHOLD:
         span = "whether the series are there or gone"
     if found.search.fires_somewhere():
-        return Finding(Verdict.ALWAYS_FIRES, f"fires {span}", evidence=_there(found))
-    return Finding(Verdict.NEVER_FIRES, f"stays quiet {span}", evidence=_there(found))
+        return _because(Finding(Verdict.ALWAYS_FIRES, f"fires {span}", evidence=_there(found)), found)
+    return _because(Finding(Verdict.NEVER_FIRES, f"stays quiet {span}"), found)
 
 
 def _always(contract: Contract, found: Measurement) -> list[Finding]:
     """It must fire at every position of the knob, which mostly is a single one."""
     says = (f"the contract says {contract.limit}",)
     if not found.search.fires_somewhere():
-        return [Finding(Verdict.NEVER_FIRES, "stays quiet", says, _there(found))]
+        return [_because(Finding(Verdict.NEVER_FIRES, "stays quiet", says), found)]
     quiet = [p for p, fires in found.search.truth.items() if not fires]
     if quiet:
         nearest = contract.at(found.axis.value(min(quiet)))
@@ -159,8 +175,18 @@ def _compared(found: Measurement) -> Sides | None:
 
 
 def _about_comparison(finding: Finding, found: Measurement) -> Finding:
-    sides = _compared(found)
+    sides = _compared(found) if finding.span is None else None
     return replace(finding, expr=sides.text, span=sides.span) if sides is not None else finding
+
+
+def _because(finding: Finding, found: Measurement) -> Finding:
+    """The finding with the reason for which the rule is the same at every position of the knob."""
+    why = found.why
+    if why is None:
+        return finding if finding.evidence else replace(finding, evidence=_there(found))
+    # That a metric is missing says less than that nobody makes it.
+    parts = () if why.nothing_there and found.unmatched else why.parts
+    return replace(finding, parts=(*finding.parts, *parts), expr=why.expr, span=why.span)
 
 
 def _there(found: Measurement) -> tuple[str, ...]:

@@ -17,12 +17,13 @@ from harness.proof.clocks import check_ages
 from harness.proof.model import Boundary, CurvePoint, Fact, Located, Measured, Sides, SituationResult
 from harness.proof.phases import PhaseReport, find_phases, probe
 from harness.proof.rounding import beside, disturbed, rounding
+from harness.proof.why import Why, always_returns, nearest, returns_nothing, unmatched
 from harness.replay import AlertTimeline, Batch, Plan, Reel, Replay, State, Tape, opaque_labels
 from harness.rules.expr import LOOKBACK_MS, Comparison, comparisons, parse_expr
 from harness.rules.selectors import made_labels
 from harness.rules.spans import one_line
 from harness.series import Labels, carries, format_labels
-from harness.units import format_duration
+from harness.units import format_duration, format_number
 
 _ROUND = 64
 """Positions per round of a search: each round is one write and one query."""
@@ -87,6 +88,10 @@ class Measurement:
     situations: list[SituationResult]
     phases: PhaseReport | None = None
     """What it does at other times of the calendar; None: the same at any."""
+    why: Why | None = None
+    """Why it never fires, or always."""
+    unmatched: tuple[str, ...] = ()
+    """Metrics that the rule reads and nobody makes, and the other way round."""
 
 
 class Measurer:
@@ -130,9 +135,10 @@ class Measurer:
             self.advance()
             self._timings(contract, plan, axis, quiet, fires, search, measured)
         else:
-            self._at_the_end(contract, plan, axis, measured)
+            result.why = self._at_the_end(contract, plan, axis, measured)
             self.advance()
         self.advance()
+        result.unmatched = unmatched(plan.rule.expr, [rule for _, rule in plan.recordings], _series(contract, axis))
         result.situations, measured.situation_facts = self._situations(contract, plan)
         self.advance()
         return result
@@ -270,8 +276,9 @@ class Measurer:
             fires = search.truth[position]
             result.measured.curve.append(CurvePoint(float(axis.value(position)), value, fires))
 
-    def _at_the_end(self, contract: Contract, plan: Plan, axis: Axis, measured: Measured) -> None:
-        """For a rule without boundary: what it computes at the end of the knob at which it should fire most surely."""
+    def _at_the_end(self, contract: Contract, plan: Plan, axis: Axis, measured: Measured) -> Why | None:
+        """For a rule without boundary: what it computes at the end of the knob at which it should fire most surely,
+        and why it is the same everywhere."""
         ends = [axis.lowest, axis.highest] if contract.op.fires_above else [axis.highest, axis.lowest]
         x = contract.threshold if contract.op is Op.EQ else axis.value(ends[1])
         steady = self._steady(contract, plan, [x], contract.scrape_ms)
@@ -279,6 +286,9 @@ class Measurer:
         matched = self.replay.instants(plan, plan.rule.expr.value, steady.reel, at)[0]
         measured.matched = [(format_labels(labels), value) for labels, value in matched.items()]
         measured.at_fires = [self._sides(plan, c, steady.reel, at)[0] for c in comparisons(plan.rule.expr)]
+        if matched:
+            return always_returns(plan.rule.expr)
+        return returns_nothing(plan.rule.expr, lambda text: self.replay.instants(plan, text, steady.reel, at)[0])
 
     def _always(self, contract: Contract, plan: Plan, axis: Axis, search: Search, measured: Measured) -> None:
         """For a rule that is meant to fire always: that it does, tick by tick, and how long it waits before."""
@@ -479,9 +489,42 @@ class Measurer:
                 continue
             ticks = situation.lasts_ms // interval + 1
             cut = [timeline.between(0, ticks) for timeline in outcome]
-            results.append(judge_situation(situation, cut, interval, {"alertname", *plan.rule.labels}, opaque))
+            result = judge_situation(situation, cut, interval, {"alertname", *plan.rule.labels}, opaque)
+            if not result.ok and result.got == "quiet":
+                result = replace(result, parts=self._why_quiet(plan, case, lead, cut, ticks))
+            results.append(result)
             facts.append(Fact(situation.name, case, situation.scrape_ms, scrapes.phase_ms, ticks, tuple(cut), lead))
         return results, facts
+
+    def _why_quiet(
+        self, plan: Plan, case: Sequence[Trace], lead: int, timelines: Sequence[AlertTimeline], ticks: int
+    ) -> tuple[str, ...]:
+        """How near a rule came to firing in a situation in which it should have."""
+        interval = plan.interval_ms
+        pending = max((t for t in timelines if t.true_at), key=lambda t: max(_runs(t).values()), default=None)
+        if pending is not None:
+            since, length = max(_runs(pending).items(), key=lambda run: run[1])
+            hold = f"`for: {format_duration(plan.rule.hold_ms)}` needs {plan.hold_ticks + 1} in a row"
+            whose = format_labels({k: v for k, v in pending.labels if k not in ("alertname", *plan.rule.labels)})
+            many = f"{length} tick{'s' if length > 1 else ''}"
+            return (f"at most it holds for {many}, from {_moment(since, interval)} on, for {whose}", hold)
+        length_ms = lead + (ticks - 1) * interval
+        (reel,) = self.tape.record([Batch([_later(case, lead)], length_ms, plan.reach_ms, plan.align_ms)])
+
+        def course(text: str) -> list[dict[Labels, float]]:
+            return self.replay.course(plan, text, reel, lead, ticks)
+
+        holding = [0] * ticks
+        for comparison in comparisons(plan.rule.expr):
+            held = [bool(found) for found in course(comparison.text)]
+            if any(held):
+                holding = [count + holds for count, holds in zip(holding, held, strict=True)]
+            elif near := nearest(comparison, course(comparison.left), course(comparison.right)):
+                return (f"nearest at {_moment(near[0], interval)}: there {near[1]}",)
+        most = ticks - 1 - holding[::-1].index(max(holding))
+        offset = lead + most * interval
+        why = returns_nothing(plan.rule.expr, lambda text: self.replay.instants(plan, text, reel, offset)[0])
+        return (f"nearest at {_moment(most, interval)}", *why.parts) if why is not None else ()
 
     def _alone(self, plan: Plan, case: Sequence[Trace], length: int, lead: int) -> list[AlertTimeline] | QueryError:
         """One bad case fails the query for all, so each gets a reel of its own."""
@@ -652,7 +695,7 @@ def judge_situation(
             return SituationResult(situation.name, "quiet", got)
         when = format_duration(min(t.first(State.FIRING) or 0 for t in fired) * interval_ms)
         reason = f"must stay quiet, but fires after {when}: {_alerts(fired, hidden)}"
-        return SituationResult(situation.name, "quiet", got, reason)
+        return SituationResult(situation.name, "quiet", got, reason, _returned(fired, interval_ms, hidden))
     extra = list(fired)
     for wanted in situation.alerts:
         known = {name: value for name, value in wanted.items() if name not in opaque}
@@ -665,8 +708,42 @@ def judge_situation(
         reason = (
             f"{len(fired)} alerts fire where {len(situation.alerts)} are meant; not meant: {_alerts(extra, hidden)}"
         )
-        return SituationResult(situation.name, "fires", got, reason)
+        return SituationResult(situation.name, "fires", got, reason, _returned(extra, interval_ms, hidden))
     return SituationResult(situation.name, "fires", got)
+
+
+def _returned(fired: Sequence[AlertTimeline], interval_ms: int, hidden: Collection[str]) -> tuple[str, ...]:
+    """What the rule returned when the first of these alerts began to fire."""
+    first = min(fired, key=lambda t: t.first(State.FIRING) or 0)
+    tick = first.first(State.FIRING) or 0
+    if tick not in first.values:
+        return ()  # it is only kept firing
+    whose = _alerts([first], hidden)
+    return (f"at {_moment(tick, interval_ms)} the rule returns {format_number(first.values[tick])} for {whose}",)
+
+
+def _moment(tick: int, interval_ms: int) -> str:
+    """``5m (tick 10)``."""
+    return f"{format_duration(tick * interval_ms)} (tick {tick})"
+
+
+def _runs(alert: AlertTimeline) -> dict[int, int]:
+    """Every unbroken run of ticks at which the rule returned the alert: its first tick → its length."""
+    runs: dict[int, int] = {}
+    for tick in sorted(alert.true_at):
+        first = _true_since(alert, tick)
+        runs[first] = tick - first + 1
+    return runs
+
+
+def _series(contract: Contract, axis: Axis) -> list[dict[str, str]]:
+    """Every series of the contract's worlds, as a label set: those at the knob's ends and at the threshold."""
+    found: dict[Labels, None] = {}
+    scrapes = Scrapes.regular(contract.scrape_ms, contract.scrape_ms)
+    for signal in (contract.signal, *(situation.signal for situation in contract.situations)):
+        for x in (axis.value(axis.lowest), axis.value(axis.highest), axis.threshold):
+            found.update(dict.fromkeys(trace.labels for trace in traces(signal, ((0, x),), scrapes)))
+    return [dict(labels) for labels in found]
 
 
 def _alerts(timelines: Sequence[AlertTimeline], hidden: Collection[str]) -> str:

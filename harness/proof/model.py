@@ -140,6 +140,8 @@ class SituationResult:
     expected: str
     got: str
     reason: str = ""
+    parts: tuple[str, ...] = ()
+    """What the rule returned at the moment in question, or how near it came."""
 
     @property
     def ok(self) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from harness.contracts import Contract
 from harness.proof.model import Finding, Located, Verdict
@@ -22,6 +23,10 @@ class Pairing:
     """Without a rule: those of the contract's name that do not have its labels. Without a contract: nothing."""
     fits: Contract | None = None
     """Without a contract: the one that would fit this rule as well as the one it was given."""
+    meant: Located | None = None
+    """Without a rule: the rule without contract whose name is nearest."""
+    meant_by: Contract | None = None
+    """Without a contract: the contract without rule that probably means this rule."""
 
 
 def pair(files: Sequence[RuleFile], contracts: Sequence[Contract]) -> list[Pairing]:
@@ -50,7 +55,22 @@ def pair(files: Sequence[RuleFile], contracts: Sequence[Contract]) -> list[Pairi
     for found in rules:
         if id(found.rule) not in taken:
             pairings.append(Pairing(None, found, fits=passed_over.get(id(found.rule))))
-    return pairings
+    return _near_misses(pairings)
+
+
+def _near_misses(pairings: Sequence[Pairing]) -> list[Pairing]:
+    """A contract whose name no rule has, beside the rule without contract that it probably means; each rule once."""
+    made = list(pairings)
+    for i, lacking in enumerate(pairings):
+        if lacking.contract is None or lacking.located is not None or lacking.others:
+            continue
+        free = {p.located.rule.alert: n for n, p in enumerate(made) if p.located and not p.contract and not p.meant_by}
+        close = get_close_matches(lacking.contract.alert.value, free, n=1)
+        if close:
+            near = free[close[0]]
+            made[i] = replace(lacking, meant=made[near].located)
+            made[near] = replace(made[near], meant_by=lacking.contract)
+    return made
 
 
 def _fitting(contract: Contract, named: Sequence[Located], rivals: Sequence[Contract]) -> list[Located]:
@@ -76,7 +96,11 @@ def findings_of(pairing: Pairing, files: Sequence[RuleFile]) -> list[Finding]:
         where = ", ".join(file.name for file in files)
         what = f"no alert `{name}` in {where}"
         if not pairing.others:
-            return [Finding(Verdict.MISSING, f"the contract at {contract.alert.span} has no rule: {what}")]
+            message = f"the contract at {contract.alert.span} has no rule: {what}"
+            if (meant := pairing.meant) is None:
+                return [Finding(Verdict.MISSING, message)]
+            part = f"did you mean `{meant.rule.alert}` ({meant.rule.span})? No contract speaks of it"
+            return [Finding(Verdict.MISSING, message, (part,))]
         wanted = dict(contract.labels) or {"severity": contract.severity or ""}
         message = f"the contract at {contract.alert.span} has no rule: {what} has {_flow(wanted)}"
         there = "; ".join(f"{_flow(fixed_labels(other))} at {other.rule.span}" for other in pairing.others)
@@ -102,6 +126,8 @@ def _unexpected(pairing: Pairing) -> Finding:
             f"the contract at {pairing.fits.alert.span} speaks of another rule of this name",
             f"what to do: write a contract for this one, with `labels: {_flow(fixed_labels(pairing.located))}`",
         )
+    if (by := pairing.meant_by) is not None:
+        parts = (f"the contract of `{by.alert.value}` ({by.alert.span}) has no rule and may mean this one",)
     return Finding(Verdict.UNEXPECTED, f"no contract speaks of `{rule.alert}` ({rule.span})", parts, span=rule.span)
 
 

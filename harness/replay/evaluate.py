@@ -99,6 +99,20 @@ class Replay:
                     found[first + (when - at) // step][labels] = value
         return found
 
+    def course(self, plan: Plan, expr: str, reel: Reel, first_ms: int, ticks: int) -> list[dict[Labels, float]]:
+        """What `expr` returns in the reel's first case, tick by tick from `first_ms` after its beginning on.
+
+        `expr` is the plan's own expression or a part of it.
+        """
+        self._record(plan, reel)
+        start = reel.start_ms + first_ms - plan.group.query_offset_ms
+        found: list[dict[Labels, float]] = [{} for _ in range(ticks)]
+        end = start + (ticks - 1) * plan.interval_ms
+        for series in self.engine.query_range(expr, start, end, plan.interval_ms):
+            for when, value in zip(series.timestamps_ms, series.values, strict=True):
+                found[(when - start) // plan.interval_ms][tuple(sorted(series.labels))] = value
+        return found
+
     def instant(self, plan: Plan, reel: Reel) -> list[dict[Labels, float]]:
         """What the alert's expression returns at the very beginning of each case: label set → value.
 

@@ -20,7 +20,7 @@ LOOKBACK_MS = 300_000
 DEFAULT_SUBQUERY_STEP_MS = 60_000
 """A subquery without a step takes ``global.evaluation_interval``, whose default is one minute."""
 
-_COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
+COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
 _CLOCKS = frozenset(
     {"time", "hour", "minute", "day_of_week", "day_of_month", "day_of_year", "days_in_month", "month", "year"}
 )
@@ -219,5 +219,5 @@ def comparisons(expr: Text) -> list[Comparison]:
             span=node_span(expr, node),
         )
         for node in walk(parse_expr(expr))
-        if isinstance(node, promql.BinaryExpr) and str(node.op) in _COMPARISONS
+        if isinstance(node, promql.BinaryExpr) and str(node.op) in COMPARISONS
     ]
