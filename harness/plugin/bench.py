@@ -55,7 +55,8 @@ def told_plainly(called: Callable[_P, _T]) -> Callable[_P, _T]:
         __tracebackhide__ = True
         try:
             return called(*args, **named)
-        except (HarnessError, pytest.fail.Exception) as err:  # the latter from another call told plainly
+        # Also what another call has told plainly, and a warning that the user takes for an error.
+        except (HarnessError, pytest.fail.Exception, NotPlayed) as err:
             said = str(err)
         _fail(said)
 

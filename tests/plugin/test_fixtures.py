@@ -159,6 +159,8 @@ def test_a_rule_that_reads_alerts_does_not_spoil_its_file(tape: EndlessTape, tmp
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert bench.alerts(at="10m", alert="Plain") == [{"alertname": "Plain", "job": "a"}]
+        with pytest.raises(pytest.fail.Exception, match="left out, it may fire: `Meta` reads ALERTS"):
+            bench.alerts(at="10m")
     with pytest.raises(pytest.fail.Exception, match=r"r\.yml:14:15: `Meta` reads ALERTS"):
         bench.alerts(at="10m", alert="Meta")
     replay = Replayer(lambda: Prometheus(tape))
