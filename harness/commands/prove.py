@@ -22,7 +22,7 @@ from harness.report.jsonfile import proof_json
 from harness.report.markdown import proof_markdown
 from harness.report.outcome import Outcome, Proved
 from harness.report.terminal import ProofTable, console, proof_reasons, watching
-from harness.report.wording import summary
+from harness.report.wording import emitted_lines, summary
 from harness.units import count_of
 
 
@@ -89,6 +89,8 @@ def prove_all(
         except KeyboardInterrupt:
             known(proof.confirmed())
             raise
+    for line in emitted_lines(proof.emitted):
+        out.print(Text(line))
     return proof.faults
 
 

@@ -297,10 +297,10 @@ class Measurer:
         ticks = window + plan.hold_ticks + _ALWAYS_TICKS
         (fact,) = self._facts(contract, plan, {ALWAYS: [(0, x)]}, ticks, led=False)
         measured.facts.append(fact)
-        alert = _busiest(fact.timelines)
+        alert = busiest(fact.timelines)
         first_firing = alert.first(State.FIRING) if alert is not None else None
         if alert is not None and first_firing is not None:
-            measured.fires_after_ms = (first_firing - _true_since(alert, first_firing)) * plan.interval_ms
+            measured.fires_after_ms = (first_firing - true_since(alert, first_firing)) * plan.interval_ms
 
     def _worlds(self, contract: Contract) -> list[tuple[str, int]]:
         """The main world, and for counters the same scraped at other intervals: rounding differs, meaning does not."""
@@ -352,13 +352,13 @@ class Measurer:
         course = {"fires, then recovers": knob((0, off), (lead, on), (ends, off))}
         (pulse,) = self._facts(contract, plan, course, ticks)
         measured.facts.append(pulse)
-        alert = _busiest(pulse.timelines)
+        alert = busiest(pulse.timelines)
         if alert is None or not alert.true_at:
             return
         first_firing = alert.first(State.FIRING)
         if first_firing is None:
             return
-        first_true = _true_since(alert, first_firing)
+        first_true = true_since(alert, first_firing)
         measured.fires_after_ms = (first_firing - first_true) * interval
         if looks_back(contract, plan, (first_true - lead) * interval):
             measured.late_ms = (first_true - lead) * interval
@@ -417,7 +417,7 @@ class Measurer:
             ticks,
         )
         for fact in tried:
-            alert = _busiest(fact.timelines)
+            alert = busiest(fact.timelines)
             if alert is None or not alert.fires:
                 continue
             true_at = [t for t in sorted(alert.true_at) if t >= lead]
@@ -432,7 +432,7 @@ class Measurer:
         """Record the main signal under each course of the knob and replay the rule over it; `led`: from a steady state
         on, else from nothing."""
         length = ticks * plan.interval_ms
-        lead = _lead_ms(plan, contract.scrape_ms) if led else 0
+        lead = lead_ms(plan, contract.scrape_ms) if led else 0
         scrapes = Scrapes.regular(contract.scrape_ms, length, plan.tick_ms, lead)
         cases = [traces(contract.signal, course, scrapes) for course in courses.values()]
         played = self._play(plan, cases, length, lead)
@@ -459,7 +459,7 @@ class Measurer:
             return [], []
         interval = plan.interval_ms
         opaque = opaque_labels(plan.rule, plan.group)
-        lead = max(_lead_ms(plan, s.scrape_ms) for s in contract.situations)
+        lead = max(lead_ms(plan, s.scrape_ms) for s in contract.situations)
         lead = -(-(lead + plan.rule.hold_ms) // plan.align_ms) * plan.align_ms
         worlds: list[tuple[Situation, list[Trace], Scrapes]] = []
         for situation in contract.situations:
@@ -602,12 +602,12 @@ def _shown(values: dict[Labels, float]) -> dict[str, float]:
     return {format_labels(labels): value for labels, value in values.items()}
 
 
-def _busiest(timelines: Sequence[AlertTimeline]) -> AlertTimeline | None:
+def busiest(timelines: Sequence[AlertTimeline]) -> AlertTimeline | None:
     """The alert that the expression returned most often; in a main signal there should be one only."""
     return max(timelines, key=lambda t: len(t.true_at), default=None)
 
 
-def _true_since(alert: AlertTimeline, tick: int) -> int:
+def true_since(alert: AlertTimeline, tick: int) -> int:
     """The first tick of the unbroken run of returns that ends with `tick`.
 
     Backwards, for the first minutes of a series may return it too: rate() underestimates until its window fills.
@@ -635,7 +635,7 @@ def _for_promtool(facts: Sequence[Fact], report: PhaseReport, plan: Plan) -> lis
     return [replace(fact, promtool_ms=begin) for fact, begin in zip(facts, begins, strict=True)]
 
 
-def _lead_ms(plan: Plan, scrape_ms: int) -> int:
+def lead_ms(plan: Plan, scrape_ms: int) -> int:
     """How long a world stands still before its case begins, in whole ticks: every window is full by then, and what an
     empty window had let fire in the very beginning (`absent()`) is over."""
     needed = max(plan.reach_ms - LOOKBACK_MS, 0) + 2 * scrape_ms + plan.rule.keep_firing_ms

@@ -19,7 +19,6 @@ from typing import Self
 
 from harness.engines.private import folder_error, private_folder
 from harness.engines.promtool import Alert, Promtool
-from harness.errors import EngineError, InputError
 from harness.proof.model import Fact, Located
 from harness.proof.ordered import OrderedRules
 from harness.proof.pairing import fixed_labels
@@ -138,7 +137,7 @@ def _hear(promtool: Promtool, deed: Deed, file: Path, timeout_s: float | None) -
         for tick in _telling_ticks(fact):
             alerts = got.get((number, tick), ())
             testimony.rendered[number, tick] = alerts
-            if complaint := _compare(fact, tick, testimony.own(alerts), interval):
+            if complaint := compare(fact, tick, testimony.own(alerts), interval):
                 testimony.disagreements.append(complaint)
     testimony.disagreements += [f"pending alerts differ in promtool: {' '.join(text.split())}" for text in pending]
     if refusals or testimony.disagreements:
@@ -162,7 +161,7 @@ def _cannot_judge(deed: Deed, failures: Sequence[str]) -> str:
     return ""
 
 
-def _compare(fact: Fact, tick: int, alerts: Sequence[Alert], interval_ms: int) -> str:
+def compare(fact: Fact, tick: int, alerts: Sequence[Alert], interval_ms: int) -> str:
     """A sentence if promtool's firing alerts are not replay's."""
     ours = [dict(t.labels) for t in fact.timelines if t.states[tick] is State.FIRING]
     theirs = [labels for labels, _ in alerts]
@@ -175,6 +174,20 @@ def _compare(fact: Fact, tick: int, alerts: Sequence[Alert], interval_ms: int) -
     )
 
 
+def confirmed_facts(deed: Deed, testimony: Testimony) -> tuple[list[Fact], dict[tuple[int, int], tuple[Alert, ...]]]:
+    """The facts in which promtool saw what replay did, and what it rendered there, by their new numbers."""
+    facts: list[Fact] = []
+    rendered: dict[tuple[int, int], tuple[Alert, ...]] = {}
+    interval = deed.located.group.interval_ms
+    for number, fact in enumerate(deed.facts):
+        seen = {tick: testimony.rendered.get((number, tick), ()) for tick in _telling_ticks(fact)}
+        if testimony.cannot and any(compare(fact, t, testimony.own(a), interval) for t, a in seen.items()):
+            continue
+        rendered |= {(len(facts), tick): alerts for tick, alerts in seen.items()}
+        facts.append(fact)
+    return facts, rendered
+
+
 def _told_apart(deed: Deed) -> tuple[dict[str, str], list[dict[str, str]]]:
     """The rule's fixed labels if what promtool loads holds another rule of its name, and those of such rules that it
     does not have."""
@@ -183,15 +196,15 @@ def _told_apart(deed: Deed) -> tuple[dict[str, str], list[dict[str, str]]]:
     return (own if twins else {}), [twin for twin in twins if not twin.items() <= own.items()]
 
 
-def _selector(deed: Deed, **more: str) -> str:
+def selector(deed: Deed, **more: str) -> str:
     """What selects the rule's own alerts in `ALERTS`, whose `alertstate` is its own whatever label the rule sets."""
     own, foreign = _told_apart(deed)
     own, *foreign = ({n: v for n, v in labels.items() if n != "alertstate"} for labels in (own, *foreign))
-    asked = [f"{name}={_quote(value)}" for name, value in {"alertname": deed.located.rule.alert, **own, **more}.items()]
+    asked = [f"{name}={quote(value)}" for name, value in {"alertname": deed.located.rule.alert, **own, **more}.items()]
     unset = [
         next((n, v) for n, v in labels.items() if n not in own) for labels in foreign if labels.keys() - own.keys()
     ]
-    return ", ".join([*asked, *(f"{name}!={_quote(value)}" for name, value in dict.fromkeys(unset))])
+    return ", ".join([*asked, *(f"{name}!={quote(value)}" for name, value in dict.fromkeys(unset))])
 
 
 def _list(alerts: Sequence[Mapping[str, str]]) -> str:
@@ -211,40 +224,9 @@ def _telling_ticks(fact: Fact) -> list[int]:
     return chosen
 
 
-def emit(promtool: Promtool, folder: Path, deeds: Sequence[Deed], testimonies: Sequence[Testimony]) -> list[Path]:
-    """Write one promtool test file per alert, with labels and annotations as rendered, and have promtool pass them.
-
-    Alerts whose rule files do not load are left out. Raises EngineError if promtool does not confirm what is written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        written = []
-        for deed, testimony in zip(deeds, testimonies, strict=True):
-            if testimony.refused or not deed.facts:
-                continue
-            file = folder / f"{_file_name(deed.located)}.test.yml"
-            name = _file_name(deed.located)
-            _write_atomically(file, promtool_test(deed, folder, name, testimony.rendered))
-            for copy, text in deed.rules.copies(folder, name):
-                _write_atomically(copy, text)
-            written.append(file)
-    except OSError as err:
-        raise InputError(
-            f"cannot write to {folder}: {err.strerror or err}", hint="choose another --emit folder"
-        ) from err
-    if written:
-        run = promtool.test_rules(written)
-        if run.returncode != 0:
-            raise EngineError(
-                f"promtool does not confirm the tests in {folder}:\n{run.stderr.strip()[:4000]}",
-                hint="this is a fault of alert-harness: please report it with the rule and the contract",
-            )
-    return written
-
-
 def pinned(deed: Deed, testimony: Testimony) -> str:
     """The test group of the first fact (just past the threshold) for people to read: most series and samples cut."""
-    lines = list(_test_group(deed, deed.facts[0], deed.facts[0].name))
+    lines = list(test_group(deed, deed.facts[0], deed.facts[0].name))
     head, series = lines[:3], lines[3:]
     shown = [line if len(line) <= _WIDEST else f'{line[:_WIDEST]} …"' for line in series[: 2 * _MOST_SERIES]]
     if len(series) > len(shown):
@@ -255,54 +237,39 @@ def pinned(deed: Deed, testimony: Testimony) -> str:
     return "\n".join([*head, *shown, *assertions])
 
 
-def _file_name(located: Located) -> str:
-    severity = located.rule.labels.get("severity")
-    twins = [r for g in located.file.groups for r in g.alerts() if r.alert == located.rule.alert]
-    name = located.rule.alert if len(twins) == 1 or severity is None else f"{located.rule.alert}-{severity.value}"
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
-
-
-def _write_atomically(file: Path, text: str) -> None:
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, file)
-
-
 def promtool_test(
     deed: Deed,
     folder: Path,
     prefix: str,
     rendered: Mapping[tuple[int, int], tuple[Alert, ...]] | None = None,
+    comments: Sequence[str] = (),
 ) -> str:
     """A promtool unit-test file that expects the `rendered` alerts. Without them it expects nothing, and its groups are
     numbered, for reading back what promtool got. `prefix` begins the names of rule files that stand beside it."""
-    lines = []
-    if rendered is not None:
-        lines += [
-            f"# {deed.located.rule.alert} as measured by `alert-harness prove --emit`; run: promtool test rules FILE",
-            "# Samples are written out, not as a+bxN: exactness hangs on every digit.",
-        ]
-    lines += _head(deed, folder, prefix)
+    lines = [*comments, *head(deed, folder, prefix)]
     for f, fact in enumerate(deed.facts):
-        lines += _test_group(deed, fact, f"{f}: {fact.name}" if rendered is None else fact.name)
+        lines += test_group(deed, fact, f"{f}: {fact.name}" if rendered is None else fact.name)
         lines.append("    alert_rule_test:")
         for tick in _telling_ticks(fact):
             alerts = rendered.get((f, tick), ()) if rendered is not None else ()
             lines += _alert_assertion(deed, fact, tick, alerts)
-        lines += _pending_assertions(deed, fact)
+        exprs = _pending_assertions(deed, fact)
+        if rendered is not None:
+            exprs += bystanders(deed, fact, _telling_ticks(fact)[-1])
+        lines += ["    promql_expr_test:", *exprs] if exprs else []
     return "\n".join(lines) + "\n"
 
 
 def activity_test(deed: Deed, folder: Path, at_ms: int, *, active: bool) -> str:
     """A promtool unit-test file that expects the alert to be pending or firing at a moment of the deed's one fact, or
     to be neither. It says nothing of the hold, of labels and annotations, and needs no samples after that moment."""
-    selector = _selector(deed)
+    own = selector(deed)
     (fact,) = deed.facts
     lines = [
-        *_head(deed, folder),
-        *_test_group(deed, fact, fact.name),
+        *head(deed, folder),
+        *test_group(deed, fact, fact.name),
         "    promql_expr_test:",
-        f"      - expr: {_quote(f'count({_ACTIVE}{{{selector}}}) > bool 0 or vector(0)')}",
+        f"      - expr: {quote(f'count({_ACTIVE}{{{own}}}) > bool 0 or vector(0)')}",
         f"        eval_time: {format_duration(at_ms)}",
         f"        exp_samples: [{{labels: '{{}}', value: {int(active)}}}]",
     ]
@@ -314,28 +281,30 @@ def says_activity(failure: str) -> bool:
     return f'expr: "count({_ACTIVE}' in failure and "got:" in failure
 
 
-def _head(deed: Deed, folder: Path, prefix: str = "") -> Iterable[str]:
+def head(deed: Deed, folder: Path, prefix: str = "") -> Iterable[str]:
     yield "rule_files:"
-    yield from (f"  - {_quote(path)}" for path in deed.rules.listed(folder, prefix))
+    yield from (f"  - {quote(path)}" for path in deed.rules.listed(folder, prefix))
     yield f"evaluation_interval: {format_duration(deed.located.group.interval_ms)}"
-    yield f"group_eval_order: [{', '.join(map(_quote, deed.rules.order))}]"
+    yield f"group_eval_order: [{', '.join(map(quote, deed.rules.order))}]"
     yield "tests:"
 
 
-def _test_group(deed: Deed, fact: Fact, name: str) -> Iterable[str]:
+def test_group(deed: Deed, fact: Fact, name: str) -> Iterable[str]:
     patterns = {id(trace.times_ms): trace.times_ms for trace in fact.traces}  # most series share one
     times = (at for times in patterns.values() for at in times)
     begins = _begins_ms(fact)
     step = math.gcd(fact.scrape_ms, fact.phase_ms, begins, *times)
-    yield f"  - name: {_quote(name)}"
+    yield f"  - name: {quote(name)}"
     yield f"    interval: {format_duration(step)}"
     yield "    input_series:"
     if not fact.traces:
         # promtool wants at least the key; a world without any series is an empty list.
         yield "      []"
+    end_ms = begins + (fact.ticks - 1) * deed.located.group.interval_ms
     for trace in (trace.beginning_at(begins) for trace in fact.traces):
-        yield f"      - series: {_quote(format_labels(trace.labels))}"
-        yield f"        values: {_quote(_values([begins + at for at in trace.times_ms], trace.values, step))}"
+        yield f"      - series: {quote(format_labels(trace.labels))}"
+        values = _values([begins + at for at in trace.times_ms], trace.values, step, end_ms)
+        yield f"        values: {quote(values)}"
 
 
 def _begins_ms(fact: Fact) -> int:
@@ -345,16 +314,15 @@ def _begins_ms(fact: Fact) -> int:
     return fact.promtool_ms + fact.lead_ms
 
 
-def _values(times_ms: Sequence[int], values: Sequence[float], step: int) -> str:
-    """promtool's series notation: `_` where nothing was scraped, `_xN` for a longer run of that."""
+def _values(times_ms: Sequence[int], values: Sequence[float], step: int, end_ms: int) -> str:
+    """promtool's series notation: `_` where nothing was scraped, `_xN` for a longer run of that, up to the end."""
     tokens: list[str] = []
     at = 0
     for when, value in zip(times_ms, values, strict=True):
-        blank = when // step - at
-        if blank:
-            tokens.append("_" if blank == 1 else f"_x{blank}")
+        tokens += _blanks(when // step - at)
         tokens.append(_token(value))
         at = when // step + 1
+    tokens += _blanks(end_ms // step + 1 - at)
     return " ".join(tokens)
 
 
@@ -368,41 +336,61 @@ def _token(value: float) -> str:
     return "stale" if is_stale(value) else format_number(value) if math.isfinite(value) else _odd(value)
 
 
+def _blanks(count: int) -> list[str]:
+    if count <= 0:
+        return []
+    return ["_" if count == 1 else f"_x{count}"]
+
+
 def _odd(value: float) -> str:
     return "NaN" if math.isnan(value) else "Inf" if value > 0 else "-Inf"
 
 
-def _eval_time(deed: Deed, fact: Fact, tick: int) -> str:
+def eval_time(deed: Deed, fact: Fact, tick: int) -> str:
     """promtool's time of a tick of the case: a world begins at promtool's 0, its case when it has stood still."""
     return format_duration(_begins_ms(fact) + tick * deed.located.group.interval_ms)
 
 
 def _alert_assertion(deed: Deed, fact: Fact, tick: int, alerts: Sequence[Alert]) -> Iterable[str]:
-    yield f"      - eval_time: {_eval_time(deed, fact, tick)}"
-    yield f"        alertname: {_quote(deed.located.rule.alert)}"
+    yield f"      - eval_time: {eval_time(deed, fact, tick)}"
+    yield f"        alertname: {quote(deed.located.rule.alert)}"
     if not alerts:
         yield "        exp_alerts: []"
         return
     yield "        exp_alerts:"
     for labels, notes in alerts:
         shown = {name: value for name, value in labels.items() if name != "alertname"}
-        yield f"          - exp_labels: {_flow(shown)}"
+        yield f"          - exp_labels: {flow(shown)}"
         if notes:
             yield "            exp_annotations:"
             for name, value in notes.items():
-                yield f"              {_quote(name)}: {_quote(value)}"
+                yield f"              {quote(name)}: {quote(value)}"
 
 
 def _pending_assertions(deed: Deed, fact: Fact) -> list[str]:
     """The tick on which an alert becomes pending can only be asserted through ALERTS."""
-    expr = f"count(ALERTS{{{_selector(deed, alertstate='pending')}}})"
+    expr = f"count(ALERTS{{{selector(deed, alertstate='pending')}}})"
     lines: list[str] = []
     for tick in _pending_ticks(fact.timelines):
         pending = sum(t.states[tick] is State.PENDING for t in fact.timelines)
-        lines.append(f"      - expr: {_quote(expr)}")
-        lines.append(f"        eval_time: {_eval_time(deed, fact, tick)}")
+        lines.append(f"      - expr: {quote(expr)}")
+        lines.append(f"        eval_time: {eval_time(deed, fact, tick)}")
         lines.append(f"        exp_samples: [{{labels: '{{}}', value: {pending}}}]")
-    return ["    promql_expr_test:", *lines] if lines else []
+    return lines
+
+
+def bystanders(deed: Deed, fact: Fact, tick: int) -> list[str]:
+    """Names the other alerts of the rule files, of which nothing is claimed: 0 whether they fire or not."""
+    own = deed.located.rule.alert
+    others = {r.alert for file in deed.rules.files for group in file.groups for r in group.alerts()} - {own}
+    if not others:
+        return []
+    return [
+        "      # Other alerts may fire here or not: what they are meant to do is not for this file to say.",
+        f"      - expr: {quote(f'0 * count(ALERTS{{alertname!={quote(own)}}}) or vector(0)')}",
+        f"        eval_time: {eval_time(deed, fact, tick)}",
+        "        exp_samples: [{labels: '{}', value: 0}]",
+    ]
 
 
 def _pending_ticks(timelines: Sequence[AlertTimeline]) -> list[int]:
@@ -410,10 +398,10 @@ def _pending_ticks(timelines: Sequence[AlertTimeline]) -> list[int]:
     return sorted(tick for tick in firsts if tick is not None)[:2]
 
 
-def _flow(pairs: Mapping[str, str]) -> str:
-    return "{" + ", ".join(f"{_quote(k)}: {_quote(v)}" for k, v in pairs.items()) + "}"
+def flow(pairs: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{quote(k)}: {quote(v)}" for k, v in pairs.items()) + "}"
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
     """A double-quoted YAML scalar. JSON's escapes are YAML's too, but YAML wants more characters escaped than JSON."""
     return _UNPRINTABLE.sub(lambda char: f"\\u{ord(char[0]):04x}", json.dumps(text, ensure_ascii=False))

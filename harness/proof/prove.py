@@ -15,6 +15,7 @@ from harness.contracts.model import Kind
 from harness.engines.base import Engine, QueryError
 from harness.engines.promtool import Promtool, go_unquote
 from harness.errors import EngineError, HarnessError, InputError, Span, UnsupportedError
+from harness.proof.emit import Emitted, Proven, emit
 from harness.proof.judge import (
     holes,
     judge,
@@ -26,9 +27,10 @@ from harness.proof.judge import (
     value_labels,
     worst_first,
 )
+from harness.proof.meant import Meant, meant
 from harness.proof.measure import JUST_PAST, LAST_QUIET, Measurer
 from harness.proof.model import AlertResult, Fact, Finding, Measured, Verdict
-from harness.proof.notary import Deed, Notary, Testimony, emit, pinned
+from harness.proof.notary import Deed, Notary, Testimony, pinned
 from harness.proof.ordered import OrderedRules
 from harness.proof.pairing import Pairing, findings_of, pair
 from harness.replay import Replay, Tape
@@ -119,6 +121,8 @@ class _Unfinished:
     result: AlertResult
     deed: Deed | None = None
     testimony: Future[Testimony] | None = None
+    meant: Sequence[Meant] = ()
+    """What the contract expects, for tests of an alert that is not exact."""
 
     @property
     def ready(self) -> bool:
@@ -140,6 +144,8 @@ class Proof:
     """How long one alert may take to measure, and promtool to confirm it; one that takes longer is an `error`."""
     faults: list[InputError] = field(default_factory=list, init=False)
     """Contracts that turned out to be wrong while they were measured: they have no result."""
+    emitted: list[Emitted] = field(default_factory=list, init=False)
+    """What :meth:`run` wrote as promtool unit tests."""
     _waiting: deque[_Unfinished] = field(default_factory=deque, init=False)
     """What is measured, in order, and waits for promtool."""
     _replay: Replay = field(init=False)
@@ -158,7 +164,7 @@ class Proof:
             complaints = check_rule_files(self.promtool, self.files)
         self._begin()
         waiting = self._waiting
-        heard: list[tuple[Deed, Testimony]] = []
+        heard: list[Proven] = []
         with Notary(self.promtool, self.alert_timeout_s) as notary:
             for pairing in pair(self.files, self.contracts):
                 begun = self._measured(pairing, complaints, notary, emit=emit_to is not None)
@@ -169,7 +175,7 @@ class Proof:
             while waiting:
                 yield self._finished(waiting.popleft(), complaints, heard)
         if emit_to is not None:
-            emit(self.promtool, emit_to, [deed for deed, _ in heard], [testimony for _, testimony in heard])
+            self.emitted = emit(self.promtool, emit_to, heard)
 
     def confirmed(self) -> Iterator[AlertResult]:
         """After an interrupted run: what promtool had confirmed already, but :meth:`run` had not yielded yet."""
@@ -203,6 +209,7 @@ class Proof:
         if not measured or result.contract is None or result.located is None:
             return _Unfinished(result)
         done = 0
+        expected: list[Meant] = []
 
         def step() -> None:
             nonlocal done
@@ -230,14 +237,17 @@ class Proof:
             result.measured, result.situations = found.measured, found.situations
             findings, result.notes = judge(result.contract, result.located, found)
             result.findings += findings
+            if emit:
+                plan = self._replay.plan(result.located.group, result.located.rule)
+                expected = meant(result.contract, plan, found, result.findings)
         result.seconds = time.monotonic() - began
         for _ in range(STEPS_PER_ALERT - done):
             self.advance(result.alert)
         facts = _facts(result, everything=emit or names_opaque(result.contract, result.located))
-        if not facts:
+        if not facts and not expected:
             return _Unfinished(result)
         deed = Deed(result.located, OrderedRules.of(self.files, result.located, self._replay), facts)
-        return _Unfinished(result, deed, notary.hear(deed))
+        return _Unfinished(result, deed, notary.hear(deed) if facts else None, expected)
 
     def _broke(self, err: EngineError, seconds: float) -> Finding:
         if seconds < self.alert_timeout_s:
@@ -278,11 +288,10 @@ class Proof:
             result.findings.append(Finding(Verdict.ERROR, message))
         return result, True
 
-    def _finished(
-        self, begun: _Unfinished, complaints: Mapping[int, str], heard: list[tuple[Deed, Testimony]]
-    ) -> AlertResult:
+    def _finished(self, begun: _Unfinished, complaints: Mapping[int, str], heard: list[Proven]) -> AlertResult:
         """The result with promtool's word; what `emit` needs is added to `heard`."""
         result = begun.result
+        testimony: Testimony | None = None
         if begun.testimony is not None and begun.deed is not None:
             try:
                 testimony = begun.testimony.result()
@@ -290,7 +299,6 @@ class Proof:
                 result.confirmed_reason = "promtool could not be asked"
                 result.findings.append(_failed(Verdict.ERROR, err))
             else:
-                heard.append((begun.deed, testimony))
                 result.findings += self._rendered(result, begun.deed, testimony, complaints)
         elif result.located is None:
             result.confirmed_reason = "there is no rule"
@@ -299,6 +307,7 @@ class Proof:
         else:
             result.confirmed_reason = "nothing was measured that it could confirm"
         result.findings = worst_first(result.findings)
+        heard.append(Proven(result, begun.deed, testimony, begun.meant))
         if result.allowed is not None and result.measured_verdict in (Verdict.EXACT, Verdict.MISSING):
             why = "the alert is exact" if result.measured_verdict is Verdict.EXACT else "no rule has this alert"
             result.notes.append(f"its `allow` is no longer needed: {why}")

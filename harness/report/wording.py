@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from harness.contracts.model import Kind
 from harness.errors import Span, printable
+from harness.proof.emit import Emitted
 from harness.proof.model import AlertResult, Finding, Measured, Verdict
 from harness.proof.pairing import Pairing
 from harness.units import count_of, format_duration, format_with_unit
@@ -161,3 +162,17 @@ def summary(results: Sequence[AlertResult], engine: str, version: str) -> str:
     if allowed := sum(result.allowed is not None for result in results):
         said += f", {allowed} set aside"
     return f"{said}, on Prometheus {version} ({engine})."
+
+
+def emitted_lines(emitted: Sequence[Emitted]) -> list[str]:
+    """What `--emit` wrote: how many tests, and a line for each that fails, or does not say all."""
+    if not emitted:
+        return []
+    written = sum(one.file is not None for one in emitted)
+    lines = [f"{count_of(written, 'promtool unit test')} written"]
+    for one in emitted:
+        if one.fails:
+            lines.append(f"{one.file}: fails until the rule is mended: {one_line(one.note)}")
+        elif one.note:
+            lines.append(f"{one.file or f'no test of `{one.alert}`'}: {one_line(one.note)}")
+    return lines

@@ -17,9 +17,10 @@ from harness.engines.base import Engine
 from harness.engines.promtool import Promtool
 from harness.errors import EngineError
 from harness.proof import Proof
+from harness.proof.emit import Proven, emit
 from harness.proof.judge import judge_rendered, worst_first
-from harness.proof.model import Fact, Located, Verdict
-from harness.proof.notary import Deed, Notary, emit
+from harness.proof.model import AlertResult, Fact, Located, Measured, Verdict
+from harness.proof.notary import Deed, Notary
 from harness.proof.notary import Testimony as Heard
 from harness.proof.ordered import OrderedRules
 from harness.replay import AlertTimeline, Replay, State
@@ -110,6 +111,16 @@ def notarize(promtool: Promtool, deeds: list[Deed]) -> list[Heard]:
         return [testimony.result() for testimony in [notary.hear(deed) for deed in deeds]]
 
 
+def emitted(promtool: Promtool, folder: Path, deeds: list[Deed], heard: list[Heard]) -> list[Path]:
+    """The files that are written of alerts that are exact."""
+    contract = contract_in(deeds[0].located.file.path.parent) if deeds else None
+    proven = [
+        Proven(AlertResult("QueueTooLong", contract, deed.located, Measured(), [], []), deed, testimony)
+        for deed, testimony in zip(deeds, heard, strict=True)
+    ]
+    return [one.file for one in emit(promtool, folder, proven) if one.file is not None]
+
+
 def _yaml(text: str) -> str:
     """A double-quoted YAML scalar in which everything but letters is escaped."""
     return '"' + "".join(c if c.isalnum() else f"\\U{ord(c):08x}" for c in text) + '"'
@@ -136,7 +147,7 @@ def test_the_written_tests_pass_under_bare_promtool_from_anywhere(
     promtool: Promtool, tmp_path: Path, target: str
 ) -> None:
     deeds = [deed(tmp_path / "project")]
-    written = emit(promtool, tmp_path / target, deeds, notarize(promtool, deeds))
+    written = emitted(promtool, tmp_path / target, deeds, notarize(promtool, deeds))
     assert [file.name for file in written] == ["QueueTooLong.test.yml"]
     (tmp_path / "elsewhere").mkdir()
     for cwd in (tmp_path, tmp_path / target, tmp_path / "elsewhere"):
@@ -232,7 +243,7 @@ def test_hostile_labels_and_annotations_survive(promtool: Promtool, tmp_path: Pa
     assert {labels["note"] for labels, _ in alerts} == {HOSTILE}
     assert {labels["queue"] for labels, _ in alerts} == {HOSTILE, "b"}
     assert {notes["summary"] for _, notes in alerts} == {f"{HOSTILE}{q} holds 500" for q in (HOSTILE, "b")}
-    written = emit(promtool, tmp_path / "out", [hostile], testimonies)
+    written = emitted(promtool, tmp_path / "out", [hostile], testimonies)
     assert bare(promtool, written, tmp_path).returncode == 0
 
 
@@ -242,7 +253,7 @@ def test_letters_that_yaml_forbids_survive(promtool_path: Path, tmp_path: Path, 
     odd = deed(tmp_path, note=f"a{char}b", quote=f"c{char}d")
     testimonies = notarize(promtool, [odd])
     assert (testimonies[0].refused, testimonies[0].disagreements) == ("", [])
-    written = emit(promtool, tmp_path / "out", [odd], testimonies)
+    written = emitted(promtool, tmp_path / "out", [odd], testimonies)
     assert bare(promtool, written, tmp_path).returncode == 0
 
 
@@ -283,16 +294,16 @@ def test_a_file_that_promtool_refuses_is_told_and_silences_no_other(promtool: Pr
     (finding,) = judge_rendered(contract_in(tmp_path), testimonies[1])
     assert finding.verdict is Verdict.ERROR
     assert finding.message.startswith("promtool cannot load the rule: ")
-    written = emit(promtool, tmp_path / "out", [good, bad], testimonies)
+    written = emitted(promtool, tmp_path / "out", [good, bad], testimonies)
     assert len(written) == 1
 
 
 def test_tests_that_promtool_does_not_confirm_are_an_engine_error(promtool: Promtool, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"(?s)promtool does not confirm the tests in .*FAILED") as caught:
-        emit(promtool, tmp_path / "out", [deed(tmp_path)], [Heard()])
+        emitted(promtool, tmp_path / "out", [deed(tmp_path)], [Heard()])
     assert caught.value.exit_code == 3
 
 
 def test_nothing_to_confirm(promtool: Promtool, tmp_path: Path) -> None:
     assert notarize(promtool, []) == []
-    assert emit(promtool, tmp_path / "out", [], []) == []
+    assert emitted(promtool, tmp_path / "out", [], []) == []

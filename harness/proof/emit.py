@@ -1,0 +1,219 @@
+"""`prove --emit`: promtool unit tests of what the contracts say, one file per alert, to be kept.
+
+For an exact alert that is what was measured, with labels and annotations as rendered. For any other it is the
+contract's expectation, which fails until the rule is mended: a test must not pin a fault.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.contracts import Contract
+from harness.engines.promtool import Promtool
+from harness.errors import EngineError, InputError
+from harness.proof.meant import Meant, Want
+from harness.proof.model import AlertResult, Finding, Located, Verdict
+from harness.proof.notary import (
+    Deed,
+    Testimony,
+    bystanders,
+    confirmed_facts,
+    eval_time,
+    flow,
+    head,
+    promtool_test,
+    quote,
+    selector,
+    test_group,
+)
+from harness.units import format_duration
+
+_TO_WRITE = "(write here what it should say)"
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A result with what is needed to write its tests."""
+
+    result: AlertResult
+    deed: Deed | None = None
+    testimony: Testimony | None = None
+    meant: Sequence[Meant] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """What was written for one alert."""
+
+    alert: str
+    file: Path | None
+    """None: nothing, for the reason in `note`."""
+    note: str = ""
+    """Why it fails, or what it does not say; empty for an exact alert with all its facts."""
+    fails: bool = False
+
+
+def emit(promtool: Promtool, folder: Path, proven: Sequence[Proven]) -> list[Emitted]:
+    """Write the tests, and have promtool pass those of exact alerts and fail all others.
+
+    Raises EngineError if promtool does not confirm what is written of an exact alert.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return [_one(promtool, folder, one) for one in proven if one.result.contract is not None]
+    except OSError as err:
+        raise InputError(
+            f"cannot write to {folder}: {err.strerror or err}", hint="choose another --emit folder"
+        ) from err
+
+
+def _one(promtool: Promtool, folder: Path, one: Proven) -> Emitted:
+    result, deed, testimony = one.result, one.deed, one.testimony
+    if result.exact and deed is not None and testimony is not None and not testimony.refused:
+        return _exact(promtool, folder, deed, testimony)
+    if deed is None or not one.meant or result.contract is None or result.is_draft:
+        return Emitted(result.alert, None, f"{result.verdict.value}: there is nothing that a test could hold")
+    return _not_exact(promtool, folder, one, deed, result.contract)
+
+
+def _exact(promtool: Promtool, folder: Path, deed: Deed, testimony: Testimony) -> Emitted:
+    name, alert = _file_name(deed.located), deed.located.rule.alert
+    facts, rendered = confirmed_facts(deed, testimony)
+    note = testimony.cannot and f"of {len(deed.facts)} facts it holds {len(facts)}: {testimony.cannot}"
+    comments = [
+        f"# {alert} as measured by `alert-harness prove --emit`; run: promtool test rules FILE",
+        "# Samples are written out, not as a+bxN: exactness hangs on every digit.",
+        *_more(deed, note),
+    ]
+    file = folder / f"{name}.test.yml"
+    if not facts:
+        return Emitted(alert, None, testimony.cannot)
+    _write(folder, name, deed, promtool_test(replace(deed, facts=tuple(facts)), folder, name, rendered, comments))
+    run = promtool.test_rules([file])
+    if run.returncode == 0:
+        return Emitted(alert, file, note)
+    if testimony.cannot:
+        file.unlink()
+        return Emitted(alert, None, testimony.cannot)
+    raise EngineError(
+        f"promtool does not confirm the tests in {folder}:\n{run.stderr.strip()[:4000]}",
+        hint="this is a fault of alert-harness: please report it with the rule and the contract",
+    )
+
+
+def _not_exact(promtool: Promtool, folder: Path, one: Proven, deed: Deed, contract: Contract) -> Emitted:
+    name, alert, findings = _file_name(deed.located), deed.located.rule.alert, one.result.findings
+    why = f"{findings[0].verdict.value}: {findings[0].message}"
+    comments = [
+        f"# {alert} as its contract has it, by `alert-harness prove --emit`; run: promtool test rules FILE",
+        "# This test fails until the rule is mended; as it is,",
+        *(f"#   {finding.verdict.value}: {line}" for finding in findings for line in finding.message.splitlines()),
+        *_more(deed, ""),
+    ]
+    file = folder / f"{name}.test.yml"
+    _write(folder, name, deed, _meant_test(deed, folder, name, one, contract, comments))
+    if promtool.test_rules([file]).returncode:
+        return Emitted(alert, file, why, fails=True)
+    note = f"promtool cannot show this fault, so this test passes all the same ({why})"
+    comments[1] = f"# {note}; as it is,"
+    _write(folder, name, deed, _meant_test(deed, folder, name, one, contract, comments))
+    return Emitted(alert, file, note)
+
+
+def _more(deed: Deed, note: str) -> Iterable[str]:
+    if note:
+        yield f"# {note}"
+    for path in deed.rules.renamed:
+        yield f"# Two groups of one name have no order in promtool, so it reads a copy of {path.name} with one renamed;"
+        yield "# write it anew (prove --emit) whenever the rules change."
+
+
+def _meant_test(deed: Deed, folder: Path, prefix: str, one: Proven, contract: Contract, comments: Sequence[str]) -> str:
+    lines = [*comments, *head(deed, folder, prefix)]
+    for meant in one.meant:
+        lines += test_group(deed, meant.fact, meant.fact.name)
+        quiet = [want for want in meant.wants if not want.fires and not want.ever_ms]
+        if quiet:
+            lines.append("    alert_rule_test:")
+        for want in quiet:
+            lines.append(f"      - eval_time: {eval_time(deed, meant.fact, want.tick)}")
+            lines.append(f"        alertname: {quote(deed.located.rule.alert)}")
+            lines.append("        exp_alerts: []")
+        lines.append("    promql_expr_test:")
+        for want in meant.wants:
+            lines += _assertions(deed, meant, want)
+        lines += bystanders(deed, meant.fact, meant.fact.ticks - 1)
+    return "\n".join([*lines, *_annotated(deed, one, contract)]) + "\n"
+
+
+def _assertions(deed: Deed, meant: Meant, want: Want) -> Iterable[str]:
+    """What must be, on ALERTS: labels are asserted one by one, and nothing is said of annotations."""
+
+    def count(labels: Mapping[str, str]) -> str:
+        found = f"ALERTS{{{selector(deed, **{**labels, 'alertstate': 'firing'})}}}"
+        if want.ever_ms:
+            found = f"count_over_time({found}[{format_duration(want.ever_ms)}])"
+        return f"count({found}) or vector(0)"
+
+    def one(expr: str, value: int) -> Iterable[str]:
+        yield f"      - expr: {quote(expr)}"
+        yield f"        eval_time: {eval_time(deed, meant.fact, want.tick)}"
+        yield f"        exp_samples: [{{labels: '{{}}', value: {value}}}]"
+
+    if not want.fires:
+        yield from one(count({}), 0)
+        return
+    for labels in want.alerts:
+        yield from one(f"({count(labels)}) > bool 0", 1)
+    if want.only:
+        yield from one(count({}), len(want.alerts))
+
+
+def _annotated(deed: Deed, one: Proven, contract: Contract) -> Iterable[str]:
+    """The alert as it should be rendered where its annotations are at fault: what they should say is not known."""
+    wrong = [finding for finding in one.result.findings if finding.verdict is Verdict.WRONG_ANNOTATIONS]
+    if not wrong or one.testimony is None or one.testimony.first_alert() is None:
+        return
+    fires = {key: alerts for key, alerts in one.testimony.rendered.items() if one.testimony.own(alerts)}
+    number = min(number for number, _ in fires)
+    tick = max(tick for n, tick in fires if n == number)  # the last: what lies behind it would not be loaded
+    alerts = fires[number, tick]
+    fact = deed.facts[number]
+    labels, notes = one.testimony.own(alerts)[0]
+    named = dict.fromkeys([*notes, *deed.located.rule.annotations, *contract.annotations])
+    shown = {name: _TO_WRITE if _speaks_of(wrong, name) else notes.get(name, "") for name in named}
+    yield from test_group(deed, fact, f"{fact.name}: annotations")
+    yield "    alert_rule_test:"
+    yield f"      - eval_time: {eval_time(deed, fact, tick)}"
+    yield f"        alertname: {quote(deed.located.rule.alert)}"
+    yield "        exp_alerts:"
+    yield f"          - exp_labels: {flow({n: v for n, v in labels.items() if n != 'alertname'})}"
+    yield f"            exp_annotations: {flow(shown)}"
+    if others := bystanders(deed, fact, tick):
+        yield from ("    promql_expr_test:", *others)
+
+
+def _speaks_of(findings: Sequence[Finding], annotation: str) -> bool:
+    return any(f"annotation `{annotation}`" in finding.message for finding in findings)
+
+
+def _write(folder: Path, name: str, deed: Deed, text: str) -> None:
+    _write_atomically(folder / f"{name}.test.yml", text)
+    for copy, rules in deed.rules.copies(folder, name):
+        _write_atomically(copy, rules)
+
+
+def _file_name(located: Located) -> str:
+    severity = located.rule.labels.get("severity")
+    twins = [r for g in located.file.groups for r in g.alerts() if r.alert == located.rule.alert]
+    name = located.rule.alert if len(twins) == 1 or severity is None else f"{located.rule.alert}-{severity.value}"
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+
+
+def _write_atomically(file: Path, text: str) -> None:
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, file)
