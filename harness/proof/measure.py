@@ -731,7 +731,7 @@ def _runs(alert: AlertTimeline) -> dict[int, int]:
     """Every unbroken run of ticks at which the rule returned the alert: its first tick → its length."""
     runs: dict[int, int] = {}
     for tick in sorted(alert.true_at):
-        first = _true_since(alert, tick)
+        first = true_since(alert, tick)
         runs[first] = tick - first + 1
     return runs
 
