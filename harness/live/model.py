@@ -155,6 +155,8 @@ class LiveReport:
     """Where the time went, by phase, in order."""
     set_aside: int = 0
     """How many alerts are only set aside, so that there was nothing to run."""
+    notes: Sequence[str] = ()
+    """What a reader should know of the configuration although it changes no verdict."""
 
     @property
     def exact(self) -> bool:

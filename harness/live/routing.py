@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,18 @@ class Inhibition:
         if self.is_target(source) and self.is_source(target):
             return False
         return not self.unlike(source, target) and self.is_source(source) and self.is_target(target)
+
+    def idle(self, exact: Sequence[Mapping[str, str]], partly: Sequence[Mapping[str, str]]) -> str:
+        """Which side of the rule fits no alert, in words; empty if both do. `exact` are all labels of an alert, of the
+        other alerts only some are known."""
+        for side, matchers in (("source", self.source), ("target", self.target)):
+            known = any(_match(matchers, labels) for labels in exact)
+            told = [([one for one in matchers if one[0] in labels], labels) for labels in partly]
+            may = any(not part or _match(part, labels) for part, labels in told)
+            if not known and not may:
+                shown = ", ".join(f'{name}{op}"{value}"' for name, op, value in matchers)
+                return f"no alert fits its {side}, {shown or 'which has no matcher'}"
+        return ""
 
     def is_source(self, labels: Mapping[str, str]) -> bool:
         return _match(self.source, labels)
@@ -162,7 +174,7 @@ def _unquote(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text[1:-1]) if text[:1] == '"' else text
 
 
-def _match(matchers: tuple[tuple[str, str, str], ...], labels: Mapping[str, str]) -> bool:
+def _match(matchers: Sequence[tuple[str, str, str]], labels: Mapping[str, str]) -> bool:
     def one(name: str, op: str, value: str) -> bool:
         found = labels.get(name, "")
         same = re.fullmatch(value, found) is not None if "~" in op else found == value

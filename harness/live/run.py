@@ -22,7 +22,7 @@ from harness.live.judge import Witness, judge
 from harness.live.model import Attempt, LiveReport, LiveResult, LiveVerdict
 from harness.live.routing import Routing, routed_to
 from harness.live.servers import Alertmanager, Opener
-from harness.live.silence import judge_silence
+from harness.live.silence import idle_rules, judge_silence
 from harness.live.webhook import Webhook
 from harness.live.world import (
     TICK,
@@ -156,6 +156,7 @@ class _Run:
         self.busy = ""
         """Why this run is not believed."""
         self.results: list[LiveResult] = []
+        self.notes: list[str] = []
         self._seconds: dict[str, float] = {}
         self._lap_s = time.monotonic()
 
@@ -199,6 +200,7 @@ class _Run:
             tuple(attempts),
             self._seconds,
             sum(contract.kind is Kind.SET_ASIDE for contract in self.contracts),
+            self.notes,
         )
 
     # -- before --------------------------------------------------------------------------------------------------
@@ -462,6 +464,7 @@ class _Run:
             for case in stage.world.companions:
                 companions.setdefault(case.name, []).append((case, stage.witness))
         every = [case for stage in stages for case in stage.world.cases]
+        self.notes = idle_rules(every, self.files, self.routing)
         for stage in stages:
             for case in stage.world.cases:
                 result = judge(

@@ -9,6 +9,7 @@ from harness.live.cases import Case
 from harness.live.model import LiveResult, LiveVerdict
 from harness.live.routing import Inhibition, Routing
 from harness.live.world import labels_of
+from harness.proof.model import Located
 from harness.rules import RuleFile
 from harness.series import format_labels
 
@@ -51,6 +52,20 @@ def judge_silence(
                 )
 
 
+def idle_rules(cases: Sequence[Case], files: Sequence[RuleFile], routing: Routing) -> list[str]:
+    """Inhibition rules that can silence nothing, because no alert of the rule files is a source or a target of them."""
+    exact = {id(case.located.rule): labels_of(case) for case in cases}
+    partly = [
+        Located(file, group, rule).fixed_labels
+        for file in files
+        for group in file.groups
+        for rule in group.alerts()
+        if id(rule) not in exact
+    ]
+    told = ((n, rule.idle(list(exact.values()), partly)) for n, rule in enumerate(routing.inhibitions(), 1))
+    return [f"inhibition rule {n} of {routing.name} silences nothing here: {why}" for n, why in told if why]
+
+
 def _labels(
     name: str, case: Case, cases: Sequence[Case], files: Sequence[RuleFile], mine: Mapping[str, str]
 ) -> Iterator[Mapping[str, str]]:
@@ -60,9 +75,7 @@ def _labels(
         for group in file.groups:
             for rule in group.alerts():
                 if rule.alert == name and rule is not case.located.rule:
-                    own = {**group.labels, **rule.labels}
-                    plain = {label: text.value for label, text in own.items() if "{{" not in text.value}
-                    yield exact.get(id(rule), {**mine, **plain, "alertname": name})
+                    yield exact.get(id(rule), {**mine, **Located(file, group, rule).fixed_labels})
 
 
 def _why(others: Sequence[Mapping[str, str]], mine: Mapping[str, str], inhibitions: Sequence[Inhibition]) -> str:

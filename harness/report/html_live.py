@@ -45,7 +45,10 @@ def live_view(report: LiveReport, shown: Callable[[str], str]) -> dict[str, Any]
             (shown(result.alert), verdict(result), [shown(finding.reason) for finding in result.findings])
             for result in wrong
         ],
-        "notes": [(shown(result.alert), shown(note)) for result in report.results for note in result.notes],
+        "notes": [
+            *((shown(report.configuration), shown(note)) for note in report.notes),
+            *((shown(result.alert), shown(note)) for result in report.results for note in result.notes),
+        ],
         "received": [
             (
                 shown(result.alert),

@@ -20,6 +20,7 @@ def live_json(report: LiveReport) -> str:
             "repeated": [{"compress": each.factor, "reason": each.reason} for each in report.attempts],
             "alerts": [_alert(result) for result in report.results],
             "summary": {"exact": sum(result.exact for result in report.results), "total": len(report.results)},
+            "notes": list(report.notes),
             "seconds": dict(report.seconds),
         }
     )

@@ -59,8 +59,10 @@ def live_table(report: LiveReport, out: Console) -> None:
         for finding in result.findings:
             out.print(Padding(Text(f"- {finding.reason}"), (0, 0, 0, 2)))
     notes = [(result, note) for result in report.results for note in result.notes]
-    if notes:
+    if notes or report.notes:
         out.print()
+    for note in report.notes:
+        out.print(Text(f"note: {shortened(one_line(note))}", style="dim"))
     for result, note in notes:
         out.print(Text(f"note: {shortened(one_line(result.alert))}: {note}", style="dim"))
 

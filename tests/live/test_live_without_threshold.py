@@ -61,6 +61,7 @@ route: {receiver: pager, group_by: [alertname], group_wait: 10s, group_interval:
 inhibit_rules:
   - {source_matchers: ['alertname="UpGone"'], target_matchers: ['alertname=~"Gone|GoneAtOnce"']}
   - {source_matchers: ['alertname="UpGone"'], target_matchers: ['alertname="Load"'], equal: [zone]}
+  - {source_matchers: ['alert="UpGone"'], target_matchers: ['alertname="Info"']}
 receivers: [{name: pager, webhook_configs: [{url: 'http://127.0.0.1/'}]}]
 """
 
@@ -118,3 +119,9 @@ def test_what_is_set_aside_is_counted_and_does_not_fail(report: LiveReport) -> N
     assert LiveReport(known, 60, "process", "", "", "", set_aside=1).exact
     assert LiveReport([], 60, "process", "", "", "", set_aside=1).exact
     assert not LiveReport([], 60, "process", "", "", "").exact
+
+
+def test_an_inhibition_rule_that_fits_no_alert_is_named(report: LiveReport) -> None:
+    (note,) = report.notes
+    assert "inhibition rule 3 of" in note
+    assert note.endswith('silences nothing here: no alert fits its source, alert="UpGone"')

@@ -39,6 +39,8 @@ T0 = 1_000_000_020_000
 @pytest.fixture(scope="module")
 def engine(prometheus_path: Path) -> Iterator[Engine]:
     with ProcessEngine(prometheus_path) as engine:
+        if engine.version.startswith("2."):
+            pytest.skip("Prometheus 2 has no native histograms with bounds of their own")
         yield engine
 
 
