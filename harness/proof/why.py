@@ -6,6 +6,7 @@ All that is said here was asked of the engine at one moment of one world. `Ask` 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +16,7 @@ import promql_parser as promql
 from harness.errors import Span, near_miss
 from harness.rules import RecordingRule
 from harness.rules.expr import COMPARISONS, Comparison, parse_expr, walk
-from harness.rules.selectors import NAME, Selector, selectors
+from harness.rules.selectors import NAME, Selector, selectors, selectors_of
 from harness.rules.spans import node_span, node_text, one_line
 from harness.series import Labels, format_labels
 from harness.source import Text
@@ -203,26 +204,37 @@ def unmatched(expr: Text, recordings: Sequence[RecordingRule], made: Sequence[Ma
 
     `made` are the series of the contract's worlds, as label sets with ``__name__``.
     """
-    read = [
-        selector for text in (expr, *(rule.expr for rule in recordings)) for selector in selectors(parse_expr(text))
+    spelt = [
+        (selector, one_line(node_text(text, node)))
+        for text in (expr, *(rule.expr for rule in recordings))
+        for node in walk(parse_expr(text))
+        if isinstance(node, promql.VectorSelector)
+        for selector in selectors_of(node)
     ]
+    read = [selector for selector, _ in spelt]
     recorded = {rule.record for rule in recordings}
     names = {labels.get(NAME, "") for labels in made}
     said: dict[str, None] = {}
-    for selector in read:
+    for selector, shown in spelt:
         if selector.metric in recorded or any(selector.accepts(labels) for labels in made):
             continue
         alike = [labels for labels in made if labels.get(NAME) == selector.metric]
         if alike:
-            has = format_labels({name: value for name, value in alike[0].items() if name != NAME}) or "no labels"
-            said[f"`{selector}` selects none of the signal's series: `{selector.metric}` has {has}"] = None
+            labels = {name: value for name, value in alike[0].items() if name != NAME}
+            has = format_labels(labels) if labels else "no labels"
+            said[f"`{shown}` selects none of the signal's series: `{selector.metric}` has {has}"] = None
         else:
             guess = near_miss(selector.metric, names - _selected(read, made)) if selector.metric else ""
-            said[f"neither the signal nor a recording rule makes `{selector}`{guess}"] = None
+            said[f"neither the signal nor a recording rule makes `{shown}`{guess}"] = None
+    wanted = {_family(selector.metric) for selector in read}  # a histogram that is read in part is read
     for name in sorted(names - _selected(read, made)):
-        if not any(labels.get(NAME) == name and selector.metric == name for labels in made for selector in read):
+        if _family(name) not in wanted:
             said[f"the signal makes `{name}`, which the rule does not read"] = None
     return tuple(said)[:_MOST]
+
+
+def _family(metric: str) -> str:
+    return re.sub("_(bucket|count|sum)$", "", metric)
 
 
 def _selected(read: Iterable[Selector], made: Sequence[Mapping[str, str]]) -> set[str]:

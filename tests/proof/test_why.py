@@ -152,6 +152,17 @@ def test_a_label_that_no_series_has(prove: Prove) -> None:
     assert parts(prove('load{job="db"} > 5', 'load{job="web"}: x'), Verdict.NEVER_FIRES) == (
         '`load{job="db"}` selects none of the signal\'s series: `load` has {job="web"}',
     )
+    assert parts(prove("rate(load{job=`db`, }[5m] offset 1m) > 5", "load: x"), Verdict.NEVER_FIRES) == (
+        "`load{job=`db`, }` selects none of the signal's series: `load` has no labels",
+    )
+
+
+def test_a_histogram_that_is_read_in_part_is_read(prove: Prove) -> None:
+    result = prove("wait_seconds_count > 10 + 1", "wait_seconds_count: x", "wait_seconds_sum: x", "depth: 1")
+    assert parts(result, Verdict.NEVER_FIRES) == (
+        "there `wait_seconds_count > 10 + 1` compares 10 > 11 for wait_seconds_count",
+        "the signal makes `depth`, which the rule does not read",
+    )
 
 
 def test_what_a_recording_rule_makes_is_made(prove: Prove) -> None:
