@@ -224,6 +224,12 @@ def _hold(contract: Contract, located: Located, found: Measurement) -> list[Find
             message += " while the knob stands past the threshold"
         return [Finding(Verdict.WRONG_HOLD, message, (f"{says} {ticks}",))]
     findings = []
+    if others := measured.held_otherwise - {measured.fires_after_ms}:
+        shown = sorted(
+            "not at all" if ms is None else f"{format_duration(ms)} after it becomes pending" for ms in others
+        )
+        message = f"as the groups that it reads happen to tick it fires {' or '.join(shown)}"
+        findings.append(Finding(Verdict.WRONG_HOLD, message, (f"{says} {ticks}",)))
     late = measured.late_ms
     stretched = wanted - contract.hold_ms
     if late is not None:

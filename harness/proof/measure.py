@@ -30,6 +30,8 @@ _ROUND = 64
 _MAX_FLIPS = 4
 """Flips that are refined; a rule with more of them is no threshold, and its verdict says so after the first."""
 _MAX_PHASES = 6
+_MORE_TICKS = 2
+"""Of a course that is played with groups in other phases, beside the delays that those may bring."""
 _PULSES = 8
 """How far around the expected length pulses are tried when one of an exact number of ticks is wanted."""
 
@@ -362,6 +364,7 @@ class Measurer:
         measured.fires_after_ms = (first_firing - first_true) * interval
         if looks_back(contract, plan, (first_true - lead) * interval):
             measured.late_ms = (first_true - lead) * interval
+        self._other_phases(contract, plan, course, ticks, (first_true, first_firing), measured)
         false_again = min((t for t in range(first_firing, pulse.ticks) if t not in alert.true_at), default=None)
         if false_again is None:
             return
@@ -390,6 +393,31 @@ class Measurer:
             n, exact = next((n, s) for n, s in zip(lengths, shorts, strict=True) if _run_length(s, lead) == longest)
             measured.facts.append(replace(exact, name="one tick too short: never fires"))
             self._gap(contract, plan, (on, off), lead, lead + n, waits, measured)
+
+    def _other_phases(
+        self,
+        contract: Contract,
+        plan: Plan,
+        course: dict[str, KnobSteps],
+        ticks: int,
+        here: tuple[int, int],
+        measured: Measured,
+    ) -> None:
+        """The same course with the groups that the rule reads ticking at other moments, as Prometheus may let them."""
+        seen: list[tuple[int, int]] = [here]
+        for replay, other in self.replay.otherwise(plan):
+            (fact,) = self._facts(contract, other, course, ticks + _MORE_TICKS, replay=replay)
+            alert = busiest(fact.timelines)
+            fires = alert.first(State.FIRING) if alert is not None else None
+            if alert is None or fires is None:
+                measured.held_otherwise.add(None)
+                continue
+            seen.append((true_since(alert, fires), fires))
+            measured.held_otherwise.add((fires - seen[-1][0]) * plan.interval_ms)
+        first = min(true for true, _ in seen)
+        shortest, longest = min(fires for _, fires in seen) - first, max(fires for _, fires in seen) - first
+        if shortest != longest:
+            measured.phase_ticks = (shortest, longest)
 
     def _gap(
         self,
@@ -427,7 +455,14 @@ class Measurer:
                 return
 
     def _facts(
-        self, contract: Contract, plan: Plan, courses: dict[str, KnobSteps], ticks: int, *, led: bool = True
+        self,
+        contract: Contract,
+        plan: Plan,
+        courses: dict[str, KnobSteps],
+        ticks: int,
+        *,
+        led: bool = True,
+        replay: Replay | None = None,
     ) -> list[Fact]:
         """Record the main signal under each course of the knob and replay the rule over it; `led`: from a steady state
         on, else from nothing."""
@@ -435,13 +470,20 @@ class Measurer:
         lead = lead_ms(plan, contract.scrape_ms) if led else 0
         scrapes = Scrapes.regular(contract.scrape_ms, length, plan.tick_ms, lead)
         cases = [traces(contract.signal, course, scrapes) for course in courses.values()]
-        played = self._play(plan, cases, length, lead)
+        played = self._play(plan, cases, length, lead, replay)
         return [
             Fact(name, case, contract.scrape_ms, scrapes.phase_ms, ticks + 1, tuple(timelines), lead)
             for name, case, timelines in zip(courses, cases, played, strict=True)
         ]
 
-    def _play(self, plan: Plan, cases: Sequence[Sequence[Trace]], length: int, lead: int) -> list[list[AlertTimeline]]:
+    def _play(
+        self,
+        plan: Plan,
+        cases: Sequence[Sequence[Trace]],
+        length: int,
+        lead: int,
+        replay: Replay | None = None,
+    ) -> list[list[AlertTimeline]]:
         """The timelines of cases that had a lead, from the case's beginning on. The rule is evaluated in the lead too,
         from its very first tick, as promtool does it."""
         led = [_later(case, lead) for case in cases]
@@ -449,7 +491,7 @@ class Measurer:
         first = lead // plan.interval_ms
         return [
             [timeline.between(first, first + length // plan.interval_ms + 1) for timeline in timelines]
-            for timelines in self.replay.timelines(plan, reel)
+            for timelines in (replay or self.replay).timelines(plan, reel)
         ]
 
     # -- situations ----------------------------------------------------------------------------------------------

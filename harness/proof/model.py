@@ -156,6 +156,11 @@ class Measured:
     late_ms: int | None = None
     """How long after the series went or came the rule of an absence or presence begins to count; None: at once."""
     fires_after_ms: int | None = None
+    phase_ticks: tuple[int, int] | None = None
+    """From the first tick at which the condition can hold to firing, the fewest and the most that Prometheus may show,
+    because groups whose recordings the rule reads tick at moments of their own; None: these do not matter."""
+    held_otherwise: set[int | None] = field(default_factory=set)
+    """`fires_after_ms` in other phases of such groups; None among them: it does not fire there."""
     too_short_ms: int | None = None
     resolves_after_ms: int | None = None
     at_quiet: list[Sides] = field(default_factory=list)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from harness.engines.base import Engine, QueryError, Samples, Series
 from harness.errors import UnsupportedError
 from harness.replay.labels import alert_labels, equal_labels, identity, recorded_labels, shown, told_apart_by
-from harness.replay.order import Order, Phases, looks_back
+from harness.replay.order import Order, Phases, looks_back, other_phases
 from harness.replay.slots import Reel, common_multiple_ms
 from harness.replay.timeline import AlertTimeline, alert_states
 from harness.rules import AlertRule, Group, RecordingRule, Rule, RuleFile
@@ -60,6 +60,7 @@ class Replay:
 
     def __init__(self, engine: Engine, files: Sequence[RuleFile], phases: Phases | None = None) -> None:
         self.engine = engine
+        self._files = files
         self.order = Order(files, phases)
         self._recorded: set[tuple[int, int, str, int]] = set()
         self._warm_ms: dict[int, int] = {}
@@ -69,6 +70,14 @@ class Replay:
         self._names = Counter(
             r.record for f in files for g in f.groups for r in g.rules if isinstance(r, RecordingRule)
         )
+
+    def otherwise(self, plan: Plan) -> Iterator[tuple[Replay, Plan]]:
+        """The same plan in other phases of the groups that it reads; nothing where it reads no other group's."""
+        groups = {id(group): group for group, _ in plan.recordings if group is not plan.group}
+        recording = sorted(groups.values(), key=self.order.rank)
+        for phases in other_phases(plan.group, recording) if recording else ():
+            replay = Replay(self.engine, self._files, phases)
+            yield replay, replay.plan(plan.group, plan.rule)
 
     def plan(self, group: Group, rule: AlertRule) -> Plan:
         """The recording rules that `rule` needs, in order, and its reach.

@@ -7,6 +7,7 @@ in the order in which they read each other.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from harness.rules import AlertRule, Group, RecordingRule, Rule, RuleFile
 from harness.rules.expr import reach_ms
 from harness.rules.selectors import Selector, selections
 
+_MOST_MOMENTS = 4
+"""Of a group's longer interval at which it is let tick."""
 _STATES = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
 
 
@@ -103,9 +106,13 @@ class Order:
         visit(group, rule)
         return list(done.values())
 
+    def rank(self, group: Group) -> float:
+        """Its number in the order in which groups run at one tick; a query's group, which is in no file, runs last."""
+        return self._rank.get(id(group), math.inf)
+
     def groups(self, files: Sequence[RuleFile]) -> list[Group]:
         """All groups of these files in the order in which they run at one tick."""
-        return sorted((group for file in files for group in file.groups), key=lambda group: self._rank[id(group)])
+        return sorted((group for file in files for group in file.groups), key=self.rank)
 
     def _place(self, group: Group, rule: Rule) -> _Place:
         """A rule that is not in the files (a query) runs last; a part of one stands where that does."""
@@ -170,9 +177,7 @@ class Order:
     def _is_late(self, reader: _Place, read: _Place) -> bool:
         if reader.group is read.group:
             return reader.at <= read.at
-        # A query of a group that is in no file runs last.
-        rank = self._rank.get(id(reader.group), math.inf)
-        return self._rank[id(read.group)] > rank and _later_ms(reader.group, read.group) >= 0
+        return self.rank(read.group) > self.rank(reader.group) and _later_ms(reader.group, read.group) >= 0
 
     # -- moments -------------------------------------------------------------------------------------------------
     #
@@ -249,6 +254,26 @@ class Order:
                 span=rule.expr.span_at(0),
                 hint="record it before its reader, in one group, for a window over it to hold the newest sample",
             )
+
+
+def other_phases(own: Group, recording: Sequence[Group]) -> list[Phases]:
+    """Ways in which Prometheus may let an alert's group and those whose recordings it reads tick, other than all
+    together and in the order in which they read each other. `recording` is in that order.
+
+    Up to two groups in every order, more from the freshest results to the stalest; a group with a longer interval at
+    several moments of it.
+    """
+    usual = (*recording, own)
+    if len(recording) <= 2:
+        orders = list(itertools.permutations(usual))
+    else:
+        orders = [usual, tuple(reversed(usual))] + [(*(g for g in usual if g is not late), late) for late in recording]
+    made = [Phases(order) for order in orders[1:]]
+    for group in recording:
+        moments = group.interval_ms // own.interval_ms
+        for k in sorted({1 + i * (moments - 1) // _MOST_MOMENTS for i in range(_MOST_MOMENTS)} if moments > 1 else ()):
+            made += [Phases(order, {id(group): k * own.interval_ms}) for order in (usual, tuple(reversed(usual)))]
+    return made
 
 
 def looks_back(order: Order, chain: Sequence[tuple[Group, Rule]]) -> tuple[int, dict[int, int]]:

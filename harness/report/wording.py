@@ -65,7 +65,11 @@ def hold_cell(result: AlertResult) -> str:
     measured, located = result.measured, result.located
     if measured.fires_after_ms is None or located is None:
         return "–"
-    ticks = measured.fires_after_ms // located.group.interval_ms
+    interval = located.group.interval_ms
+    if measured.phase_ticks is not None:
+        least, most = measured.phase_ticks
+        return f"{format_duration(least * interval)}–{format_duration(most * interval)} ({least} to {most} ticks)"
+    ticks = measured.fires_after_ms // interval
     return f"{format_duration(measured.fires_after_ms)} ({ticks} tick{'s' if ticks != 1 else ''})"
 
 

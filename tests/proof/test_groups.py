@@ -138,6 +138,30 @@ def test_what_promtool_cannot_judge_is_no_error(project: Project) -> None:
     assert "exceeded limit of 1 with 2 series" in limited.confirmed_reason
 
 
+@pytest.mark.parametrize(
+    ("files", "ticks"),
+    [
+        (group("g", RECORD, ALERT), None),
+        (group("g", ALERT, RECORD), None),
+        (group("a", RECORD) + group("b", ALERT), (2, 3)),
+        # Each group on the way may be up to a tick late.
+        (IN_ONE_FILE["three groups"][0], (2, 4)),
+        # Every third minute: up to three ticks pass before its group sees that the queue is full.
+        (group("a", RECORD, more="interval: 3m") + group("b", ALERT), (2, 5)),
+    ],
+    ids=["own group", "own group, later", "another group", "two groups", "a slower group"],
+)
+def test_the_hold_is_the_range_that_the_phases_of_groups_allow(
+    project: Project, files: str, ticks: tuple[int, int] | None
+) -> None:
+    """Prometheus lets each group tick at a moment of its own (hash of its name and file), and the hold counts from the
+    first tick at which the condition can be seen."""
+    (result,) = project.rules("r.yml", files).prove()
+    assert result.verdict is Verdict.EXACT
+    assert result.measured.fires_after_ms == 120_000
+    assert result.measured.phase_ticks == ticks
+
+
 # -- several rules of one name -----------------------------------------------------------------------------------
 
 SEVERAL = group(
