@@ -13,7 +13,7 @@ from fractions import Fraction
 from harness.contracts import Contract, Kind, Op
 from harness.contracts.model import Shape, Signal
 from harness.contracts.world import Scrapes, Trace, traces
-from harness.engines.base import Engine
+from harness.engines.base import Engine, QueryError
 from harness.errors import UnsupportedError
 from harness.live.clock import Clock
 from harness.live.routing import Inhibition
@@ -210,7 +210,11 @@ class Planner:
         main = case.main()
         for other in case.bystanders if main is not None and main.fires else ():
             plan = self._replay.plan(other.group, other.rule)
-            timelines = self._timelines(self._replay, plan, _traces(case), case.course.ticks * case.plan.interval_ms)
+            length_ms = case.course.ticks * case.plan.interval_ms
+            try:
+                timelines = self._timelines(self._replay, plan, _traces(case), length_ms)
+            except QueryError:
+                continue  # what Prometheus cannot evaluate silences nobody
             for timeline in timelines:
                 if timeline.fires and main is not None and self._silences(dict(timeline.labels), dict(main.labels)):
                     return True

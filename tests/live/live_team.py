@@ -21,6 +21,7 @@ inhibit_rules:
   - {source_matchers: ['alertname="Parent"'], target_matchers: ['alertname="Child"']}
   - {source_matchers: ['alertname="Earlier"'], target_matchers: ['alertname="Swallowed"'], equal: [instance]}
   - {source_matchers: ['alertname="Worse"'], target_matchers: ['alertname="Bad"'], equal: [instance]}
+  - {source_matchers: ['alertname="BecomeOne"'], target_matchers: ['alertname="BesideIt"']}
 receivers:
   - {name: chat, slack_configs: [{channel: '#alerts', send_resolved: true}]}
   - {name: pager, pagerduty_configs: [{routing_key: not-a-real-key}]}
@@ -84,6 +85,7 @@ ALERTS = (
     Alert("FineByItsOwnName", V.EXACT, labels=", alertname: Other, alertstate: wild, team: ''"),
     Alert("BecomeOne", V.ERROR, "vector contains metrics with the same labelset after applying alert labels", labels=", instance: 'a:1'",
           shape=GAUGE + '\n      - ' + GAUGE.replace("a:1", "a:2")),
+    Alert("BesideIt", V.EXACT, expr='m_becomeone{instance="a:1"} > 5', metric="m_becomeone", shape=GAUGE + '\n      - ' + GAUGE.replace("a:1", "a:2")),
     Alert("HeldTooLong", V.WRONG_HOLD, "fires 2m (4 ticks) after it becomes pending, the contract says 1m", hold="2m"),
     Alert("HeldTooShort", V.WRONG_HOLD, "fires 30s (1 ticks)", hold="30s"),
     Alert("AtTheLimit", V.FIRES_AT_THRESHOLD, "pending while load = 5, where the contract (> 5) wants quiet", expr="m >= 5"),
