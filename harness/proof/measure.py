@@ -30,6 +30,7 @@ _ROUND = 64
 _MAX_FLIPS = 4
 """Flips that are refined; a rule with more of them is no threshold, and its verdict says so after the first."""
 _MAX_PHASES = 6
+_AS_GROUPS_TICK = " if the groups that it reads tick at other moments, as Prometheus may let them"
 _MORE_TICKS = 2
 """Of a course that is played with groups in other phases, beside the delays that those may bring."""
 _PULSES = 8
@@ -536,7 +537,34 @@ class Measurer:
                 result = replace(result, parts=self._why_quiet(plan, case, lead, cut, ticks))
             results.append(result)
             facts.append(Fact(situation.name, case, situation.scrape_ms, scrapes.phase_ms, ticks, tuple(cut), lead))
+        if all(isinstance(outcome, list) for outcome in outcomes):
+            results = self._in_other_phases(contract, plan, cases, (longest, lead), results)
         return results, facts
+
+    def _in_other_phases(
+        self,
+        contract: Contract,
+        plan: Plan,
+        cases: Sequence[Sequence[Trace]],
+        span_ms: tuple[int, int],
+        results: list[SituationResult],
+    ) -> list[SituationResult]:
+        """The situations with the groups that the rule reads ticking at other moments: one that ends well only as they
+        happen to tick does not."""
+        found = list(results)
+        for replay, other in self.replay.otherwise(plan):
+            played = self._play(other, cases, *span_ms, replay)
+            for i, (situation, timelines) in enumerate(zip(contract.situations, played, strict=True)):
+                last = situation.lasts_ms // plan.interval_ms
+                cut = [timeline.between(0, last + 1) for timeline in timelines]
+                fires = any(timeline.fires for timeline in cut)
+                # What was pending at the end is only late.
+                late = any(timeline.states[last] is not State.INACTIVE for timeline in cut)
+                if found[i].ok and situation.expected == "quiet" and fires:
+                    found[i] = replace(found[i], got="fires", reason="must stay quiet, but fires" + _AS_GROUPS_TICK)
+                elif found[i].ok and situation.expected == "fires" and not fires and not late:
+                    found[i] = replace(found[i], got="quiet", reason="must fire, but stays quiet" + _AS_GROUPS_TICK)
+        return found
 
     def _why_quiet(
         self, plan: Plan, case: Sequence[Trace], lead: int, timelines: Sequence[AlertTimeline], ticks: int

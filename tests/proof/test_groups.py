@@ -162,6 +162,21 @@ def test_the_hold_is_the_range_that_the_phases_of_groups_allow(
     assert result.measured.phase_ticks == ticks
 
 
+def test_a_situation_that_ends_well_only_as_groups_happen_to_tick_is_wrong(project: Project) -> None:
+    """The queue is full on two ticks, and `for` asks for three; what is recorded later may show a third."""
+    either = ALERT.replace("queue:taken:ratio > 0.9", "places_taken / places > 0.9 or queue:taken:ratio > 0.9")
+    contract = (
+        f"{CONTRACT}    situations:\n      - name: a short rush\n        expect: quiet\n"
+        "        knob: {0s: 50, 5m: 95, 7m: 50}\n        lasts: 15m\n"
+    )
+    (own,) = project.rules("own.yml", group("g", RECORD, either)).prove(contract)
+    assert told(own) == (Verdict.EXACT, True, [])
+    project.files.clear()
+    (other,) = project.rules("other.yml", group("a", RECORD) + group("b", either)).prove(contract)
+    assert other.verdict is Verdict.WRONG_SITUATION
+    assert "must stay quiet, but fires if the groups that it reads tick at other moments" in other.reasons[0]
+
+
 # -- several rules of one name -----------------------------------------------------------------------------------
 
 SEVERAL = group(
