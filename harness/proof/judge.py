@@ -11,7 +11,18 @@ from difflib import SequenceMatcher
 from harness.contracts import Contract, Kind, Op
 from harness.proof.axis import ulps_between
 from harness.proof.measure import Measurement
-from harness.proof.model import GRAVITY, Boundary, Fact, Finding, Located, Measured, Sides, SituationResult, Verdict
+from harness.proof.model import (
+    GRAVITY,
+    Boundary,
+    Fact,
+    Finding,
+    Located,
+    Measured,
+    Sides,
+    SituationResult,
+    Verdict,
+    told,
+)
 from harness.proof.notary import Testimony
 from harness.proof.phases import judge_phases
 from harness.replay import State, opaque_labels
@@ -363,9 +374,10 @@ def judge_rendered_situations(
 ) -> list[SituationResult]:
     """The situations, those that fire held against the labels that promtool rendered in them."""
     rendered: dict[str, list[Mapping[str, str]]] = {fact.name: [] for fact in measured.situation_facts}
+    main, situation_facts = told(measured.facts), told(measured.situation_facts)
     for (number, _), alerts in testimony.rendered.items():
-        if number >= len(measured.facts):
-            name = measured.situation_facts[number - len(measured.facts)].name
+        if number >= len(main):
+            name = situation_facts[number - len(main)].name
             rendered[name] += [labels for labels, _ in testimony.own(alerts) if labels not in rendered[name]]
     meant = {situation.name: situation.alerts or () for situation in contract.situations}
     judged = []

@@ -13,7 +13,7 @@ from harness.contracts.model import Shape
 from harness.contracts.world import KnobSteps, Scrapes, Trace, traces
 from harness.engines.base import QueryError
 from harness.proof.axis import Axis, refine, ulps_between
-from harness.proof.clocks import check_ages
+from harness.proof.clocks import check_ages, is_bound_to_a_clock
 from harness.proof.model import Boundary, CurvePoint, Fact, Located, Measured, Sides, SituationResult
 from harness.proof.phases import PhaseReport, find_phases, probe
 from harness.proof.rounding import beside, disturbed, rounding
@@ -112,14 +112,20 @@ class Measurer:
         axis = Axis.of(contract)
         phases = find_phases(contract, plan, self.tape)
         if phases is None:
-            return self._measure(contract, plan, axis)
-        report = probe(contract, plan, axis, phases, self.tape, self.replay)
-        at_home = Measurer(report.tape(self.tape, plan), self.replay, self.advance)
-        result = at_home._measure(contract, plan, axis)
-        result.phases = report
-        measured = result.measured
-        measured.facts = _for_promtool(measured.facts, report, plan)
-        measured.situation_facts = _for_promtool(measured.situation_facts, report, plan)
+            result = self._measure(contract, plan, axis)
+        else:
+            report = probe(contract, plan, axis, phases, self.tape, self.replay)
+            at_home = Measurer(report.tape(self.tape, plan), self.replay, self.advance)
+            result = at_home._measure(contract, plan, axis)
+            result.phases = report
+            result.measured.facts = _for_promtool(result.measured.facts, report, plan)
+            result.measured.situation_facts = _for_promtool(result.measured.situation_facts, report, plan)
+        bound = {s.name for s in contract.situations if is_bound_to_a_clock(s.signal, plan)}
+        result.measured.situation_facts = [
+            replace(fact, promtool_ms=None) if fact.name in bound else fact for fact in result.measured.situation_facts
+        ]
+        if is_bound_to_a_clock(contract.signal, plan):
+            result.measured.facts = [replace(fact, promtool_ms=None) for fact in result.measured.facts]
         return result
 
     def _measure(self, contract: Contract, plan: Plan, axis: Axis) -> Measurement:

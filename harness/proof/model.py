@@ -132,6 +132,11 @@ class Fact:
     """When the lead begins in promtool's time; None: at no time in its reach does the calendar say the same."""
 
 
+def told(facts: Sequence[Fact]) -> list[Fact]:
+    """Those that promtool is told, in the same order."""
+    return [fact for fact in facts if fact.promtool_ms is not None]
+
+
 @dataclass(frozen=True, slots=True)
 class SituationResult:
     """A named situation, what the contract expects and what happened."""

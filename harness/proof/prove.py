@@ -29,7 +29,7 @@ from harness.proof.judge import (
 )
 from harness.proof.meant import Meant, meant
 from harness.proof.measure import JUST_PAST, LAST_QUIET, Measurer
-from harness.proof.model import AlertResult, Fact, Finding, Measured, Verdict
+from harness.proof.model import AlertResult, Fact, Finding, Measured, Verdict, told
 from harness.proof.notary import Deed, Notary, Testimony, pinned
 from harness.proof.ordered import OrderedRules
 from harness.proof.pairing import Pairing, findings_of, pair
@@ -42,7 +42,7 @@ STEPS_PER_ALERT = 4
 ALERT_TIMEOUT_S = 30.0
 
 OUT_OF_REACH = (
-    "promtool's time begins on Thursday 1970-01-01, and in its first eight days the calendar is never as it must be"
+    "promtool's time begins on Thursday 1970-01-01, and in its first eight days the clock never says what it must say"
 )
 """Why promtool is not asked about a rule that fires in July only."""
 
@@ -66,8 +66,7 @@ def _draft(contract: Contract) -> Finding:
 
 def _facts(result: AlertResult, *, everything: bool) -> tuple[Fact, ...]:
     measured = result.measured
-    told = (*measured.facts, *measured.situation_facts) if everything else measured.facts
-    return tuple(fact for fact in told if fact.promtool_ms is not None)
+    return tuple(told([*measured.facts, *measured.situation_facts] if everything else measured.facts))
 
 
 def check_rule_files(promtool: Promtool, files: Sequence[RuleFile]) -> dict[int, str]:
@@ -329,18 +328,18 @@ class Proof:
                 at_edge += [text for text in testimony.disagreements if text.startswith("pending alerts differ")]
             result.notes += at_edge
             testimony.disagreements = [text for text in testimony.disagreements if text not in at_edge]
-        told = _facts(result, everything=False)
+        facts = _facts(result, everything=False)
         if testimony.cannot:
             result.confirmed_reason = testimony.cannot
             testimony.disagreements = []
-        elif len(told) < len(result.measured.facts) and not testimony.refused and not testimony.disagreements:
+        elif len(facts) < len(result.measured.facts) and not testimony.refused and not testimony.disagreements:
             result.confirmed_reason = OUT_OF_REACH
             if alert is None:
                 result.notes.append("labels and annotations are not checked, for promtool renders them")
         else:
             result.confirmed = not testimony.refused and not testimony.disagreements
-        if told:
-            result.pinned = pinned(replace(deed, facts=told), testimony)
+        if facts:
+            result.pinned = pinned(replace(deed, facts=facts), testimony)
         if testimony.refused and complaints:
             # Another rule of the file keeps Prometheus from loading it; that rule's own verdict says so.
             result.confirmed = None

@@ -183,13 +183,15 @@ def test_a_rule_that_takes_no_metric_for_a_time_is_measured(expr: str, prove: Pr
 def test_both_promtools_confirm(each_promtool: Path, prove: Prove) -> None:
     situations = (
         "    situations:\n      - {name: it grows old, expect: fires, lasts: 20m, "
-        "signal: [{gauge: 'last_seen_seconds{job=\"j\"}', value: now - t - 30}]}\n"
+        "signal: [{gauge: 'last_seen_seconds{job=\"j\"}', value: now - t - 5400}]}\n"
+        "      - {name: it never was, expect: fires, signal: [{gauge: 'last_seen_seconds{job=\"j\"}', value: 0}]}\n"
         "      - {name: it came back, expect: quiet, knob: {0s: 0, 5m: 500, 9m: 10}}\n"
     )
-    rule = Rule("time() - last_seen_seconds > 600", hold="5m")
-    result = prove(rule, Meant("now - x", more=situations), each_promtool)
+    rule = Rule("time() - last_seen_seconds > 6000", hold="5m")
+    result = prove(rule, Meant("now - x", threshold="6000", more=situations), each_promtool)
     assert [(situation.name, situation.ok) for situation in result.situations] == [
         ("it grows old", True),
+        ("it never was", True),
         ("it came back", True),
     ]
     assert (result.verdict, result.confirmed) == (Verdict.EXACT, True)
