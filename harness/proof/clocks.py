@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 from harness.contracts import Contract
 from harness.contracts.model import Shape, Signal
 from harness.errors import UnsupportedError
+from harness.proof.model import Fact
 from harness.replay import Plan
-from harness.rules.clocks import metrics_read_as_times
+from harness.rules.clocks import compares_plainly, metrics_read_as_times
+
+_DAY_MS = 86_400_000
 
 
 def check_ages(contract: Contract, plan: Plan) -> None:
@@ -30,6 +35,22 @@ def is_bound_to_a_clock(signal: Signal, plan: Plan) -> bool:
     whose time begins at 0, that is another age."""
     times = _times(plan)
     return any(spec.metric in times and "now" not in spec.formula.names for spec in signal.series)
+
+
+def positive_from_ms(fact: Fact, plan: Plan) -> int:
+    """From when on, on promtool's clock, every moment in a world lies after 1970, as it does in slots: for a rule that
+    asks for that (``last_seen > 0``). 0 for any other."""
+    times = _times(plan)
+    if not times or not compares_plainly(plan.rule.expr, [rule for _, rule in plan.recordings], times):
+        return 0
+    from_ms = 0
+    for trace in fact.traces:
+        if trace.dated is None or dict(trace.labels)["__name__"] not in times:
+            continue
+        now, later = (min(trace.beginning_at(fact.lead_ms + at).values, default=1.0) for at in (0, _DAY_MS))
+        if now <= 0 and later > now:
+            from_ms = max(from_ms, math.ceil((1 - now) * _DAY_MS / (later - now)))
+    return from_ms
 
 
 def _times(plan: Plan) -> set[str]:

@@ -13,9 +13,9 @@ from harness.contracts.model import Shape
 from harness.contracts.world import KnobSteps, Scrapes, Trace, traces
 from harness.engines.base import QueryError
 from harness.proof.axis import Axis, refine, ulps_between
-from harness.proof.clocks import check_ages, is_bound_to_a_clock
+from harness.proof.clocks import check_ages, is_bound_to_a_clock, positive_from_ms
 from harness.proof.model import Boundary, CurvePoint, Fact, Located, Measured, Sides, SituationResult
-from harness.proof.phases import PhaseReport, find_phases, probe
+from harness.proof.phases import ANY_BEGIN, PhaseReport, find_phases, probe
 from harness.proof.rounding import beside, disturbed, rounding
 from harness.proof.why import Why, always_returns, nearest, returns_nothing, unmatched
 from harness.replay import AlertTimeline, Batch, Plan, Reel, Replay, State, Tape, opaque_labels
@@ -40,6 +40,8 @@ _ALWAYS_TICKS = 10
 """How long an alert that is meant to fire always is watched once it does."""
 
 ALWAYS = "always: fires at every tick from its hold on"
+_MOST_EVALUATIONS = 12_000
+"""How many rules promtool may evaluate (60 µs each) before a course that must lie late in its time."""
 _BEFORE = 2
 """Ticks of a course before the knob moves; the steady world before them has filled every window."""
 
@@ -118,8 +120,10 @@ class Measurer:
             at_home = Measurer(report.tape(self.tape, plan), self.replay, self.advance)
             result = at_home._measure(contract, plan, axis)
             result.phases = report
-            result.measured.facts = _for_promtool(result.measured.facts, report, plan)
-            result.measured.situation_facts = _for_promtool(result.measured.situation_facts, report, plan)
+        runs = ANY_BEGIN if result.phases is None else result.phases.promtool_begins(plan)
+        latest = _MOST_EVALUATIONS // sum(len(group.rules) for group in located.file.groups) * plan.interval_ms
+        result.measured.facts = _for_promtool(result.measured.facts, runs, latest, plan)
+        result.measured.situation_facts = _for_promtool(result.measured.situation_facts, runs, latest, plan)
         bound = {s.name for s in contract.situations if is_bound_to_a_clock(s.signal, plan)}
         result.measured.situation_facts = [
             replace(fact, promtool_ms=None) if fact.name in bound else fact for fact in result.measured.situation_facts
@@ -704,11 +708,18 @@ def _run_length(fact: Fact, after: int) -> int:
     return best
 
 
-def _for_promtool(facts: Sequence[Fact], report: PhaseReport, plan: Plan) -> list[Fact]:
-    """The facts, laid where promtool's clock says what the slots' clock said."""
-    lengths = [fact.lead_ms + (fact.ticks - 1) * plan.interval_ms for fact in facts]
-    begins = report.promtool_begins(lengths, plan)
-    return [replace(fact, promtool_ms=begin) for fact, begin in zip(facts, begins, strict=True)]
+def _for_promtool(facts: Sequence[Fact], runs: Sequence[tuple[int, int]], latest_ms: int, plan: Plan) -> list[Fact]:
+    """The facts, laid where promtool's clock says what the slots' clock said: in one of these runs of its time."""
+    laid = []
+    for fact in facts:
+        length = fact.lead_ms + (fact.ticks - 1) * plan.interval_ms
+        earliest = -(-positive_from_ms(fact, plan) // plan.align_ms) * plan.align_ms
+        begins = (max(start, earliest) for start, end in runs if max(start, earliest) + length <= end)
+        # Even a course of weeks may begin at 0.
+        begin = 0 if runs is ANY_BEGIN and not earliest else next(begins, None)
+        begin = None if begin is not None and begin > latest_ms else begin
+        laid.append(fact if begin == fact.promtool_ms else replace(fact, promtool_ms=begin))
+    return laid
 
 
 def lead_ms(plan: Plan, scrape_ms: int) -> int:

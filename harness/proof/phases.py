@@ -36,6 +36,8 @@ _LEAP_DAYS = 4 * 365 + 1
 _MOST_PHASES = 400
 _EARLY_DAYS = 8
 """promtool evaluates every tick from 1970 on, so only its first days are in reach: all weekdays, from a Thursday on."""
+ANY_BEGIN = [(0, _EARLY_DAYS * _DAY)]
+"""All of them, for a rule that is the same at any time."""
 _BESIDE = 64
 """How far beside the threshold of a continuous knob, in its positions, no rounding is left."""
 
@@ -252,14 +254,12 @@ class PhaseReport:
         """The tape, with all cases laid where the rule does what it does at home."""
         return PhasedTape(tape, self.phases.stretches(self.is_home), plan)
 
-    def promtool_begins(self, lengths_ms: Iterable[int], plan: Plan) -> Iterator[int | None]:
-        """For courses of these lengths the first time (ms) of promtool's first days from which on it is so throughout;
-        None: at none of them."""
-        runs = self.phases.early(self.is_home) if self.parted else []
-        begins = [(-(-start // plan.align_ms) * plan.align_ms, end) for start, end in runs]
-        for length in lengths_ms:
-            here = (begin for begin, end in begins if begin + length <= end)
-            yield next(here, None) if self.parted else 0
+    def promtool_begins(self, plan: Plan) -> list[tuple[int, int]]:
+        """(first aligned tick, last tick) of the runs of promtool's first days in which it is so."""
+        if not self.parted:
+            return ANY_BEGIN
+        runs = self.phases.early(self.is_home)
+        return [(-(-start // plan.align_ms) * plan.align_ms, end) for start, end in runs]
 
 
 def probed_positions(contract: Contract, axis: Axis) -> Positions:

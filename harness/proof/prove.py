@@ -42,9 +42,11 @@ STEPS_PER_ALERT = 4
 ALERT_TIMEOUT_S = 30.0
 
 OUT_OF_REACH = (
-    "promtool's time begins on Thursday 1970-01-01, and in its first eight days the clock never says what it must say"
+    "promtool's time begins on Thursday 1970-01-01, and as far as it can be followed from there, the clock never says "
+    "what it must say"
 )
 """Why promtool is not asked about a rule that fires in July only."""
+UNRENDERED = "labels and annotations are not checked, for promtool renders them"
 
 _IN_RULE = re.compile(
     r'group (?P<group>"(?:\\.|[^"\\])*"), rule (?P<rule>\d+), (?P<name>"(?:\\.|[^"\\])*"): (?P<what>.*)', re.DOTALL
@@ -303,6 +305,9 @@ class Proof:
             result.confirmed_reason = "there is no rule"
         elif result.contract is None:
             result.confirmed_reason = "there is no contract"
+        elif result.measured.facts:
+            result.confirmed_reason = OUT_OF_REACH
+            result.notes.append(UNRENDERED)
         else:
             result.confirmed_reason = "nothing was measured that it could confirm"
         result.findings = worst_first(result.findings)
@@ -335,7 +340,7 @@ class Proof:
         elif len(facts) < len(result.measured.facts) and not testimony.refused and not testimony.disagreements:
             result.confirmed_reason = OUT_OF_REACH
             if alert is None:
-                result.notes.append("labels and annotations are not checked, for promtool renders them")
+                result.notes.append(UNRENDERED)
         else:
             result.confirmed = not testimony.refused and not testimony.disagreements
         if facts:

@@ -42,6 +42,19 @@ def metrics_read_as_times(expr: Text, recordings: Sequence[RecordingRule]) -> se
     return times
 
 
+def compares_plainly(expr: Text, recordings: Sequence[RecordingRule], times: set[str]) -> bool:
+    """Whether one of these metrics, whose values are moments, is compared other than with the clock (``seen > 0``)."""
+    for text in (expr, *(recording.expr for recording in recordings)):
+        for node in walk(parse_expr(text)):
+            if not isinstance(node, promql.BinaryExpr) or str(node.op) not in _COMPARISONS:
+                continue
+            if any(isinstance(n, promql.Call) and n.func.name in _CLOCKS for n in walk(node)):
+                continue
+            if times & {*_values_of(node.lhs), *_values_of(node.rhs)}:
+                return True
+    return False
+
+
 class _Reading:
     """Reads trees for what is a moment in them."""
 

@@ -104,6 +104,10 @@ EXACT = {
         ),
         Meant("now - x"),
     ),
+    "an event that must have been": (
+        Rule("(time() - last_seen_seconds > 600) and last_seen_seconds > 0", hold="5m"),
+        Meant("now - x"),
+    ),
     "a limit that is a metric": (
         Rule("time() - last_seen_seconds > on (job) limit"),
         Meant("now - x", more='      - gauge: limit{job="j"}\n        value: 600\n'),
