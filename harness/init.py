@@ -164,8 +164,8 @@ class _Guess:
     """(kind, selector): first what comes to the compared side, then in the order in which the expression reads them."""
     comes_and_goes: frozenset[str] = frozenset()
     """The selectors, of an absence or presence, that are there or gone."""
-    ages: frozenset[str] = frozenset()
-    """The selectors whose values are moments: the rule compares `time() - …`."""
+    ages: Mapping[str, str] = field(default_factory=dict)
+    """The selectors whose values are moments: `-` where the rule compares `time() - …`, `+` where `… - time()`."""
     unit: str = ""
     one_sided: bool = False
     """The rule says `!=`, which a contract can only say of a knob that goes no further than the threshold."""
@@ -242,7 +242,7 @@ def _signal(guess: _Guess, limit: float) -> list[str]:
     for number, (kind, selector) in enumerate(guess.series):
         amount = turned if number == 0 else "1"
         if selector in guess.ages:
-            amount = f"now - {amount}"
+            amount = f"now {guess.ages[selector]} {amount}"
         lines.append(f"      - {kind}: {_quoted(selector)}")
         if kind == "histogram":
             bounds = [limit / 2, limit, limit * 2] if limit > 0 else [0.1, 0.5, 1.0]
@@ -290,7 +290,7 @@ def _guess(rule: AlertRule, recordings: Mapping[str, Text]) -> _Guess:
         turned = comparison.rhs if flipped else comparison.lhs
         _compared(comparison, guess, flipped=flipped)
     guess.series = list(dict.fromkeys([*read(turned), *read(tree)]))
-    guess.ages = frozenset(selector for moment in _moments(turned) for _, selector in read(moment))
+    guess.ages = {selector: sign for moment, sign in _moments(turned) for _, selector in read(moment)}
     gone = _absent(turned)
     if not _selects(tree):
         guess.kind = Kind.ALWAYS
@@ -334,15 +334,20 @@ def _absent(node: Any) -> Any | None:
     return None
 
 
-def _moments(tree: Any) -> Iterator[Any]:
-    """What is subtracted from the time."""
+def _moments(tree: Any) -> Iterator[tuple[Any, str]]:
+    """What is subtracted from the time, or the time from it, with the sign of the difference in it."""
     for node, _ in _walk(tree):
         if isinstance(node, promql.BinaryExpr) and str(node.op) == "-":
-            left = node.lhs
-            while isinstance(left, promql.ParenExpr):
-                left = left.expr
-            if isinstance(left, promql.Call) and left.func.name == "time":
-                yield node.rhs
+            if _is_time(node.lhs):
+                yield node.rhs, "-"
+            elif _is_time(node.rhs):
+                yield node.lhs, "+"
+
+
+def _is_time(node: Any) -> bool:
+    while isinstance(node, promql.ParenExpr):
+        node = node.expr
+    return isinstance(node, promql.Call) and node.func.name == "time"
 
 
 def _selects(tree: Any) -> bool:

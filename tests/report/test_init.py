@@ -177,6 +177,13 @@ def test_the_age_of_a_moment_is_said_with_now(project: Path) -> None:
     assert proved(project) == {"A": "exact"}
 
 
+def test_the_time_left_until_a_moment_is_said_with_now(project: Path) -> None:
+    (project / "r.yml").write_text("groups: [{name: g, rules: [{alert: A, expr: not_after - time() < 86400}]}]")
+    main(["init"])
+    assert "value: now + x" in (project / "contracts" / "r.yml").read_text()
+    assert proved(project) == {"A": "exact"}
+
+
 def test_of_a_draft_without_threshold_the_other_series_stay(project: Path) -> None:
     (project / "r.yml").write_text("groups: [{name: g, rules: [{alert: A, expr: absent(up) and on () other}]}]")
     main(["init"])
