@@ -8,6 +8,7 @@ import pytest
 from slo_bench import THRESHOLD, document, ratio, read
 
 from harness.errors import HarnessError, InputError, UnsupportedError
+from harness.rules.expr import UnreadableError
 
 GOAL = "{target: 0.999}"
 POLICY = document(policies=[("2", "1h")])
@@ -56,7 +57,7 @@ WRONG: dict[str, tuple[str, type[HarnessError], str, str]] = {
         UnsupportedError, "`dimensions` in the `spec`", "nothing beside it",
     ),
     "not PromQL": (
-        document(indicator=ratio(query="errors_total{")), InputError, "this expression cannot be read", "plainer",
+        document(indicator=ratio(query="errors_total{")), UnreadableError, "this expression cannot be read", "plainer",
     ),
     "a rate as a counter": (
         document(indicator=ratio(query="rate(errors_total[5m])")),
