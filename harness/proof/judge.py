@@ -330,6 +330,18 @@ def holes(contract: Contract, located: Located, measured: Measured) -> tuple[lis
     return findings, notes
 
 
+def judge_labels(contract: Contract, labels: Mapping[str, str]) -> list[Finding]:
+    """What is wrong with the labels of an alert of the main signal."""
+    findings = []
+    for name, value in contract.meant_labels.items():
+        if labels.get(name, "") != value:
+            got = f'`{name}="{labels[name]}"`' if name in labels else f"no `{name}` label"
+            shown = format_labels({k: v for k, v in labels.items() if k != "alertname"})
+            parts = (f'the contract says `{name}="{value}"`', f"its labels: {shown}")
+            findings.append(Finding(Verdict.WRONG_LABELS, f"the alert carries {got}", parts))
+    return findings
+
+
 def judge_rendered(contract: Contract, testimony: Testimony) -> list[Finding]:
     """Labels and annotations as promtool rendered them for the main signal just past the threshold."""
     if testimony.refused:
@@ -340,12 +352,7 @@ def judge_rendered(contract: Contract, testimony: Testimony) -> list[Finding]:
     if alert is None:
         return findings
     labels, annotations = alert
-    for name, value in contract.meant_labels.items():
-        if labels.get(name, "") != value:
-            got = f'`{name}="{labels[name]}"`' if name in labels else f"no `{name}` label"
-            shown = format_labels({k: v for k, v in labels.items() if k != "alertname"})
-            parts = (f'the contract says `{name}="{value}"`', f"its labels: {shown}")
-            findings.append(Finding(Verdict.WRONG_LABELS, f"the alert carries {got}", parts))
+    findings += judge_labels(contract, labels)
     for name in contract.annotations:
         if not annotations.get(name, "").strip():
             what = "renders to nothing" if name in annotations else "is missing"

@@ -47,6 +47,7 @@ class Meant:
 
 def meant(contract: Contract, plan: Plan, found: Measurement, findings: Sequence[Finding]) -> list[Meant]:
     """The contract's expectations: around its threshold, where the rule does otherwise, of its hold, of situations."""
+    contract, plan = replace(contract, scrape_ms=found.pace.scrape_ms), found.pace.played(plan)
     verdicts = {finding.verdict for finding in findings}
     made = [] if found.phases is not None else [_standing(contract, plan, x) for x in _positions(contract, found)]
     if not verdicts & {Verdict.OFF_THRESHOLD, Verdict.WRONG_COMPARISON} and Verdict.WRONG_HOLD in verdicts:
@@ -97,7 +98,7 @@ def _standing(contract: Contract, plan: Plan, x: Fraction) -> Meant:
     world = traces(contract.signal, ((0, x),), scrapes)
     fires = _fires(contract, x)
     name = f"{contract.knob.name} at {contract.at(x)}: {'fires' if fires else 'stays quiet'}"
-    fact = Fact(name, world, contract.scrape_ms, scrapes.phase_ms, ticks + 1, (), lead)
+    fact = Fact(name, world, contract.scrape_ms, scrapes.phase_ms, ticks + 1, (), lead, tick_ms=plan.interval_ms)
     return Meant(fact, (Want(ticks, fires, *_culprit(contract)) if fires else Want(ticks, False),))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
+from typing import TypeVar
 
 from harness.contracts import Contract, Kind, Op, Situation
 from harness.contracts.model import Shape
@@ -15,11 +16,12 @@ from harness.engines.base import QueryError
 from harness.proof.axis import Axis, refine, ulps_between
 from harness.proof.clocks import check_ages, is_bound_to_a_clock, positive_from_ms
 from harness.proof.model import Boundary, CurvePoint, Fact, Located, Measured, Sides, SituationResult
+from harness.proof.pace import Pace, pace_of, situation_scrape_ms, window_ms
 from harness.proof.phases import ANY_BEGIN, PhaseReport, find_phases, probe
 from harness.proof.rounding import beside, disturbed, rounding
 from harness.proof.why import Why, always_returns, nearest, returns_nothing, unmatched
 from harness.replay import AlertTimeline, Batch, Plan, Reel, Replay, State, Tape, opaque_labels
-from harness.rules.expr import LOOKBACK_MS, Comparison, comparisons, parse_expr
+from harness.rules.expr import Comparison, comparisons, parse_expr
 from harness.rules.selectors import made_labels
 from harness.rules.spans import one_line
 from harness.series import Labels, carries, format_labels
@@ -30,6 +32,7 @@ _ROUND = 64
 _MAX_FLIPS = 4
 """Flips that are refined; a rule with more of them is no threshold, and its verdict says so after the first."""
 _MAX_PHASES = 6
+_FAR_PHASES = 3
 _AS_GROUPS_TICK = " if the groups that it reads tick at other moments, as Prometheus may let them"
 _MORE_TICKS = 2
 """Of a course that is played with groups in other phases, beside the delays that those may bring."""
@@ -45,6 +48,7 @@ _MOST_EVALUATIONS = 12_000
 _BEFORE = 2
 """Ticks of a course before the knob moves; the steady world before them has filled every window."""
 
+_PULSE = "fires, then recovers"
 JUST_PAST, LAST_QUIET = "just past the threshold: fires", "at the last quiet value: stays quiet"
 MAIN = "main"
 
@@ -66,8 +70,8 @@ class Search:
     flips: list[tuple[int, int]]
     surveyed: list[int]
     """The positions of the survey, in the order of its cases …"""
-    survey: _Steady
-    """… and where those are recorded."""
+    survey: _Steady | None
+    """… and where those are recorded; None if not all at once."""
 
     def fires_somewhere(self) -> bool:
         return any(self.truth.values())
@@ -91,6 +95,8 @@ class Measurement:
     in_direction: bool
     """Whether the boundary runs the way the contract says (fires above for `>`)."""
     situations: list[SituationResult]
+    pace: Pace
+    """How densely its worlds were sampled and its courses played."""
     phases: PhaseReport | None = None
     """What it does at other times of the calendar; None: the same at any."""
     why: Why | None = None
@@ -106,11 +112,14 @@ class Measurer:
         self.tape = tape
         self.replay = replay
         self.advance = advance
+        self._pace = Pace(0, 0, far=False, at_once=_ROUND)
 
     def measure(self, contract: Contract, located: Located) -> Measurement:
         """Measure boundary, timings and situations; raises QueryError where Prometheus cannot evaluate the rule."""
         plan = self.replay.plan(located.group, located.rule)
         check_ages(contract, plan)
+        self._pace = pace_of(contract, plan, self.tape)
+        contract = replace(contract, scrape_ms=self._pace.scrape_ms)
         axis = Axis.of(contract)
         phases = find_phases(contract, plan, self.tape)
         if phases is None:
@@ -118,6 +127,7 @@ class Measurer:
         else:
             report = probe(contract, plan, axis, phases, self.tape, self.replay)
             at_home = Measurer(report.tape(self.tape, plan), self.replay, self.advance)
+            at_home._pace = self._pace
             result = at_home._measure(contract, plan, axis)
             result.phases = report
         runs = ANY_BEGIN if result.phases is None else result.phases.promtool_begins(plan)
@@ -136,7 +146,7 @@ class Measurer:
         search = self._search(contract, plan, axis)
         self.advance()
         measured = Measured(made=_made(plan))
-        result = Measurement(axis, measured, search, [], None, 0, True, [])
+        result = Measurement(axis, measured, search, [], None, 0, True, [], self._pace)
         if contract.kind is Kind.ALWAYS and search.fires_somewhere():
             self._always(contract, plan, axis, search, measured)
             self.advance()
@@ -160,33 +170,46 @@ class Measurer:
 
     def _search(self, contract: Contract, plan: Plan, axis: Axis) -> Search:
         surveyed = axis.survey()
-        survey = self._steady(contract, plan, [axis.value(p) for p in surveyed], contract.scrape_ms)
-        truth = dict(zip(surveyed, self._holds(plan, survey, plan.rule.expr.value), strict=True))
+        if not self._pace.far:
+            survey = self._steady(contract, plan, [axis.value(p) for p in surveyed], contract.scrape_ms)
+            truth = dict(zip(surveyed, self._holds(plan, survey, plan.rule.expr.value), strict=True))
+        else:
+            survey, truth = None, self._truth(contract, plan, axis, surveyed)
         flips = refine(
             truth,
             axis.at_threshold,
             lambda wanted: self._truth(contract, plan, axis, wanted),
             _MAX_FLIPS,
-            _ROUND,
+            min(_ROUND, self._pace.at_once),
         )
         return Search(truth, flips, surveyed, survey)
 
     def _truth(self, contract: Contract, plan: Plan, axis: Axis, positions: Sequence[int]) -> dict[int, bool]:
-        steady = self._steady(contract, plan, [axis.value(p) for p in positions], contract.scrape_ms)
-        return dict(zip(positions, self._holds(plan, steady, plan.rule.expr.value), strict=True))
+        truth: dict[int, bool] = {}
+        for asked in _chunks(positions, self._pace.at_once):
+            steady = self._steady(contract, plan, [axis.value(p) for p in asked], contract.scrape_ms)
+            truth.update(zip(asked, self._holds(plan, steady, plan.rule.expr.value), strict=True))
+        return truth
 
     def _steady(self, contract: Contract, plan: Plan, xs: Sequence[Fraction], scrape_ms: int) -> _Steady:
         """Record the main signal with the knob standing still, long enough for every window to see nothing else."""
         interval = plan.interval_ms
-        phases = min(_MAX_PHASES, math.lcm(scrape_ms, interval) // interval)
-        needed = max(plan.reach_ms - LOOKBACK_MS, 0) + 2 * scrape_ms + (phases - 1) * interval
+        phases = math.lcm(scrape_ms, interval) // interval
+        stride = 1
+        if self._pace.far:  # few, but all over the spacing of the scrapes
+            stride = max(1, scrape_ms // interval // _FAR_PHASES)
+            phases = min(_FAR_PHASES, phases)
+        phases = min(_MAX_PHASES, phases)
+        needed = window_ms(plan) + 2 * scrape_ms + (phases - 1) * stride * interval
         length = -(-needed // interval) * interval
         scrapes = Scrapes.regular(scrape_ms, length, plan.tick_ms)
         cases = [traces(contract.signal, ((0, x),), scrapes) for x in xs]
-        return self._record(plan, cases, length, [length - i * interval for i in range(phases)])
+        return self._record(plan, cases, length, [length - i * stride * interval for i in range(phases)])
 
     def _record(self, plan: Plan, cases: Sequence[Sequence[Trace]], length: int, offsets_ms: Sequence[int]) -> _Steady:
-        (reel,) = self.tape.record([Batch(cases, length, plan.reach_ms, plan.align_ms)])
+        # What a far-sighted rule sees at the end of a case begins where the case does: nothing need stand in between.
+        reach = max(plan.reach_ms - min(offsets_ms), 0) if self._pace.far else plan.reach_ms
+        (reel,) = self.tape.record([Batch(cases, length, reach, plan.align_ms)])
         return _Steady(reel, cases, length, offsets_ms)
 
     def _holds(self, plan: Plan, steady: _Steady, expr: str) -> list[bool]:
@@ -220,10 +243,7 @@ class Measurer:
             result.measured.at_quiet.append(sides[0])
             result.measured.at_fires.append(sides[1])
             result.gap = _closest(sides[2], result.gap)
-        self._curve(plan, axis, flipped[0] if flipped else None, result)
-        if not flipped:
-            return
-        for name, scrape_ms in self._worlds(contract):
+        for name, scrape_ms in self._worlds(contract) if flipped else ():
             world = steady
             if name != MAIN:
                 world = self._steady(contract, plan, [axis.threshold], scrape_ms)
@@ -235,8 +255,9 @@ class Measurer:
                 if shared:
                     result.met.append(Met(name, truth, min(shared)))
         boundary = result.measured.boundary
-        if boundary is not None and (boundary.steps or not result.met):
+        if flipped and boundary is not None and (boundary.steps or not result.met):
             result.tolerated = self._tolerated(contract, plan, axis, flipped, boundary, result.gap)
+        self._curve(contract, plan, axis, flipped[0] if flipped else None, result)
 
     def _tolerated(
         self,
@@ -250,21 +271,21 @@ class Measurer:
         """How many positions of the knob lie within the rounding of contract and rule (harness/proof/rounding.py)."""
         point = beside(axis, boundary.fires_at)
         known = self._steady(contract, plan, [axis.threshold, point], contract.scrape_ms)
-        worlds = disturbed(known.cases[0])
-        moved = self._record(plan, worlds, known.length_ms, known.offsets_ms)
+        sides: list[list[tuple[dict[Labels, float], dict[Labels, float]]]] = [[] for _ in flipped]
+
+        def look(steady: _Steady) -> None:
+            for comparison, seen in zip(flipped, sides, strict=True):
+                left = self.replay.instants(plan, comparison.left, steady.reel, steady.offsets_ms[0])
+                right = self.replay.instants(plan, comparison.right, steady.reel, steady.offsets_ms[0])
+                seen += zip(left, right, strict=True)
+
+        look(known)
+        for worlds in _chunks(disturbed(known.cases[0]), self._pace.at_once):
+            look(self._record(plan, worlds, known.length_ms, known.offsets_ms))
         most = 0
-        for comparison in flipped:
-            sides = [
-                (left, right)
-                for steady in (known, moved)
-                for left, right in zip(
-                    self.replay.instants(plan, comparison.left, steady.reel, steady.offsets_ms[0]),
-                    self.replay.instants(plan, comparison.right, steady.reel, steady.offsets_ms[0]),
-                    strict=True,
-                )
-            ]
+        for comparison, seen in zip(flipped, sides, strict=True):
             texts = comparison.left, comparison.right
-            found = rounding(axis, texts, len(known.cases[0]), sides, point)
+            found = rounding(axis, texts, len(known.cases[0]), seen, point)
             if found is None:
                 continue
             if axis.knob.step is None:
@@ -273,16 +294,22 @@ class Measurer:
                 most = 1  # rounding takes the threshold's own position for that of its neighbour
         return most
 
-    def _curve(self, plan: Plan, axis: Axis, comparison: Comparison | None, result: Measurement) -> None:
+    def _curve(
+        self, contract: Contract, plan: Plan, axis: Axis, comparison: Comparison | None, result: Measurement
+    ) -> None:
         """What the comparison's left side is at every surveyed position, for people to look at."""
-        search = result.search
-        left: list[dict[Labels, float]] = [{} for _ in search.surveyed]
+        search, shown = result.search, result.search.surveyed
+        survey = search.survey
+        if survey is None or not self.tape.holds(survey.reel):  # of a far-sighted rule some must do
+            shown = shown[:: -(-len(shown) // self._pace.at_once)]
+            survey = self._steady(contract, plan, [axis.value(p) for p in shown], contract.scrape_ms)
+        left: list[dict[Labels, float]] = [{} for _ in shown]
         if comparison is not None:
-            left = self.replay.instants(plan, comparison.left, search.survey.reel, search.survey.offsets_ms[0])
+            left = self.replay.instants(plan, comparison.left, survey.reel, survey.offsets_ms[0])
             right = result.measured.at_fires[0].right
             if len(right) == 1:
                 (result.measured.limit,) = right.values()
-        for position, values in zip(search.surveyed, left, strict=True):
+        for position, values in zip(shown, left, strict=True):
             # Several series (neighbours of the culprit) make no one curve: the one that fires first is shown.
             first = min if comparison is not None and comparison.op in ("<", "<=", "==") else max
             value = first(values.values(), default=None)
@@ -306,7 +333,8 @@ class Measurer:
     def _always(self, contract: Contract, plan: Plan, axis: Axis, search: Search, measured: Measured) -> None:
         """For a rule that is meant to fire always: that it does, tick by tick, and how long it waits before."""
         x = axis.value(min(p for p, fires in search.truth.items() if fires))
-        window = max(plan.reach_ms - LOOKBACK_MS, 0) // plan.interval_ms + contract.scrape_ms // plan.interval_ms + 2
+        plan = self._pace.played(plan)
+        window = _window_ticks(plan, contract)
         ticks = window + plan.hold_ticks + _ALWAYS_TICKS
         (fact,) = self._facts(contract, plan, {ALWAYS: [(0, x)]}, ticks, led=False)
         measured.facts.append(fact)
@@ -348,7 +376,7 @@ class Measurer:
         """Hold, one tick too short, a gap, recovery: all with the knob standing clearly on either side."""
         interval, hold = plan.interval_ms, plan.hold_ticks
         on, off = _clear(search, axis, fires, firing=True), _clear(search, axis, quiet, firing=False)
-        window = max(plan.reach_ms - LOOKBACK_MS, 0) // interval + contract.scrape_ms // interval + 2
+        window = _window_ticks(plan, contract)
         keep = -(-plan.rule.keep_firing_ms // interval)
         lead = _BEFORE
         ends = lead + window + hold + 6
@@ -361,10 +389,23 @@ class Measurer:
             JUST_PAST: knob((-1, axis.value(quiet)), (0, axis.value(fires))),
             LAST_QUIET: knob((0, axis.value(quiet))),
         }
-        measured.facts.extend(self._facts(contract, plan, steady, window + hold + 2))
-        course = {"fires, then recovers": knob((0, off), (lead, on), (ends, off))}
-        (pulse,) = self._facts(contract, plan, course, ticks)
-        measured.facts.append(pulse)
+        if self._pace.far:
+            played = self._pace.played(plan)
+            few = _window_ticks(played, contract) + played.hold_ticks
+            steps: dict[str, KnobSteps] = {
+                JUST_PAST: [(-played.interval_ms, axis.value(quiet)), (0, axis.value(fires))],
+                LAST_QUIET: [(0, axis.value(quiet))],
+            }
+            measured.facts.extend(self._facts(contract, played, steps, few + 2))
+            pulse = self._sparse_fact(contract, plan, _PULSE, knob((0, off), (lead, on), (ends, off)), ticks)
+            on_off = [(0, off), (lead * played.interval_ms, on), ((lead + few + 6) * played.interval_ms, off)]
+            keep_few = -(-plan.rule.keep_firing_ms // played.interval_ms)
+            measured.facts.extend(self._facts(contract, played, {_PULSE: on_off}, lead + 2 * few + keep_few + 10))
+        else:
+            measured.facts.extend(self._facts(contract, plan, steady, window + hold + 2))
+            course = {_PULSE: knob((0, off), (lead, on), (ends, off))}
+            (pulse,) = self._facts(contract, plan, course, ticks)
+            measured.facts.append(pulse)
         alert = busiest(pulse.timelines)
         if alert is None or not alert.true_at:
             return
@@ -373,16 +414,17 @@ class Measurer:
             return
         first_true = true_since(alert, first_firing)
         measured.fires_after_ms = (first_firing - first_true) * interval
-        if looks_back(contract, plan, (first_true - lead) * interval):
-            measured.late_ms = (first_true - lead) * interval
-        self._other_phases(contract, plan, course, ticks, (first_true, first_firing), measured)
+        if not self._pace.far:
+            if looks_back(contract, plan, (first_true - lead) * interval):
+                measured.late_ms = (first_true - lead) * interval
+            self._other_phases(contract, plan, course, ticks, (first_true, first_firing), measured)
         false_again = min((t for t in range(first_firing, pulse.ticks) if t not in alert.true_at), default=None)
         if false_again is None:
             return
         resolved = next((t for t in range(false_again, pulse.ticks) if alert.states[t] is not State.FIRING), None)
         if resolved is not None:
             measured.resolves_after_ms = (resolved - false_again) * interval
-        if measured.fires_after_ms == 0:
+        if measured.fires_after_ms == 0 or self._pace.far:
             return
         waits = measured.fires_after_ms // interval  # ticks from pending to firing, as measured
         rise, fall = first_true - lead, false_again - ends
@@ -443,7 +485,7 @@ class Measurer:
         """The pulse that is one tick too short, and after the shortest dip that shows, the knob is back for good."""
         on, off = sides
         interval = plan.interval_ms
-        window = max(plan.reach_ms - LOOKBACK_MS, 0) // interval + contract.scrape_ms // interval + 2
+        window = _window_ticks(plan, contract)
         lengths = range(1, min(window, 40) + 1)
         ticks = dip + lengths[-1] + 2 * waits + window + 4
         tried = self._facts(
@@ -483,9 +525,27 @@ class Measurer:
         cases = [traces(contract.signal, course, scrapes) for course in courses.values()]
         played = self._play(plan, cases, length, lead, replay)
         return [
-            Fact(name, case, contract.scrape_ms, scrapes.phase_ms, ticks + 1, tuple(timelines), lead)
+            Fact(
+                name,
+                case,
+                contract.scrape_ms,
+                scrapes.phase_ms,
+                ticks + 1,
+                tuple(timelines),
+                lead,
+                tick_ms=plan.interval_ms,
+            )
             for name, case, timelines in zip(courses, cases, played, strict=True)
         ]
+
+    def _sparse_fact(self, contract: Contract, plan: Plan, name: str, course: KnobSteps, ticks: int) -> Fact:
+        """A course of many ticks, of which few are evaluated, with history before it that is not evaluated at all."""
+        length, lead = ticks * plan.interval_ms, lead_ms(plan, contract.scrape_ms)
+        scrapes = Scrapes.regular(contract.scrape_ms, length, plan.tick_ms, lead)
+        case = traces(contract.signal, course, scrapes)
+        (reel,) = self.tape.record([Batch([case], length, plan.reach_ms, plan.align_ms, lead)])
+        (timelines,) = self.replay.sparse_timelines(plan, reel, self._pace.tick_ms)
+        return Fact(name, case, contract.scrape_ms, scrapes.phase_ms, ticks + 1, tuple(timelines), lead)
 
     def _play(
         self,
@@ -505,6 +565,16 @@ class Measurer:
             for timelines in (replay or self.replay).timelines(plan, reel)
         ]
 
+    def _play_from_steady(
+        self, plan: Plan, cases: Sequence[Sequence[Trace]], length: int, lead: int
+    ) -> list[list[AlertTimeline]]:
+        """The same for a rule that looks back far: its lead is history alone, not evaluated tick by tick.
+
+        What holds on the last tick before a case has held since long ago, as long as `for` asks.
+        """
+        (reel,) = self.tape.record([Batch(cases, length, plan.reach_ms, plan.align_ms, lead)])
+        return self.replay.timelines(plan, reel, steady_before=True)
+
     # -- situations ----------------------------------------------------------------------------------------------
 
     def _situations(self, contract: Contract, plan: Plan) -> tuple[list[SituationResult], list[Fact]]:
@@ -514,12 +584,15 @@ class Measurer:
         opaque = opaque_labels(plan.rule, plan.group)
         lead = max(lead_ms(plan, s.scrape_ms) for s in contract.situations)
         lead = -(-(lead + plan.rule.hold_ms) // plan.align_ms) * plan.align_ms
+        if self._pace.far:
+            lead = max(lead_ms(plan, s.scrape_ms) for s in contract.situations) + plan.align_ms
         worlds: list[tuple[Situation, list[Trace], Scrapes]] = []
         for situation in contract.situations:
+            every = situation_scrape_ms(situation, plan)
             scrapes = Scrapes(
-                situation.scrape_ms,
+                every,
                 situation.lasts_ms,
-                situation.scrape_ms // 2,
+                every // 2,
                 situation.failed_scrapes,
                 situation.gap,
                 situation.restarts_ms,
@@ -531,10 +604,16 @@ class Measurer:
         results: list[SituationResult] = []
         facts: list[Fact] = []
         cases = [case for _, case, _ in worlds]
+        play = self._play_from_steady if self._pace.far else self._play
+        outcomes: list[list[AlertTimeline] | QueryError] = []
         try:
-            outcomes: list[list[AlertTimeline] | QueryError] = list(self._play(plan, cases, longest, lead))
+            outcomes += play(plan, cases, longest, lead)
         except QueryError:
-            outcomes = [self._alone(plan, case, longest, lead) for case in cases]
+            for case in cases:  # one bad case fails the query for all, so each gets a reel of its own
+                try:
+                    outcomes += play(plan, [case], longest, lead)
+                except QueryError as err:
+                    outcomes.append(err)
         for (situation, case, scrapes), outcome in zip(worlds, outcomes, strict=True):
             if isinstance(outcome, QueryError):
                 reason = f"Prometheus cannot evaluate the rule in this situation: {outcome.message}"
@@ -543,11 +622,12 @@ class Measurer:
             ticks = situation.lasts_ms // interval + 1
             cut = [timeline.between(0, ticks) for timeline in outcome]
             result = judge_situation(situation, cut, interval, {"alertname", *plan.rule.labels}, opaque)
-            if not result.ok and result.got == "quiet":
+            if not result.ok and result.got == "quiet" and not self._pace.far:
                 result = replace(result, parts=self._why_quiet(plan, case, lead, cut, ticks))
             results.append(result)
-            facts.append(Fact(situation.name, case, situation.scrape_ms, scrapes.phase_ms, ticks, tuple(cut), lead))
-        if all(isinstance(outcome, list) for outcome in outcomes):
+            if not self._pace.far:  # else promtool would have to evaluate all of the history
+                facts.append(Fact(situation.name, case, situation.scrape_ms, scrapes.phase_ms, ticks, tuple(cut), lead))
+        if not self._pace.far and all(isinstance(outcome, list) for outcome in outcomes):
             results = self._in_other_phases(contract, plan, cases, (longest, lead), results)
         return results, facts
 
@@ -605,13 +685,6 @@ class Measurer:
         offset = lead + most * interval
         why = returns_nothing(plan.rule.expr, lambda text: self.replay.instants(plan, text, reel, offset)[0])
         return (f"nearest at {_moment(most, interval)}", *why.parts) if why is not None else ()
-
-    def _alone(self, plan: Plan, case: Sequence[Trace], length: int, lead: int) -> list[AlertTimeline] | QueryError:
-        """One bad case fails the query for all, so each gets a reel of its own."""
-        try:
-            return self._play(plan, [case], length, lead)[0]
-        except QueryError as err:
-            return err
 
 
 @dataclass(frozen=True, slots=True)
@@ -712,7 +785,7 @@ def _for_promtool(facts: Sequence[Fact], runs: Sequence[tuple[int, int]], latest
     """The facts, laid where promtool's clock says what the slots' clock said: in one of these runs of its time."""
     laid = []
     for fact in facts:
-        length = fact.lead_ms + (fact.ticks - 1) * plan.interval_ms
+        length = fact.lead_ms + (fact.ticks - 1) * (fact.tick_ms or plan.interval_ms)
         earliest = -(-positive_from_ms(fact, plan) // plan.align_ms) * plan.align_ms
         begins = (max(start, earliest) for start, end in runs if max(start, earliest) + length <= end)
         # Even a course of weeks may begin at 0.
@@ -725,8 +798,21 @@ def _for_promtool(facts: Sequence[Fact], runs: Sequence[tuple[int, int]], latest
 def lead_ms(plan: Plan, scrape_ms: int) -> int:
     """How long a world stands still before its case begins, in whole ticks: every window is full by then, and what an
     empty window had let fire in the very beginning (`absent()`) is over."""
-    needed = max(plan.reach_ms - LOOKBACK_MS, 0) + 2 * scrape_ms + plan.rule.keep_firing_ms
+    needed = window_ms(plan) + 2 * scrape_ms + plan.rule.keep_firing_ms
     return -(-needed // plan.align_ms) * plan.align_ms
+
+
+def _window_ticks(plan: Plan, contract: Contract) -> int:
+    """After so many ticks nothing is seen of how the knob stood before."""
+    return window_ms(plan) // plan.interval_ms + contract.scrape_ms // plan.interval_ms + 2
+
+
+_T = TypeVar("_T")
+
+
+def _chunks(items: Sequence[_T], most: int) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), most):
+        yield items[start : start + most]
 
 
 def _later(case: Sequence[Trace], by_ms: int) -> list[Trace]:

@@ -130,6 +130,8 @@ class Fact:
     """How long the world had stood still when the case began; the traces begin at minus this. Whole ticks."""
     promtool_ms: int | None = 0
     """When the lead begins in promtool's time; None: at no time in its reach does the calendar say the same."""
+    tick_ms: int = 0
+    """How long a tick is, where that is not the group's interval."""
 
 
 def told(facts: Sequence[Fact]) -> list[Fact]:

@@ -29,6 +29,7 @@ from harness.units import format_duration, format_number
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _OVER_LIMIT = "exceeded limit of "
 """What Prometheus says of a rule that returns more than its group's `limit` (rules/alerting.go, rules/recording.go)."""
+_TOO_MANY = "would load too many samples into memory"
 _RULE_FAILS = re.compile(r"rule: (.*?), time: ")
 _MOST_SERIES, _WIDEST = 4, 160
 _ACTIVE = "ALERTS"
@@ -43,6 +44,11 @@ class Deed:
     located: Located
     rules: OrderedRules
     facts: tuple[Fact, ...]
+
+    @property
+    def interval_ms(self) -> int:
+        """How long a tick is, in all of the facts."""
+        return next((fact.tick_ms for fact in self.facts if fact.tick_ms), self.located.group.interval_ms)
 
 
 @dataclass(slots=True)
@@ -124,10 +130,13 @@ def _hear(promtool: Promtool, deed: Deed, file: Path, timeout_s: float | None) -
     refusals = [text.strip() for text in failures.other if text not in pending]
     for text in refusals:
         failed = _RULE_FAILS.match(text)
+        if _TOO_MANY in text:
+            testimony.cannot = "promtool loads at most 10,000 samples in a query, and the rule's windows hold more"
+            return testimony
         if failed is None or (failed[1] in deed.rules.needed and _OVER_LIMIT not in text):
             testimony.refused = text
             return testimony
-    interval = deed.located.group.interval_ms
+    interval = deed.interval_ms
     leads = [_begins_ms(fact) for fact in deed.facts]
     got = {}
     for failure in failures.alerts:
@@ -147,7 +156,7 @@ def _hear(promtool: Promtool, deed: Deed, file: Path, timeout_s: float | None) -
 
 def _cannot_judge(deed: Deed, failures: Sequence[str]) -> str:
     """Why promtool rightly shows something else than replay; empty if it does not."""
-    located, interval = deed.located, deed.located.group.interval_ms
+    located, interval = deed.located, deed.interval_ms
     if failures:
         return f"promtool ends a test where any rule of its files fails: {failures[0]}"
     for name, other in deed.rules.intervals_ms.items():
@@ -284,7 +293,7 @@ def says_activity(failure: str) -> bool:
 def head(deed: Deed, folder: Path, prefix: str = "") -> Iterable[str]:
     yield "rule_files:"
     yield from (f"  - {quote(path)}" for path in deed.rules.listed(folder, prefix))
-    yield f"evaluation_interval: {format_duration(deed.located.group.interval_ms)}"
+    yield f"evaluation_interval: {format_duration(deed.interval_ms)}"
     yield f"group_eval_order: [{', '.join(map(quote, deed.rules.order))}]"
     yield "tests:"
 
@@ -348,7 +357,7 @@ def _odd(value: float) -> str:
 
 def eval_time(deed: Deed, fact: Fact, tick: int) -> str:
     """promtool's time of a tick of the case: a world begins at promtool's 0, its case when it has stood still."""
-    return format_duration(_begins_ms(fact) + tick * deed.located.group.interval_ms)
+    return format_duration(_begins_ms(fact) + tick * deed.interval_ms)
 
 
 def _alert_assertion(deed: Deed, fact: Fact, tick: int, alerts: Sequence[Alert]) -> Iterable[str]:

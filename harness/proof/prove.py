@@ -19,6 +19,7 @@ from harness.proof.emit import Emitted, Proven, emit
 from harness.proof.judge import (
     holes,
     judge,
+    judge_labels,
     judge_rendered,
     judge_rendered_situations,
     names_opaque,
@@ -33,7 +34,7 @@ from harness.proof.model import AlertResult, Fact, Finding, Measured, Verdict, t
 from harness.proof.notary import Deed, Notary, Testimony, pinned
 from harness.proof.ordered import OrderedRules
 from harness.proof.pairing import Pairing, findings_of, pair
-from harness.replay import Replay, Tape
+from harness.replay import EndlessTape, Replay
 from harness.rules import AlertRule, RuleFile
 from harness.rules.expr import UnreadableError
 
@@ -69,6 +70,12 @@ def _draft(contract: Contract) -> Finding:
 def _facts(result: AlertResult, *, everything: bool) -> tuple[Fact, ...]:
     measured = result.measured
     return tuple(told([*measured.facts, *measured.situation_facts] if everything else measured.facts))
+
+
+def _replayed_labels(result: AlertResult) -> dict[str, str]:
+    """The labels of the first alert that fires in replay, without those that only a template can tell."""
+    firing = (alert for fact in result.measured.facts for alert in fact.timelines if alert.fires)
+    return next((dict(alert.labels) for alert in firing), {})
 
 
 def check_rule_files(promtool: Promtool, files: Sequence[RuleFile]) -> dict[int, str]:
@@ -150,7 +157,7 @@ class Proof:
     _waiting: deque[_Unfinished] = field(default_factory=deque, init=False)
     """What is measured, in order, and waits for promtool."""
     _replay: Replay = field(init=False)
-    _tape: Tape = field(init=False)
+    _tape: EndlessTape = field(init=False)
     _spoilt: bool = field(default=False, init=False)
     """Whether the engine broke over an alert, so that the next needs a fresh one."""
 
@@ -189,7 +196,7 @@ class Proof:
 
     def _begin(self) -> None:
         self._replay = Replay(self.engine, self.files)
-        self._tape = Tape(self.engine)
+        self._tape = EndlessTape(self.engine)
         self._spoilt = False
 
     def _renewed(self) -> None:
@@ -356,6 +363,8 @@ class Proof:
             # Replay takes every value for another alert; the label itself is already a finding.
             result.notes += testimony.disagreements
             testimony.disagreements.clear()
+        if alert is None and testimony.cannot and not testimony.rendered:
+            return judge_labels(result.contract, _replayed_labels(result))
         findings, notes = holes(result.contract, result.located, result.measured) if alert is not None else ([], [])
         result.notes += notes
         if names_opaque(result.contract, result.located):

@@ -7,9 +7,10 @@ circle (or `ALERTS`), one query per rule cannot know the previous tick; such a p
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.engines.base import Engine, QueryError, Samples, Series
@@ -23,6 +24,9 @@ from harness.rules.expr import subquery_steps_ms
 from harness.series import STALE, Labels, format_labels
 from harness.source import Text
 
+_FAR_APART = 8
+_Returned = dict[Labels, tuple[float, Labels]]
+"""What a rule returned at a tick: an alert's identity → value, and the labels of the element."""
 _Recorded = dict[Labels, dict[int, float]]
 """Series by their labels: time stamp in milliseconds → value."""
 
@@ -38,10 +42,12 @@ class Plan:
     align_ms: int
     warm_ms: Mapping[int, int]
     """By id of a recording rule: how long before a tick its results matter, because a reader ranges over them."""
+    every_ms: int = 0
+    """How far apart the alert's ticks are to be, where that is not the interval of its group."""
 
     @property
     def interval_ms(self) -> int:
-        return self.group.interval_ms
+        return self.every_ms or self.group.interval_ms
 
     @property
     def tick_ms(self) -> int:
@@ -153,30 +159,67 @@ class Replay:
         """How long after a case's beginning a rule is first evaluated there."""
         return self.order.runs_ms(group) - group.query_offset_ms + self.order.looks_ms(group, rule)
 
-    def timelines(self, plan: Plan, reel: Reel) -> list[list[AlertTimeline]]:
-        """The alerts of each case, tick by tick from the case's beginning to its length."""
+    def timelines(self, plan: Plan, reel: Reel, *, steady_before: bool = False) -> list[list[AlertTimeline]]:
+        """The alerts of each case, tick by tick from the case's beginning to its length.
+
+        With `steady_before` what the rule returns on the last tick of a case's lead it has returned for `for` already.
+        """
         self._record(plan, reel)
         rule, interval = plan.rule, plan.interval_ms
         ticks = reel.length_ms // interval + 1
-        elements: list[list[dict[Labels, tuple[float, Labels]]]] = [
-            [{} for _ in range(ticks)] for _ in range(reel.count)
-        ]
-        told_apart = told_apart_by(rule, plan.group)
+        elements: list[list[_Returned]] = [[{} for _ in range(ticks)] for _ in range(reel.count)]
+        before: list[_Returned] = [{} for _ in range(reel.count)]
         shift = self._first_ms(plan.group, rule)
-        for series in self._over_reel(rule.expr, plan.group, rule, reel):
-            labels = alert_labels(rule, plan.group, dict(series.labels))
+        for series in self._over_reel(rule.expr, plan.group, rule, reel, interval if steady_before else 0, interval):
+            enter = _entering(plan, series)
             for when, value in zip(series.timestamps_ms, series.values, strict=True):
                 case, at = reel.case_at(when - shift)
-                if at > reel.length_ms:
+                if case >= 0 and at <= reel.length_ms:
+                    enter(elements[case][at // interval], value)
                     continue
-                here = elements[case][at // interval]
-                alert = identity(labels, told_apart, series.labels, value)
-                if alert in here:
-                    raise equal_labels(rule, labels, here[alert][1], series.labels)
-                here[alert] = value, series.labels
-        return [self._case_timelines(plan, case) for case in elements]
+                case, at = reel.case_at(when - shift + interval)
+                if steady_before and at == 0:
+                    enter(before[case], value)
+        held = plan.hold_ticks + 1 if steady_before else 0
+        played = [self._case_timelines(plan, [here] * held + case) for here, case in zip(before, elements, strict=True)]
+        return [[alert.between(held, held + ticks) for alert in case] for case in played] if held else played
 
-    def _case_timelines(self, plan: Plan, ticks: list[dict[Labels, tuple[float, Labels]]]) -> list[AlertTimeline]:
+    def sparse_timelines(self, plan: Plan, reel: Reel, every_ms: int) -> list[list[AlertTimeline]]:
+        """As :meth:`timelines`, for cases of many ticks in which little happens.
+
+        The expression is evaluated every `every_ms` (whole ticks), and between two such ticks that differ at further
+        ones, by halves, until the tick is found at which it changed. Between two that agree nothing is taken to happen.
+        """
+        self._record(plan, reel)
+        last, stride = reel.length_ms // plan.interval_ms, every_ms // plan.interval_ms
+        cases = []
+        for case in range(reel.count):
+            begin = reel.begin_ms(case) + self._first_ms(plan.group, plan.rule)
+            known: dict[int, _Returned] = {}
+            self._look(plan, known, begin, range(0, last + 1, stride))
+            self._look(plan, known, begin, range(last, last + 1))
+            todo = list(itertools.pairwise(sorted(known)))
+            while todo:
+                low, high = todo.pop()
+                if high - low > 1 and known[low].keys() != known[high].keys():
+                    middle = (low + high) // 2
+                    self._look(plan, known, begin, range(middle, middle + 1))
+                    todo += [(low, middle), (middle, high)]
+            ticks = [known[low] for low, high in itertools.pairwise(sorted(known)) for _ in range(high - low)]
+            cases.append(self._case_timelines(plan, [*ticks, known[last]]))
+        return cases
+
+    def _look(self, plan: Plan, known: dict[int, _Returned], begin_ms: int, ticks: range) -> None:
+        """Enter what the rule returns at some ticks."""
+        interval = plan.interval_ms
+        known.update({tick: {} for tick in ticks})
+        start, end = begin_ms + ticks[0] * interval, begin_ms + ticks[-1] * interval
+        for series in self.engine.query_range(plan.rule.expr.value, start, end, ticks.step * interval):
+            enter = _entering(plan, series)
+            for when, value in zip(series.timestamps_ms, series.values, strict=True):
+                enter(known[(when - begin_ms) // interval], value)
+
+    def _case_timelines(self, plan: Plan, ticks: list[_Returned]) -> list[AlertTimeline]:
         states = alert_states(
             [frozenset(here) for here in ticks],
             interval_ms=plan.interval_ms,
@@ -205,20 +248,27 @@ class Replay:
         """
         return min(self._warm_ms.get(id(rule), 0), reel.lead_ms) // group.interval_ms * group.interval_ms
 
-    def _over_reel(self, expr: Text, group: Group, rule: Rule, reel: Reel, warm_ms: int = 0) -> list[Series]:
+    def _over_reel(
+        self, expr: Text, group: Group, rule: Rule, reel: Reel, warm_ms: int, interval_ms: int
+    ) -> Iterator[Series]:
+        """The expression at every tick of a reel: in one query, unless the time between its cases is far longer than
+        they are. A series may come in pieces."""
         shift = self._first_ms(group, rule)
-        found: list[Series] = []
-        for first, last in reel.stretches():
+        far_apart = reel.slot_ms >= _FAR_APART * (reel.length_ms + warm_ms)
+        alone = ((case, case) for case in range(reel.count))
+        for first, last in alone if far_apart else reel.stretches():
             start, end = reel.begin_ms(first) - warm_ms, reel.begin_ms(last) + reel.length_ms
-            found += self.engine.query_range(expr.value, start + shift, end + shift, group.interval_ms)
-        return found
+            yield from self.engine.query_range(expr.value, start + shift, end + shift, interval_ms)
 
     def _record(self, plan: Plan, reel: Reel) -> None:
         """Evaluate the plan's recording rules over the reel and write their results back, stale markers included."""
         for group, rule in plan.recordings:
             if self._first_time(reel, rule):
-                warm = self._warm(rule, group, reel)
-                self._write(group, rule, reel, self._over_reel(rule.expr, group, rule, reel, warm), warm)
+                # Where there is history, at the tick before the case too: see `steady_before`.
+                once = -(-plan.interval_ms // group.interval_ms) * group.interval_ms
+                warm = max(self._warm(rule, group, reel), once if once <= reel.lead_ms else 0)
+                returned = self._over_reel(rule.expr, group, rule, reel, warm, group.interval_ms)
+                self._write(group, rule, reel, returned, warm)
 
     def _write(
         self, group: Group, rule: RecordingRule, reel: Reel, returned: Iterable[Series], warm_ms: int | None = None
@@ -272,6 +322,21 @@ class Replay:
                     hint="give each a label of its own, or join them with `or`",
                 )
         return kept
+
+
+def _entering(plan: Plan, series: Series) -> Callable[[_Returned, float], None]:
+    """What enters a value of a series that a rule returned among those of its tick; raises where one has its labels."""
+    rule = plan.rule
+    labels = alert_labels(rule, plan.group, dict(series.labels))
+    told_apart = told_apart_by(rule, plan.group)
+
+    def enter(here: _Returned, value: float) -> None:
+        alert = identity(labels, told_apart, series.labels, value)
+        if alert in here:
+            raise equal_labels(rule, labels, here[alert][1], series.labels)
+        here[alert] = value, series.labels
+
+    return enter
 
 
 def _within(limit: int, recorded: _Recorded) -> tuple[_Recorded, Collection[int]]:

@@ -110,6 +110,15 @@ class Tape:
         """Where the next slot may begin, with so much time before the tape's end as far as that can be had."""
         return self._next_ms
 
+    @property
+    def room_ms(self) -> int:
+        """How long it is from its beginning to its end, which is now: Prometheus takes no samples of the future."""
+        return round(time.time() * 1000) - self._start_ms
+
+    def holds(self, reel: Reel) -> bool:
+        """Whether a reel is still recorded."""
+        return reel.era == self._era
+
     def record(self, batches: Iterable[Batch]) -> list[Reel]:
         """Write the cases of all batches in one go and tell where they stand."""
         batches = list(batches)
@@ -175,6 +184,11 @@ class EndlessTape(Tape):
         ends_ms = max((reel.end_ms for reel in self._lay(batches)), default=0)
         if self._is_lost or (ends_ms > time.time() * 1000 and self._next_ms > self._start_ms):
             self._begin_anew()
+        if max((reel.end_ms for reel in self._lay(batches)), default=0) > time.time() * 1000:
+            raise UnsupportedError(
+                "the rule looks back so far that its worlds do not fit between 2001 and now",
+                hint="prove it with a shorter window or hold, which means the same",
+            )
         reels = super().record(batches)
         self.latest = reels[-1] if reels else self.latest
         return reels

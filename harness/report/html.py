@@ -312,5 +312,5 @@ def _timelines(result: AlertResult) -> list[Timeline]:
         return []
     interval, counters = result.located.group.interval_ms, counters_of(result)
     facts = [fact for name in _CHARTED for fact in result.measured.facts if fact.name == name]
-    charts = [timeline(fact, interval, counters) for fact in facts]
+    charts = [timeline(fact, fact.tick_ms or interval, counters) for fact in facts]
     return [chart for chart in charts if chart is not None]

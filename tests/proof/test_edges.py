@@ -12,21 +12,21 @@ from harness.contracts import load_contracts
 from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.proof import AlertResult, Proof, Verdict
-from harness.replay import Tape
+from harness.replay import EndlessTape
 from harness.rules import load_rules
 
 Prove = Callable[..., AlertResult]
 
 
 @pytest.fixture(scope="module")
-def tape(prometheus_path: Path) -> Iterator[Tape]:
+def tape(prometheus_path: Path) -> Iterator[EndlessTape]:
     """One engine for all tests, which follow each other on one tape."""
     with ProcessEngine(prometheus_path) as running:
-        yield Tape(running)
+        yield EndlessTape(running)
 
 
 @pytest.fixture
-def prove(tape: Tape, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prove:
+def prove(tape: EndlessTape, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prove:
     """Prove one alert `A`: the lines of its rule and of its contract, each in YAML's flow style."""
 
     def run(rule: str, contract: str, *, interval: str = "30s", scrape: str = "30s", emit: bool = False) -> AlertResult:
@@ -37,8 +37,10 @@ def prove(tape: Tape, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.M
         contracts.write_text(
             f"scrape_interval: {scrape}\ncontracts: [{{alert: A, means: it, severity: page, {contract}}}]\n"
         )
-        monkeypatch.setattr("harness.proof.prove.Tape", lambda _: tape)
-        proof = Proof(load_rules([rules]), load_contracts([contracts]), tape.engine, Promtool(promtool_path))
+        monkeypatch.setattr("harness.proof.prove.EndlessTape", lambda _: tape)
+        proof = Proof(
+            load_rules([rules]), load_contracts([contracts]), tape.engine, Promtool(promtool_path), alert_timeout_s=120
+        )
         (result,) = proof.run(tmp_path / "out" if emit else None)
         return result
 
@@ -174,3 +176,75 @@ def test_a_boundary_may_be_off_by_what_is_rounded_and_no_more(
 ) -> None:
     knob = f"knob: {{name: k, unit: '', range: [0, 60]}}, op: '>', threshold: {threshold}"
     assert prove(f'expr: "{expr}"', f"{knob}, signal: [{{{signal}}}]").verdict is verdict
+
+
+# -- long windows ------------------------------------------------------------------------------------------------
+
+FAR = [
+    ("max_over_time(m[30d]) > 5", "1m", "gauge: m, value: x", Verdict.EXACT, True),
+    ("max_over_time(m[30d]) > 5.5", "1m", "gauge: m, value: x", Verdict.OFF_THRESHOLD, True),
+    ("rate(m[7d]) > 5", "1m", "counter: m, rate: x", Verdict.EXACT, True),
+    ("m > 5", "1w", "gauge: m, value: x", Verdict.EXACT, True),
+    ("m > 5 and m offset 30d > 2", "1m", "gauge: m, value: x", Verdict.EXACT, True),
+    # A plain selector wants a sample every few minutes, a subquery a value every minute: more than promtool loads.
+    ("avg_over_time(m[30d]) > 5 and m > 3", "1m", "gauge: m, value: x", Verdict.EXACT, None),
+    ("max_over_time(m[1w:1m]) > 5", "1m", "gauge: m, value: x", Verdict.EXACT, None),
+    # Counted sample by sample, it hangs on every scrape, and those are too many.
+    ("count_over_time(m[30d]) > 5 and m > 5", "1m", "gauge: m, value: x", Verdict.UNSUPPORTED, None),
+    ("avg_over_time(m[3y]) > 5", "1m", "gauge: m, value: x", Verdict.UNSUPPORTED, None),
+    ("m > 5", "3y", "gauge: m, value: x", Verdict.UNSUPPORTED, None),
+]
+
+
+@pytest.mark.parametrize(("expr", "hold", "signal", "verdict", "confirmed"), FAR)
+def test_rules_that_look_back_or_wait_for_days(
+    prove: Prove, expr: str, hold: str, signal: str, verdict: Verdict, confirmed: bool | None
+) -> None:
+    result = prove(
+        f'expr: "{expr}", for: {hold}',
+        f"{SHARE}, for: {hold}, signal: [{{{signal}}}], situations: [{{name: low, expect: quiet, knob: 3}}, "
+        "{name: high, expect: fires, alerts: [{}], knob: 8}]",
+        interval="1m",
+    )
+    assert (result.verdict, result.confirmed) == (verdict, confirmed), result.reasons
+    if verdict is Verdict.EXACT:
+        assert result.measured.fires_after_ms == {"1m": 60_000, "1w": 604_800_000}[hold]
+        assert result.measured.resolves_after_ms == 0
+        assert all(one.ok for one in result.situations)
+
+
+@pytest.mark.parametrize(
+    ("rule", "contract", "verdict", "told"),
+    [
+        ("for: 6d", "for: 1w", Verdict.WRONG_HOLD, "fires 6d after"),
+        ("for: 1w", "for: 10080m", Verdict.EXACT, ""),
+        ("for: 1w, keep_firing_for: 2d", "for: 1w", Verdict.WRONG_HOLD, "resolves 2d after"),
+    ],
+)
+def test_a_hold_of_days_is_measured_to_the_tick(
+    prove: Prove, rule: str, contract: str, verdict: Verdict, told: str
+) -> None:
+    result = prove(f'expr: "m > 5", {rule}', f"{SHARE}, {contract}, signal: [{{gauge: m, value: x}}]", interval="1m")
+    assert result.verdict is verdict
+    assert told in "\n".join(result.reasons)
+
+
+def test_labels_are_told_where_promtool_cannot_be_asked(prove: Prove) -> None:
+    result = prove(
+        'expr: "max_over_time(m[1w:1m]) > 5"',
+        f"{SHARE}, identifies: {{job: other}}, signal: [{{gauge: 'm{{job=\"a\"}}', value: x}}]",
+        interval="1m",
+    )
+    assert (result.verdict, result.confirmed) == (Verdict.WRONG_LABELS, None)
+    assert "10,000 samples" in result.confirmed_reason
+
+
+def test_what_a_long_window_saw_before_a_situation_counts(prove: Prove) -> None:
+    """The average over 30 days of a knob that stood at 9 and moves to 0 a minute before the end is still 9."""
+    result = prove(
+        'expr: "avg_over_time(m[30d]) > 5"',
+        f"{SHARE}, signal: [{{gauge: m, value: x}}], situations: [{{name: was high, expect: fires, alerts: [{{}}], "
+        "knob: {0s: 9, 1m: 0}}, {name: was low, expect: quiet, knob: {0s: 1, 1m: 10}}]",
+        interval="1m",
+    )
+    assert [(one.name, one.reason) for one in result.situations] == [("was high", ""), ("was low", "")]

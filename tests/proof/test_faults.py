@@ -71,7 +71,7 @@ def bench(mutant_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
         return _SEEN[key]
 
     monkeypatch.setattr("harness.proof.measure.traces", remembered)
-    monkeypatch.setattr("harness.proof.prove.Tape", lambda _: mutant_bench.tape)
+    monkeypatch.setattr("harness.proof.prove.EndlessTape", lambda _: mutant_bench.tape)
     return mutant_bench
 
 
