@@ -93,7 +93,7 @@ def _threshold(contract: Contract, found: Measurement) -> tuple[list[Finding], l
     if contract.kind is Kind.ALWAYS:
         return _always(contract, found), []
     if boundary is None:
-        return [_one_state(contract, found)], []
+        return [_changing(found) or _one_state(contract, found)], []
     if contract.kind is not Kind.THRESHOLD:
         # With only two positions there is but one other way.
         message = f"fires while the series are {contract.at(boundary.fires_at)}"
@@ -123,10 +123,27 @@ def _threshold(contract: Contract, found: Measurement) -> tuple[list[Finding], l
         notes.append(
             f"at {at_threshold} the rule's own arithmetic is {off} off its limit, which is within its rounding"
         )
+    if found.changes_ms is not None:
+        when = f"{format_duration(found.moment_ms)} after the beginning of a world"
+        notes.append(f"the signal changes after the moment at which the boundary is taken, {when}")
     if knob.step is None and not found.met:
         near = f"{max(1, found.tolerated)} {'steps' if found.axis.age_step else 'ULP'}"
         notes.append(f"the rule's sides never meet exactly at {at_threshold}: its comparison is proved only to {near}")
     return [], notes
+
+
+def _changing(found: Measurement) -> Finding | None:
+    """Where there is no boundary because the contract's signal becomes what it is about only later, or is over by then:
+    nothing is known about the rule."""
+    if found.changes_ms is None:
+        return None
+    parts = (
+        f"it is taken {format_duration(found.moment_ms)} after a world began, when every window is full; the signal "
+        f"changes with `t` at {format_duration(found.changes_ms)}",
+        "what to do: let the signal stand still with the knob, and say in situations what happens when",
+    )
+    message = "the signal changes after the moment at which the boundary is taken"
+    return Finding(Verdict.UNSUPPORTED, message, parts)
 
 
 def _one_state(contract: Contract, found: Measurement) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ _MAX_FLIPS = 4
 """Flips that are refined; a rule with more of them is no threshold, and its verdict says so after the first."""
 _MAX_PHASES = 6
 _FAR_PHASES = 3
+_WATCHED_MS = 7_200_000
+_SAME_COURSE = 1e-9
 _AS_GROUPS_TICK = " if the groups that it reads tick at other moments, as Prometheus may let them"
 _MORE_TICKS = 2
 """Of a course that is played with groups in other phases, beside the delays that those may bring."""
@@ -95,6 +98,10 @@ class Measurement:
     in_direction: bool
     """Whether the boundary runs the way the contract says (fires above for `>`)."""
     situations: list[SituationResult]
+    moment_ms: int
+    """When the boundary is taken, in milliseconds since its worlds began …"""
+    changes_ms: int | None
+    """… and when their signal changes after that though the knob stands still; None: not within two hours."""
     pace: Pace
     """How densely its worlds were sampled and its courses played."""
     phases: PhaseReport | None = None
@@ -146,7 +153,9 @@ class Measurer:
         search = self._search(contract, plan, axis)
         self.advance()
         measured = Measured(made=_made(plan))
-        result = Measurement(axis, measured, search, [], None, 0, True, [], self._pace)
+        moment = window_ms(plan) + 2 * contract.scrape_ms
+        changes = _changes_after(contract, axis, moment)
+        result = Measurement(axis, measured, search, [], None, 0, True, [], moment, changes, self._pace)
         if contract.kind is Kind.ALWAYS and search.fires_somewhere():
             self._always(contract, plan, axis, search, measured)
             self.advance()
@@ -800,6 +809,32 @@ def lead_ms(plan: Plan, scrape_ms: int) -> int:
     empty window had let fire in the very beginning (`absent()`) is over."""
     needed = window_ms(plan) + 2 * scrape_ms + plan.rule.keep_firing_ms
     return -(-needed // plan.align_ms) * plan.align_ms
+
+
+def _changes_after(contract: Contract, axis: Axis, moment_ms: int) -> int | None:
+    """When the main signal first changes its course after a moment, because a formula of it names `t`.
+
+    A straight line and a counter's steady rate are no change.
+    """
+    if not any("t" in spec.names for spec in contract.signal.series):
+        return None
+    scrapes = Scrapes.regular(contract.scrape_ms, moment_ms + _WATCHED_MS)
+    found: list[int] = []
+    for x in (axis.value(axis.lowest), axis.threshold, axis.value(axis.highest)):
+        for trace in traces(contract.signal, ((0, x),), scrapes):
+            steps = [
+                (b - a, to - at)
+                for (at, a), (to, b) in itertools.pairwise(zip(trace.times_ms, trace.values, strict=True))
+            ]
+            size = max((abs(value) for value in trace.values if math.isfinite(value)), default=0.0)
+            for (before, _), (after, every), at in zip(steps, steps[1:], trace.times_ms[1:], strict=False):
+                same = abs(after - before) <= size * _SAME_COURSE and every == contract.scrape_ms
+                if at > moment_ms and not same:
+                    found.append(at)
+                    break
+            if trace.times_ms and moment_ms < trace.times_ms[-1] <= moment_ms + _WATCHED_MS - contract.scrape_ms:
+                found.append(trace.times_ms[-1])
+    return min(found, default=None)
 
 
 def _window_ticks(plan: Plan, contract: Contract) -> int:

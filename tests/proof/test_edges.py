@@ -248,3 +248,27 @@ def test_what_a_long_window_saw_before_a_situation_counts(prove: Prove) -> None:
         interval="1m",
     )
     assert [(one.name, one.reason) for one in result.situations] == [("was high", ""), ("was low", "")]
+
+
+# -- the moment at which it is looked at -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expr", "signal", "verdict", "said"),
+    [
+        ("m offset 10m unless m", "gauge: m, value: 1, present: 'if(t < 1500, 1, x <= 5)'", Verdict.UNSUPPORTED, True),
+        ("m > 5", "gauge: m, value: 'if(t < 1500, 0, x)'", Verdict.UNSUPPORTED, True),
+        ("m > 5", "gauge: m, value: 'if(t < 1500, x, 0)'", Verdict.EXACT, True),
+        # Over before the moment, or never a change at all.
+        ("m > 5", "gauge: m, value: 'if(t < 20, 0, x)'", Verdict.EXACT, False),
+        ("deriv(m[10m]) > 5", "gauge: m, value: x * t", Verdict.EXACT, False),
+        ("m > 50", "gauge: m, value: x", Verdict.NEVER_FIRES, False),
+    ],
+)
+def test_a_signal_that_changes_after_the_moment_is_told(
+    prove: Prove, expr: str, signal: str, verdict: Verdict, said: bool
+) -> None:
+    result = prove(f'expr: "{expr}"', f"{SHARE}, signal: [{{{signal}}}]")
+    assert result.verdict is verdict, result.reasons
+    told = "\n".join([*result.reasons, *result.notes])
+    assert ("the signal changes after the moment at which the boundary is taken" in told) is said

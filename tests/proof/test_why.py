@@ -41,7 +41,7 @@ def prove(tape: Tape, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.M
             + "".join(f"  - {{gauge: {gauge!r}, value: {value}}}\n" for gauge, _, value in map(_split, gauges))
             + more
         )
-        monkeypatch.setattr("harness.proof.prove.Tape", lambda _: tape)
+        monkeypatch.setattr("harness.proof.prove.EndlessTape", lambda _: tape)
         proof = Proof(load_rules([rules]), load_contracts([contracts]), tape.engine, Promtool(promtool_path))
         (result,) = proof.run()
         return result
@@ -238,7 +238,7 @@ def test_why_nothing_matched_in_a_situation(prove: Prove) -> None:
 def test_an_alert_that_no_rule_has(
     tape: Tape, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.proof.prove.Tape", lambda _: tape)
+    monkeypatch.setattr("harness.proof.prove.EndlessTape", lambda _: tape)
     rules, contracts = tmp_path / "rules.yml", tmp_path / "contracts.yml"
     names = ["QueueTooLong", "DiskFull", "Unheard"]
     rules.write_text(
