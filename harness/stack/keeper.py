@@ -63,10 +63,11 @@ def main() -> int:
     stay = threading.Event()
     try:
         threading.Thread(target=_watch_parent, args=(stay, parent_left), daemon=True).start()
-        return _keep(order, stay, parent_left)
-    except HarnessError as err:
-        _tell(error=str(err), code=err.exit_code)  # place, excerpt and advice with it
-        return err.exit_code
+        try:
+            return _keep(order, stay, parent_left)
+        except HarnessError as err:
+            _tell(error=str(err), code=err.exit_code)  # place, excerpt and advice with it
+            return err.exit_code
     except KeyboardInterrupt:  # before anything was made
         return 0
 

@@ -140,7 +140,9 @@ def test_an_up_that_is_killed_half_way_leaves_nothing(project: Config, state: Pa
 
 
 def test_a_keeper_that_inherited_no_ctrl_c_ends_with_the_one_who_started_it(project: Config) -> None:
-    order = order_of(Spec(project, Clock(1), dict.fromkeys(SERVICES, 0)), StateFolder.of(project))
+    folder = StateFolder.of(project)
+    folder.make()
+    order = order_of(Spec(project, Clock(1), dict.fromkeys(SERVICES, 0)), folder)
     # As in the background of a script; its input ends before it has begun.
     keeper = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-m", "harness.stack.keeper"]
     done = subprocess.run(keeper, input=f"{order}\n", capture_output=True, text=True, timeout=PATIENCE_S, check=False)
