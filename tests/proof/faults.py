@@ -193,7 +193,7 @@ FAULTS = [
           f"/ sum by (job) ({_ALL.replace('5m', '2m')}) > 5"),
     fault(ERR, "windows of 10m", SITUATION, "burst", expr=f"100 * sum by (job) ({_FIVES.replace('5m', '10m')}) "
           f"/ sum by (job) ({_ALL.replace('5m', '10m')}) > 5"),
-    fault(ERR, "windows of 1h", SITUATION, "burst", expr=f"100 * sum by (job) ({_FIVES.replace('5m', '1h')}) "
+    fault(ERR, "windows of 1h", SITUATION, "a restart does not hide", expr=f"100 * sum by (job) ({_FIVES.replace('5m', '1h')}) "
           f"/ sum by (job) ({_ALL.replace('5m', '1h')}) > 5"),
     fault(ERR, "a window shorter than two scrapes", NEVER, "stays quiet at every",
           expr=f"100 * sum by (job) ({_FIVES.replace('5m', '5s')}) / sum by (job) ({_ALL.replace('5m', '5s')}) > 5"),
@@ -264,7 +264,7 @@ FAULTS = [
     fault(SLOW, "irate", SITUATION, "peak with every evaluation", ("(rate(", "(irate(")),
     fault(SLOW, "no rate at all", (HOLD, SITUATION), "", (f"rate({_BUCKET}[5m])", _BUCKET)),
     fault(SLOW, "window of 1m", SITUATION, "three minutes", ("[5m]", "[1m]")),
-    fault(SLOW, "window of 1h", SITUATION, "burst", ("[5m]", "[1h]")),
+    fault(SLOW, "window of 1h", SITUATION, "three minutes", ("[5m]", "[1h]")),
     fault(SLOW, "window of 30s", NEVER, "stays quiet at every", ("[5m]", "[30s]")),
     fault(SLOW, "ten minutes late", SITUATION, "must fire", ("[5m]", "[5m] offset 10m")),
     fault(SLOW, "another metric", NEVER, "makes `http_request_duration_bucket`", ("_seconds_bucket", "_bucket")),
