@@ -221,6 +221,8 @@ def _distinct(values: Sequence[Fraction]) -> dict[int, Fraction]:
 
 def _products(rates: Sequence[Fraction], marks: Sequence[Fraction], factors: Mapping[int, Fraction]) -> list[Fraction]:
     """rate × the factor of its mark, at each scrape; equal pairs share one object, as :func:`_count` likes it."""
+    if rates and _stands_still(rates) and _stands_still(marks):
+        return [rates[0] * factors[id(marks[0])]] * len(rates)
     known: dict[tuple[int, int], Fraction] = {}
     for rate, x in zip(rates, marks, strict=True):
         key = (id(rate), id(x))
@@ -246,7 +248,7 @@ def _evaluate(
             formula({**base, "x": x, "t": Fraction(max(at, from_ms), 1000), "now": Fraction(world.begin_ms + at, 1000)})
             for x, at in zip(positions, times, strict=True)
         ]
-    if positions and positions.count(positions[0]) == len(positions):  # a knob that stands still
+    if positions and _stands_still(positions):
         return [formula({**base, "x": positions[0]})] * len(positions)
     known: dict[int, Fraction] = {}  # by identity: positions repeat the same few objects, hashing a Fraction is slow
     values = []
@@ -255,6 +257,11 @@ def _evaluate(
             known[id(x)] = formula({**base, "x": x})
         values.append(known[id(x)])
     return values
+
+
+def _stands_still(values: Sequence[Fraction]) -> bool:
+    """Whether all values are one, which is nearly always so; quick where they are one object."""
+    return values.count(values[0]) == len(values)
 
 
 def _is_line(formula: Callable[[Mapping[str, Fraction]], Fraction], base: Mapping[str, Fraction], from_ms: int) -> bool:
@@ -279,13 +286,14 @@ def _count(rates: Sequence[Fraction], times: Sequence[int], scrapes: Scrapes) ->
     mostly are a few objects many times, so they are told apart by identity.
     """
     every_s = Fraction(scrapes.every_ms, 1000)
+    if rates and not scrapes.restarts_ms and _stands_still(rates):
+        step = rates[0] * every_s
+        top, bottom = step.numerator, step.denominator
+        return [k * top / bottom for k in range(1, len(times) + 1)]
     steps = {key: rate * every_s for key, rate in _distinct(rates).items()}
     bottom = math.lcm(*(step.denominator for step in steps.values()))
     tops = {key: step.numerator * (bottom // step.denominator) for key, step in steps.items()}
     if not scrapes.restarts_ms:
-        if len(tops) == 1:  # the steady case, which is nearly all of them
-            (top,) = tops.values()
-            return [k * top / bottom for k in range(1, len(times) + 1)]
         return [total / bottom for total in accumulate(tops[id(rate)] for rate in rates)]
     values, total = [], Fraction(0)
     for rate, at in zip(rates, times, strict=True):

@@ -69,10 +69,9 @@ def judge(contract: Contract, located: Located, found: Measurement) -> tuple[lis
     if found.phases is not None:
         findings += judge_phases(found.phases, contract)
     findings += [situation_finding(situation) for situation in found.situations if situation.reason]
-    if found.unmatched:
-        speaks = next((i for i, finding in enumerate(findings) if finding.verdict in _OF_METRICS), None)
-        if speaks is not None:
-            findings[speaks] = replace(findings[speaks], parts=(*findings[speaks].parts, *found.unmatched))
+    speaks = next((i for i, finding in enumerate(findings) if finding.verdict in _OF_METRICS), None)
+    if speaks is not None:
+        findings[speaks] = replace(findings[speaks], parts=(*findings[speaks].parts, *found.unmatched()))
     return findings, notes
 
 
@@ -213,7 +212,7 @@ def _because(finding: Finding, found: Measurement) -> Finding:
     if why is None:
         return finding if finding.evidence else replace(finding, evidence=_there(found))
     # That a metric is missing says less than that nobody makes it.
-    parts = () if why.nothing_there and found.unmatched else why.parts
+    parts = () if why.nothing_there and found.unmatched() else why.parts
     return replace(finding, parts=(*finding.parts, *parts), expr=why.expr, span=why.span)
 
 

@@ -108,8 +108,8 @@ class Measurement:
     """What it does at other times of the calendar; None: the same at any."""
     why: Why | None = None
     """Why it never fires, or always."""
-    unmatched: tuple[str, ...] = ()
-    """Metrics that the rule reads and nobody makes, and the other way round."""
+    unmatched: Callable[[], tuple[str, ...]] = tuple
+    """Tells metrics that the rule reads and nobody makes, and the other way round; not asked where all is as meant."""
 
 
 class Measurer:
@@ -170,7 +170,8 @@ class Measurer:
             result.why = self._at_the_end(contract, plan, axis, measured)
             self.advance()
         self.advance()
-        result.unmatched = unmatched(plan.rule.expr, [rule for _, rule in plan.recordings], _series(contract, axis))
+        recordings = [rule for _, rule in plan.recordings]
+        result.unmatched = lambda: unmatched(plan.rule.expr, recordings, _series(contract, axis))
         result.situations, measured.situation_facts = self._situations(contract, plan)
         self.advance()
         return result
