@@ -289,7 +289,11 @@ def _guess(rule: AlertRule, recordings: Mapping[str, Text]) -> _Guess:
         flipped = not _selects(comparison.lhs)
         turned = comparison.rhs if flipped else comparison.lhs
         _compared(comparison, guess, flipped=flipped)
-    guess.series = list(dict.fromkeys([*read(turned), *read(tree)]))
+    # A series that is read in two ways (counted, and as it is) is one series: the first way tells its kind.
+    kinds = {selector: kind for kind, selector in reversed([*read(turned), *read(tree)])}
+    guess.series = [
+        (kinds[selector], selector) for selector in dict.fromkeys(s for _, s in [*read(turned), *read(tree)])
+    ]
     guess.ages = {selector: sign for moment, sign in _moments(turned) for _, selector in read(moment)}
     gone = _absent(turned)
     if not _selects(tree):

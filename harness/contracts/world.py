@@ -13,7 +13,7 @@ from harness.contracts.load import expand
 from harness.contracts.model import SeriesSpec, Shape, Signal, Stretch
 from harness.errors import InputError
 from harness.numbers import parse_number
-from harness.series import STALE, Labels, NativeHistogram, labels_of
+from harness.series import STALE, Labels, NativeHistogram, format_labels, labels_of
 
 KnobSteps = Sequence[tuple[int, Fraction]]
 """Where the knob stands from which millisecond on; begins at 0."""
@@ -94,7 +94,27 @@ def traces(signal: Signal, knob: KnobSteps, scrapes: Scrapes) -> list[Trace]:
                     replace(trace, dated=partial(_dated, spec, row, base, world, i)) for i, trace in enumerate(found)
                 ]
             made += found
+    if len({trace.labels for trace in made}) < len(made):
+        _refuse_overlap(signal, made)
     return [trace for trace in made if trace.times_ms or trace.dated]
+
+
+def _refuse_overlap(signal: Signal, made: Sequence[Trace]) -> None:
+    """Two entries may share a series in turn, by `present`; raises InputError where both give a sample of it."""
+    seen: dict[Labels, set[int]] = {}
+    for trace in made:
+        times = seen.setdefault(trace.labels, set())
+        if not times.isdisjoint(trace.times_ms):
+            raise InputError(
+                f"the signal makes the series {format_labels(trace.labels)} twice",
+                span=next(
+                    s.formula.text.span
+                    for s in reversed(signal.series)
+                    if dict(trace.labels)["__name__"].startswith(s.metric)
+                ),
+                hint="give one of them another label, or let `present:` say which of them is there when",
+            )
+        times.update(trace.times_ms)
 
 
 @dataclass(frozen=True, slots=True)
