@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.proof.model import Located
 from harness.replay import Replay
 from harness.rules import AlertRule, Group, RuleFile
-from harness.rules.rename import with_group_names
+from harness.rules.copies import with_group_names, with_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class OrderedRules:
     """The names of the alert and of the recording rules that it reads."""
     renamed: Mapping[Path, Mapping[str, str]] = field(default_factory=dict)
     """By file: groups that need another name, for one that the alert depends on as well has the same."""
+    cut: Mapping[Path, str] = field(default_factory=dict)
+    """By file: its text with only the groups that matter, where all of it would take promtool too long."""
 
     @classmethod
     def of(cls, files: Sequence[RuleFile], located: Located, replay: Replay) -> OrderedRules:
@@ -54,6 +56,21 @@ class OrderedRules:
             },
         )
 
+    def lean(self, located: Located) -> OrderedRules:
+        """The same with only the groups on which the alert depends, of each file that holds others and can be cut."""
+        cut, files = {}, []
+        for file in self.files:
+            kept = tuple(group for group in file.groups if group.name in self.intervals_ms)
+            text = None
+            if len(kept) < len(file.groups) and file.path not in self.renamed:
+                text = with_groups(file.path, {group.name for group in kept})
+            if text is not None:
+                cut[file.path] = text
+                file = RuleFile(file.path, file.name, kept)
+            files.append(file)
+        loaded = {self.renamed.get(f.path, {}).get(g.name, g.name) for f in files for g in f.groups}
+        return replace(self, files=tuple(files), order=tuple(n for n in self.order if n in loaded), cut=cut)
+
     def others_named(self, located: Located) -> Iterator[Located]:
         """Other alerting rules of the name of this one."""
         for file in self.files:
@@ -65,12 +82,19 @@ class OrderedRules:
     def listed(self, folder: Path, prefix: str) -> list[str]:
         """The paths of the rule files as a test in `folder` names them; without `prefix` no copies stand beside it."""
         paths = [
-            folder / _copy(prefix, file) if prefix and file.path in self.renamed else file.path for file in self.files
+            folder / _copy(prefix, file)
+            if prefix and (file.path in self.renamed or file.path in self.cut)
+            else file.path
+            for file in self.files
         ]
         return [os.path.relpath(path.resolve(), folder.resolve()) for path in paths]
 
     def copies(self, folder: Path, prefix: str) -> Iterator[tuple[Path, str]]:
-        """(path, text) of the files that must stand beside a test in `folder`: the user's own with groups renamed."""
+        """(path, text) of the files that must stand beside a test in `folder`: the user's own with groups renamed, or
+        without those that do not matter."""
+        for file in self.files:
+            if file.path in self.cut:
+                yield folder / _copy(prefix, file), self.cut[file.path]
         for path, names in self.renamed.items():
             text = with_group_names(path, names)
             if text is not None:
@@ -78,7 +102,7 @@ class OrderedRules:
 
 
 def _copy(prefix: str, file: RuleFile) -> str:
-    return f"{prefix}.{file.path.stem}.renamed.yml"
+    return f"{prefix}.{file.path.stem}.copy.yml"
 
 
 def _names(placed: Sequence[tuple[RuleFile, Group]], needed: Collection[int]) -> dict[int, str]:

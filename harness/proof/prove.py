@@ -41,6 +41,8 @@ from harness.rules.expr import UnreadableError
 STEPS_PER_ALERT = 4
 """How often :class:`Proof` calls `advance` per alert with a contract."""
 ALERT_TIMEOUT_S = 30.0
+_MANY_EVALUATIONS = 15_000
+"""How many rules promtool may evaluate (60 µs each) for one alert before it gets only the groups that matter to it."""
 
 OUT_OF_REACH = (
     "promtool's time begins on Thursday 1970-01-01, and as far as it can be followed from there, the clock never says "
@@ -254,7 +256,13 @@ class Proof:
         facts = _facts(result, everything=emit or names_opaque(result.contract, result.located))
         if not facts and not expected:
             return _Unfinished(result)
-        deed = Deed(result.located, OrderedRules.of(self.files, result.located, self._replay), facts)
+        rules = OrderedRules.of(self.files, result.located, self._replay)
+        evaluations = sum(len(group.rules) for file in rules.files for group in file.groups) * sum(
+            fact.lead_ms // result.located.group.interval_ms + fact.ticks for fact in facts
+        )
+        if evaluations > _MANY_EVALUATIONS and not emit:
+            rules = rules.lean(result.located)
+        deed = Deed(result.located, rules, facts)
         return _Unfinished(result, deed, notary.hear(deed) if facts else None, expected)
 
     def _broke(self, err: EngineError, seconds: float) -> Finding:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from harness.errors import InputError
 from harness.rules import AlertRule, Group, Rule, RuleFile
+from harness.rules.copies import with_group_names
 from harness.rules.expr import parse_expr
-from harness.rules.rename import with_group_names
 from harness.rules.selectors import NAME, Selector, selectors
 from harness.source import Text
 from harness.suites.model import Result, SuiteFile, TestGroup
