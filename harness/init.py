@@ -257,6 +257,12 @@ def _signal(guess: _Guess, limit: float) -> list[str]:
     return lines
 
 
+def _parts(histogram: str) -> list[str]:
+    """The series that a histogram of a signal makes, but for its buckets."""
+    metric, brace, labels = histogram.partition("{")
+    return [f"{metric}{part}{brace}{labels}" for part in ("_count", "_sum")]
+
+
 def _range(limit: float, guess: _Guess) -> tuple[float, float]:
     """A range with the limit well inside; a counter's rate and a duration are never negative."""
     if guess.one_sided:
@@ -291,8 +297,11 @@ def _guess(rule: AlertRule, recordings: Mapping[str, Text]) -> _Guess:
         _compared(comparison, guess, flipped=flipped)
     # A series that is read in two ways (counted, and as it is) is one series: the first way tells its kind.
     kinds = {selector: kind for kind, selector in reversed([*read(turned), *read(tree)])}
+    made = {part for selector, kind in kinds.items() if kind == "histogram" for part in _parts(selector)}
     guess.series = [
-        (kinds[selector], selector) for selector in dict.fromkeys(s for _, s in [*read(turned), *read(tree)])
+        (kinds[selector], selector)
+        for selector in dict.fromkeys(s for _, s in [*read(turned), *read(tree)])
+        if selector not in made
     ]
     guess.ages = {selector: sign for moment, sign in _moments(turned) for _, selector in read(moment)}
     gone = _absent(turned)

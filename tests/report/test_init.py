@@ -213,3 +213,18 @@ def test_rules_of_one_name_are_told_apart_across_files(project: Path) -> None:
     main(["init"])
     found = load_contracts(sorted((project / "contracts").iterdir()))
     assert [(one.labels, one.severity) for one in found] == [({"team": "a"}, None), ({}, None), ({"team": "c"}, "page")]
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        "increase(jobs_total[5m]) > 3 or jobs_total > 100",
+        "histogram_quantile(0.9, rate(took_seconds_bucket[5m])) > 1 and rate(took_seconds_count[5m]) > 0.1",
+        "rate(took_seconds_count[5m]) > 1 and on () histogram_quantile(0.9, rate(took_seconds_bucket[5m])) > 1",
+    ],
+)
+def test_a_series_is_written_once_whichever_ways_it_is_read(expr: str, project: Path) -> None:
+    """The same series twice would be two samples at one moment, which no world has: measured, it would be refused."""
+    (project / "r.yml").write_text(f"groups: [{{name: g, rules: [{{alert: A, expr: {expr}}}]}}]")
+    main(["init"])
+    assert proved(project).keys() == {"A"}
