@@ -225,6 +225,6 @@ def test_rules_of_one_name_are_told_apart_across_files(project: Path) -> None:
 )
 def test_a_series_is_written_once_whichever_ways_it_is_read(expr: str, project: Path) -> None:
     """The same series twice would be two samples at one moment, which no world has: measured, it would be refused."""
-    (project / "r.yml").write_text(f"groups: [{{name: g, rules: [{{alert: A, expr: {expr}}}]}}]")
+    (project / "r.yml").write_text(f"groups: [{{name: g, rules: [{{alert: A, expr: {json.dumps(expr)}}}]}}]")
     main(["init"])
     assert proved(project).keys() == {"A"}
