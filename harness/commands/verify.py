@@ -31,7 +31,7 @@ from harness.errors import (
 )
 from harness.live.model import LiveReport
 from harness.proof.prove import check_rule_files
-from harness.report.live_text import live_progress, live_table
+from harness.report.live_text import live_counts, live_progress, live_table
 from harness.report.outcome import Outcome, Proved
 from harness.report.scenario_text import scenario_report, traffic_in_words
 from harness.report.slo_report_terminal import slo_table
@@ -174,13 +174,24 @@ def _tested(
     config: Config, project: Project, promtool: Promtool, tests: Sequence[str] | None, out: Console
 ) -> Report | None:
     """The unit tests; None where there are none."""
-    files = unit_test_files(tests, Path.cwd()) if tests is not None else unit_test_files(config.tests, config.folder)
+    files = unit_test_files(tests, Path.cwd()) if tests is not None else _own_tests(config)
     if not files:
-        _step(out, None, "promtool test rules: skipped, the setting `tests` is empty")
+        why = "is empty" if "tests" in config.places else f"is not set, and {', '.join(config.tests)} holds none"
+        _step(out, None, f"promtool test rules: skipped, the setting `tests` {why}")
         return None
     report, failed = run_beside(config, project, files, promtool)
     _step(out, report.passed, f"promtool test rules: {count_of(len(files), 'file')}", failed)
     return report
+
+
+def _own_tests(config: Config) -> list[Path]:
+    """Those of the settings; none where they do not speak of tests, for not everybody has them."""
+    try:
+        return unit_test_files(config.tests, config.folder)
+    except InputError:
+        if "tests" in config.places:
+            raise
+        return []
 
 
 def _live(
@@ -206,8 +217,9 @@ def _live(
     _step(
         out,
         report.exact,
-        f"live: {exact} of {count_of(len(report.results), 'alert')} on the tick, delivered and resolved, at "
-        f"{report.factor}x (Prometheus {report.prometheus}, Alertmanager {report.alertmanager})",
+        f"live: {exact} of {count_of(len(report.results), 'alert')} on the tick, delivered and resolved"
+        f"{live_counts(report)}, at {report.factor}x "
+        f"(Prometheus {report.prometheus}, Alertmanager {report.alertmanager})",
     )
     if not report.exact:
         live_table(report, out)

@@ -443,7 +443,9 @@ class _Run:
                 ends = max(ends, last + _LATE_MS)
             if case.inhibitors or firing is None or over is None:
                 continue
-            mine = [d for d in told if d.labels.get("alertname") == case.located.rule.alert]
+            # An absence fires before its world is shown too, and that it was over then is not what is waited for.
+            on = case.tick_ms(case.course.on, self.clock)
+            mine = [d for d in told if d.labels.get("alertname") == case.located.rule.alert and d.at_ms >= on]
             wants = {"firing"} | ({"resolved"} if self._tells_resolved(mine) else set())
             if not wants <= {d.status for d in mine}:
                 ends = max(ends, case.tick_ms(over, self.clock) + interval + _LATE_MS)

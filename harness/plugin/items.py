@@ -17,7 +17,7 @@ from harness.plugin.failures import failure_text, reasons
 from harness.plugin.results import Proofs, Suites
 from harness.plugin.workshop import Workshop
 from harness.proof.pairing import Pairing, pair
-from harness.report.aspects import aspect_names
+from harness.report.aspects import aspect_names, not_rendered
 from harness.report.suites_text import write_file
 from harness.report.wording import one_line
 from harness.suites.load import load_suite
@@ -206,6 +206,8 @@ class AspectItem(_OurItem):
             self.user_properties.append(("quiet_at", format_number(result.measured.boundary.quiet_at)))
             self.user_properties.append(("fires_at", format_number(result.measured.boundary.fires_at)))
         self.user_properties.append(("measured_s", f"{result.seconds:.3f}"))
+        if unknown := not_rendered(result, self.aspect):
+            pytest.skip(f"not measured: {unknown}")
         if why := reasons(result, self.aspect):
             if result.allowed is not None:
                 pytest.xfail(f"set aside: {result.allowed}")

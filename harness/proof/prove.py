@@ -340,7 +340,9 @@ class Proof:
         alert = testimony.first_alert()
         if alert is not None:
             result.labels, result.annotations = alert
-        if result.contract.knob.step is None or rounding_decides(result.measured):
+        if testimony.cannot:  # then what promtool says against replay is nothing
+            testimony.disagreements = []
+        elif result.contract.knob.step is None or rounding_decides(result.measured):
             # One double from the threshold the order in which series are added up decides, and before 3.x that is not
             # the same from one process to the next.
             at_edge = [text for text in testimony.disagreements if JUST_PAST in text or LAST_QUIET in text]
@@ -351,7 +353,6 @@ class Proof:
         facts = _facts(result, everything=False)
         if testimony.cannot:
             result.confirmed_reason = testimony.cannot
-            testimony.disagreements = []
         elif len(facts) < len(result.measured.facts) and not testimony.refused and not testimony.disagreements:
             result.confirmed_reason = OUT_OF_REACH
             if alert is None:

@@ -62,6 +62,14 @@ def aspect(result: AlertResult, name: str) -> Aspect:
     return Aspect(name, findings, bool(findings) or _measured(result, name))
 
 
+def not_rendered(result: AlertResult, name: str) -> str:
+    """Why nothing is known of the labels of an alert that was measured, for promtool renders them; empty if that is
+    not so."""
+    if name != LABELS or aspect(result, name).measured or result.measured.fires_after_ms is None:
+        return ""
+    return "" if result.confirmed is not None else result.confirmed_reason
+
+
 def _belongs(finding: Finding) -> str:
     if finding.situation:
         return f"{SITUATION}{one_line(finding.situation)}"

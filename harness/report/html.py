@@ -83,8 +83,10 @@ def _answer(outcome: Outcome) -> str:
     if outcome.good:
         if proof is not None:
             aside = len(proof.results) - proof.exact
-            also = f", {aside} {_be(aside)} set aside" if aside else ""
-            return f"Yes: every alert fires exactly as meant{also}."
+            if aside:
+                fire = "alert fires" if proof.exact == 1 else "alerts fire"
+                return f"Yes: {proof.exact} {fire} exactly as meant, {aside} {_be(aside)} set aside."
+            return "Yes: every alert fires exactly as meant."
         if outcome.live is not None:
             return "Yes: every alert fires on its tick and reaches its receiver."
         if outcome.scenario is not None:
@@ -109,8 +111,14 @@ def _answer(outcome: Outcome) -> str:
             else "the unit tests leave something unsaid"
         )
     if outcome.live is not None and not outcome.live.exact:
-        wrong = sum(not result.exact for result in outcome.live.results)
-        said.append(f"{count_of(wrong, 'alert')} {_be(wrong)} not delivered as meant")
+        drafts = sum(result.contract.draft for result in outcome.live.results)
+        wrong = sum(not result.good and not result.contract.draft for result in outcome.live.results)
+        if drafts and proof is None:
+            said.append(f"not yet: {count_of(drafts, 'draft')} that nobody has confirmed")
+        if not outcome.live.results:
+            said.append("nothing was run live")
+        if wrong:
+            said.append(f"{count_of(wrong, 'alert')} {_be(wrong)} not delivered as meant")
     if outcome.scenario is not None and not outcome.scenario.passed:
         said.append("the scenario did not end as expected")
     if outcome.problems:
@@ -168,12 +176,14 @@ def _tiles(outcome: Outcome) -> list[tuple[str, str, str]]:
         results = outcome.proof.results
         situations = [s for result in results for s in result.situations]
         passed = sum(s.ok for s in situations)
+        aside = outcome.proof.good and outcome.proof.exact < len(results)
         tiles.append((f"{outcome.proof.exact} of {len(results)}", "alerts fire exactly as meant",
-                      _tone(outcome.proof.exact, len(results))))  # fmt: skip
+                      "" if aside else _tone(outcome.proof.exact, len(results))))  # fmt: skip
         if situations:
             tiles.append((f"{passed} of {len(situations)}", "situations end as meant", _tone(passed, len(situations))))
         confirmed = sum(result.confirmed is True for result in results)
-        tiles.append((f"{confirmed} of {len(results)}", "confirmed by promtool", _tone(confirmed, len(results))))
+        tiles.append((f"{confirmed} of {len(results)}", "confirmed by promtool",
+                      "" if aside else _tone(confirmed, len(results))))  # fmt: skip
     if outcome.live is not None:
         exact = sum(result.exact for result in outcome.live.results)
         of = len(outcome.live.results)
@@ -262,7 +272,9 @@ def _tone_of(result: AlertResult) -> str:
 
 def _reasons(result: AlertResult) -> list[tuple[str, ...]]:
     """Why the alert is not as meant; of situations only how many, for each says its own reason in its row."""
-    reasons = [(found.message, *found.parts) for found in result.findings if not found.situation]
+    aside = [] if result.allowed is None or result.exact else [(f"set aside: {result.allowed}",)]
+    reasons: list[tuple[str, ...]] = [*aside]
+    reasons += [(found.message, *found.parts) for found in result.findings if not found.situation]
     wrong = sum(not s.ok for s in result.situations)
     if wrong:
         reasons.append((f"{count_of(wrong, 'situation')} {'ends' if wrong == 1 else 'end'} otherwise (see below)",))

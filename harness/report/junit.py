@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from harness.live.model import LiveReport
 from harness.proof.model import AlertResult
-from harness.report.aspects import aspects
+from harness.report.aspects import aspects, not_rendered
 from harness.report.outcome import Outcome
 from harness.report.scenario_text import conclusion
 from harness.report.wording import (
@@ -135,7 +135,7 @@ def _alert(result: AlertResult) -> Suite:
             if result.allowed is not None:
                 kind, message = "skipped", f"set aside ({result.allowed}): {message}"
         elif not aspect.measured:
-            kind, message = "skipped", f"not measured: {verdict_cell(result)}"
+            kind, message = "skipped", f"not measured: {not_rendered(result, aspect.name) or verdict_cell(result)}"
         cases.append(Case(aspect.name, classname, file, line, 0.0 if number else result.seconds, kind, message, text))
     return Suite(result.alert, cases, _properties(result), result.seconds)
 

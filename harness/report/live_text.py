@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from harness.live.model import LiveReport, LiveResult, LiveVerdict
 from harness.live.run import Progress
-from harness.report.terminal import narrating, shortened
+from harness.report.terminal import indented, narrating, shortened
 from harness.report.wording import one_line
-from harness.units import format_duration
+from harness.units import count_of, format_duration
 
 HEADER = ("alert", "quiet at", "fires at", "pending", "hold", "of", "delivered to", "resolved", "verdict")
 _NUMBERS = ("quiet at", "fires at", "pending", "hold", "of")
@@ -48,16 +47,18 @@ def live_table(report: LiveReport, out: Console) -> None:
         table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
     for result in report.results:
         cells = [Text(shortened(one_line(cell))) for cell in row(result, report)]
-        cells[-1].stylize("green" if result.exact else "red")
+        cells[-1].stylize(_style(result))
         table.add_row(*cells)
     out.print(table)
     for result in report.results:
         if not result.findings:
             continue
         out.print()
-        out.print(Text.assemble((shortened(one_line(result.alert)), "bold"), "  ", (verdict(result), "red")))
+        out.print(Text.assemble((shortened(one_line(result.alert)), "bold"), "  ", (verdict(result), _style(result))))
+        if result.contract.allowed is not None:
+            indented(out, Text(f"set aside: {one_line(result.contract.allowed)}"), 2)
         for finding in result.findings:
-            out.print(Padding(Text(f"- {finding.reason}"), (0, 0, 0, 2)))
+            indented(out, Text(f"- {finding.reason}"), 2)
     notes = [(result, note) for result in report.results for note in result.notes]
     if notes or report.notes:
         out.print()
@@ -93,8 +94,22 @@ def row(result: LiveResult, report: LiveReport) -> list[str]:
 
 
 def verdict(result: LiveResult) -> str:
-    """The verdict in words."""
-    return result.verdict.value.replace("_", " ")
+    """The verdict in words; of an alert that is set aside also that it is."""
+    said = result.verdict.value.replace("_", " ")
+    return f"{said} (allowed)" if result.contract.allowed is not None and not result.exact else said
+
+
+def _style(result: LiveResult) -> str:
+    if result.exact:
+        return "green"
+    return "yellow" if result.good or result.contract.draft else "red"
+
+
+def live_counts(report: LiveReport) -> str:
+    """What is not exact and need not be, or not yet: ``, 2 drafts, 1 set aside``; empty where there is none."""
+    drafts = sum(result.contract.draft for result in report.results)
+    aside = report.set_aside + sum(result.contract.allowed is not None for result in report.results)
+    return (f", {count_of(drafts, 'draft')}" if drafts else "") + (f", {aside} set aside" if aside else "")
 
 
 def live_summary(report: LiveReport, out: Console) -> None:
@@ -103,7 +118,7 @@ def live_summary(report: LiveReport, out: Console) -> None:
     for each in report.attempts:
         out.print(Text(f"repeated: {each.factor} times as fast was too busy: {each.reason}", style="yellow"))
     busy = any(result.verdict is LiveVerdict.TOO_BUSY for result in report.results)
-    what = "the machine was too busy" if busy else f"{exact} of {len(report.results)} exact"
+    what = "the machine was too busy" if busy else f"{exact} of {len(report.results)} exact{live_counts(report)}"
     out.print(
         Text(
             f"{what}, {report.factor} times as fast as the world, in {report.total_s:.0f} s "

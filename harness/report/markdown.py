@@ -17,7 +17,8 @@ def proof_markdown(results: Sequence[AlertResult], engine: str, version: str) ->
     for result in results:
         if result.findings or result.notes:
             parts.append(f"**{escape_markdown(result.alert)}** ({escape_markdown(place(result))})\n")
-            said = [*(finding.text for finding in result.findings), *(f"note: {note}" for note in result.notes)]
+            aside = [] if result.allowed is None else [f"set aside: {result.allowed}"]
+            said = [*aside, *(finding.text for finding in result.findings), *(f"note: {note}" for note in result.notes)]
             parts[-1] += "".join(f"\n- {escape_markdown(text)}" for text in said)
     parts.append(summary(results, engine, version))
     return "\n\n".join(parts) + "\n"

@@ -136,7 +136,7 @@ def style_of(result: AlertResult) -> str:
     return _COLOURS.get(result.verdict, "red")
 
 
-def _indented(out: Console, text: Text, by: int) -> None:
+def indented(out: Console, text: Text, by: int) -> None:
     """On a terminal also where it wraps; elsewhere lines stay whole, for grep."""
     if out.is_terminal:
         out.print(Padding(text, (0, 0, 0, by)))
@@ -159,10 +159,12 @@ def proof_reasons(results: Sequence[AlertResult], out: Console) -> None:
                 f"  {place(result)}",
             )
         )
+        if result.allowed is not None:
+            indented(out, Text(f"set aside: {one_line(result.allowed)}"), 2)
         for finding in result.findings[:_MOST_REASONS]:
-            _indented(out, Text(f"- {finding.message}"), 2)
+            indented(out, Text(f"- {finding.message}"), 2)
             for part in finding.details:
-                _indented(out, Text(part, style="dim"), 4)
+                indented(out, Text(part, style="dim"), 4)
         if len(result.findings) > _MOST_REASONS:
             out.print(Text(f"  - and {len(result.findings) - _MOST_REASONS} more reasons (all of them: --json -)"))
     notes = [(result.alert, note) for result in results for note in result.notes]

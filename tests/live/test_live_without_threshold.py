@@ -57,7 +57,7 @@ CONTRACTS = {
     "Known": ABOVE.format("known") + "    allow: {reason: to be mended}\n",
 }
 ROUTES = """\
-route: {receiver: pager, group_by: [alertname], group_wait: 10s, group_interval: 1m}
+route: {receiver: pager, group_by: [alertname], group_wait: 10s, group_interval: 5m}
 inhibit_rules:
   - {source_matchers: ['alertname="UpGone"'], target_matchers: ['alertname=~"Gone|GoneAtOnce"']}
   - {source_matchers: ['alertname="UpGone"'], target_matchers: ['alertname="Load"'], equal: [zone]}

@@ -120,6 +120,17 @@ def test_two_rules_that_record_the_same_cost_one_verdict(project: Project) -> No
     )
 
 
+def test_what_promtool_cannot_judge_is_not_held_against_replay(project: Project) -> None:
+    """Not as a note either, where it could have been rounding: the knob runs through the doubles."""
+    both = '{alert: Both, expr: "vector(1) or label_replace(vector(2), \\"alertname\\", \\"x\\", \\"\\", \\"\\")"}'
+    project.rules("r.yml", group("g", RECORD, ALERT), group("h", both))
+    head, _, entry = CONTRACT.partition("contracts:\n")
+    first, *_ = project.prove(f"{head}contracts:\n{entry}".replace(', step: 1, counts: "places in 100"', ""))
+    assert told(first) == (Verdict.EXACT, None, [])
+    assert first.confirmed_reason.startswith("promtool ends a test where any rule of its files fails: rule: Both")
+    assert first.notes == []
+
+
 def test_what_promtool_cannot_judge_is_no_error(project: Project) -> None:
     """It runs all groups at one interval, and ends a test where a `limit` is exceeded."""
     (slow,) = project.rules("slow.yml", group("a", RECORD, more="interval: 5m"), group("b", ALERT)).prove()

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from harness.contracts import Contract, load_contracts
+from harness.live.model import LiveReport, LiveResult
 from harness.proof.model import AlertResult, Boundary, Finding, Located, Measured, SituationResult, Verdict
+from harness.report.aspects import not_rendered
+from harness.report.html import page_html
 from harness.report.jsonfile import proof_json
+from harness.report.junit import junit_xml
 from harness.report.markdown import proof_markdown
+from harness.report.outcome import Outcome, Proved
+from harness.report.terminal import proof_reasons
 from harness.report.wording import HEADER, off_cell, place, row, summary
 from harness.rules import load_rule_file
 
@@ -106,6 +114,43 @@ def test_markdown_that_no_label_breaks(located: Located, tmp_path: Path) -> None
     assert "](http" not in text
     assert "\r" not in text
     assert sum(line.startswith("- ") for line in text.splitlines()) == 2
+
+
+def test_the_reason_of_what_is_set_aside_is_shown(located: Located, tmp_path: Path) -> None:
+    (tmp_path / "c.yml").write_text("contracts: [{alert: A, allow: {reason: reads ALERTS}}]\n")
+    (meant,) = load_contracts([tmp_path / "c.yml"])
+    aside = AlertResult("A", meant, located, Measured(), [], [Finding(Verdict.UNSUPPORTED, "cannot be followed")])
+    out = Console(file=io.StringIO(), width=80)
+    proof_reasons([aside], out)
+    assert isinstance(out.file, io.StringIO)
+    assert out.file.getvalue().splitlines()[-2:] == ["  set aside: reads ALERTS", "  - cannot be followed"]
+    assert "- set aside: reads ALERTS\n- cannot be followed\n" in proof_markdown([aside], "process", "3.5.3")
+
+
+def test_the_page_answers_with_drafts_and_what_is_set_aside(located: Located, tmp_path: Path) -> None:
+    """A draft that was delivered is no alert that is not delivered, and what is set aside no fault."""
+    good = contract(tmp_path)
+    (tmp_path / "c.yml").write_text("contracts: [{alert: A, allow: {reason: reads ALERTS}}]\n")
+    (meant,) = load_contracts([tmp_path / "c.yml"])
+    aside = AlertResult("A", meant, located, Measured(), [], [Finding(Verdict.UNSUPPORTED, "cannot be followed")])
+    page = page_html(Outcome(Proved([exact(located, good), aside], "process", "3.5.3")))
+    assert "Yes: 1 alert fires exactly as meant, 1 is set aside." in page
+    assert "set aside: reads ALERTS" in page
+    (tmp_path / "c.yml").write_text(CONTRACT.replace(", STEP", "").replace("means: m", "means: m\n    draft: true"))
+    (draft,) = load_contracts([tmp_path / "c.yml"])
+    live = LiveReport([LiveResult("A", draft, located)], 60, "process", "3.5.3", "0.33.1", "built in")
+    assert "No: not yet: 1 draft that nobody has confirmed." in page_html(Outcome(live=live))
+
+
+def test_labels_that_promtool_could_not_render_say_why(located: Located, tmp_path: Path) -> None:
+    result = exact(located, contract(tmp_path))
+    result.confirmed_reason = "promtool ends a test where any rule of its files fails"
+    assert not_rendered(result, "labels") == result.confirmed_reason
+    assert [not_rendered(result, name) for name in ("threshold", "hold")] == ["", ""]
+    document = junit_xml(Outcome(Proved([result], "process", "3.5.3")))
+    assert "not measured: promtool ends a test where any rule of its files fails" in document
+    result.labels = {"alertname": "A"}
+    assert not_rendered(result, "labels") == ""
 
 
 def test_json_as_documented(located: Located, tmp_path: Path) -> None:
