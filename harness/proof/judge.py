@@ -9,6 +9,7 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 
 from harness.contracts import Contract, Kind, Op
+from harness.errors import Span
 from harness.proof.axis import ulps_between
 from harness.proof.measure import Measurement
 from harness.proof.model import (
@@ -27,6 +28,7 @@ from harness.proof.notary import Testimony
 from harness.proof.phases import judge_phases
 from harness.replay import State, opaque_labels
 from harness.series import carries, format_labels
+from harness.source import Text
 from harness.units import format_duration, format_number, format_with_unit
 
 _LAST_BITS = 4
@@ -150,6 +152,8 @@ def _one_state(contract: Contract, found: Measurement) -> Finding:
     span = f"at every {knob.name} from {format_number(knob.low)} to {format_with_unit(knob.high, knob.unit)}"
     if contract.kind is not Kind.THRESHOLD:
         span = "whether the series are there or gone"
+    elif found.looked_at is not None:
+        span += f", even at {contract.at(found.looked_at)}"
     if found.search.fires_somewhere():
         return _because(Finding(Verdict.ALWAYS_FIRES, f"fires {span}", evidence=_there(found)), found)
     return _because(Finding(Verdict.NEVER_FIRES, f"stays quiet {span}"), found)
@@ -244,7 +248,8 @@ def _hold(contract: Contract, located: Located, found: Measurement) -> list[Find
     measured, interval = found.measured, located.group.interval_ms
     wanted = -(-contract.hold_ms // interval) * interval
     says = f"the contract says {format_duration(contract.hold_ms)}"
-    ticks = f"({wanted // interval} ticks of {format_duration(interval)})"
+    count = wanted // interval
+    ticks = f"({count} {'tick' if count == 1 else 'ticks'} of {format_duration(interval)})"
     if measured.fires_after_ms is None:
         message = "becomes pending but never fires"
         if contract.kind is Kind.THRESHOLD:
@@ -340,7 +345,8 @@ def holes(contract: Contract, located: Located, measured: Measured) -> tuple[lis
                 if sorted(label) == sorted(name) or SequenceMatcher(None, label, name).ratio() >= 0.8
             ]
             if alike and name not in modelled:
-                findings.append(Finding(Verdict.WRONG_ANNOTATIONS, f"{what} (did you mean `{alike[0]}`?)"))
+                message = f"{what} (did you mean `{alike[0]}`?)"
+                findings.append(Finding(Verdict.WRONG_ANNOTATIONS, message, span=text.span))
             else:
                 notes.append(f"{what}: nothing is rendered there")
     return findings, notes
@@ -358,8 +364,9 @@ def judge_labels(contract: Contract, labels: Mapping[str, str]) -> list[Finding]
     return findings
 
 
-def judge_rendered(contract: Contract, testimony: Testimony) -> list[Finding]:
+def judge_rendered(contract: Contract, located: Located, testimony: Testimony) -> list[Finding]:
     """Labels and annotations as promtool rendered them for the main signal just past the threshold."""
+    written = {"annotation": located.rule.annotations, "label": located.group.labels_of(located.rule)}
     if testimony.refused:
         what = "evaluate" if testimony.refused.startswith("rule: ") else "load"
         return [Finding(Verdict.ERROR, f"promtool cannot {what} the rule: {testimony.refused}")]
@@ -373,7 +380,12 @@ def judge_rendered(contract: Contract, testimony: Testimony) -> list[Finding]:
         if not annotations.get(name, "").strip():
             what = "renders to nothing" if name in annotations else "is missing"
             findings.append(
-                Finding(Verdict.WRONG_ANNOTATIONS, f"annotation `{name}` {what}", ("the contract asks for it",))
+                Finding(
+                    Verdict.WRONG_ANNOTATIONS,
+                    f"annotation `{name}` {what}",
+                    ("the contract asks for it",),
+                    span=_span(written["annotation"], name),
+                )
             )
     for kind, texts, verdict in (
         ("annotation", annotations, Verdict.WRONG_ANNOTATIONS),
@@ -382,8 +394,13 @@ def judge_rendered(contract: Contract, testimony: Testimony) -> list[Finding]:
         for name, text in texts.items():
             if _BROKEN_TEMPLATE.search(text):
                 refused = Verdict.ERROR if _PANIC in text else verdict
-                findings.append(Finding(refused, f"{kind} `{name}` does not render: {text}"))
+                message = f"{kind} `{name}` does not render: {text}"
+                findings.append(Finding(refused, message, span=_span(written[kind], name)))
     return findings
+
+
+def _span(texts: Mapping[str, Text], name: str) -> Span | None:
+    return texts[name].span if name in texts else None
 
 
 def names_opaque(contract: Contract, located: Located) -> bool:

@@ -108,8 +108,21 @@ class Measurement:
     """What it does at other times of the calendar; None: the same at any."""
     why: Why | None = None
     """Why it never fires, or always."""
+    looked_at: Fraction | None = None
+    """The position of the knob at which that was looked into; None: it was not."""
     unmatched: Callable[[], tuple[str, ...]] = tuple
     """Tells metrics that the rule reads and nobody makes, and the other way round; not asked where all is as meant."""
+
+
+def _end(contract: Contract, axis: Axis, *, fires: bool) -> Fraction:
+    """Where a rule without boundary surprises most: if it fires, where it should most surely be quiet; if it is quiet,
+    where it should most surely fire."""
+    ends = [axis.lowest, axis.highest]
+    if contract.op is Op.EQ:
+        if not fires:
+            return contract.threshold
+        return axis.value(max(ends, key=lambda position: abs(axis.value(position) - contract.threshold)))
+    return axis.value(ends[contract.op.fires_above is not fires])
 
 
 class Measurer:
@@ -167,7 +180,8 @@ class Measurer:
             self.advance()
             self._timings(contract, plan, axis, quiet, fires, search, measured)
         else:
-            result.why = self._at_the_end(contract, plan, axis, measured)
+            result.looked_at = _end(contract, axis, fires=search.fires_somewhere())
+            result.why = self._at_the_end(contract, plan, result.looked_at, measured)
             self.advance()
         self.advance()
         recordings = [rule for _, rule in plan.recordings]
@@ -326,11 +340,8 @@ class Measurer:
             fires = search.truth[position]
             result.measured.curve.append(CurvePoint(float(axis.value(position)), value, fires))
 
-    def _at_the_end(self, contract: Contract, plan: Plan, axis: Axis, measured: Measured) -> Why | None:
-        """For a rule without boundary: what it computes at the end of the knob at which it should fire most surely,
-        and why it is the same everywhere."""
-        ends = [axis.lowest, axis.highest] if contract.op.fires_above else [axis.highest, axis.lowest]
-        x = contract.threshold if contract.op is Op.EQ else axis.value(ends[1])
+    def _at_the_end(self, contract: Contract, plan: Plan, x: Fraction, measured: Measured) -> Why | None:
+        """For a rule without boundary: what it computes with the knob at x, and why it is the same everywhere."""
         steady = self._steady(contract, plan, [x], contract.scrape_ms)
         at = steady.offsets_ms[0]
         matched = self.replay.instants(plan, plan.rule.expr.value, steady.reel, at)[0]

@@ -30,7 +30,7 @@ from harness.proof.judge import (
 )
 from harness.proof.meant import Meant, meant
 from harness.proof.measure import JUST_PAST, LAST_QUIET, Measurer
-from harness.proof.model import AlertResult, Fact, Finding, Measured, Verdict, told
+from harness.proof.model import AlertResult, Fact, Finding, Located, Measured, Verdict, told
 from harness.proof.notary import Deed, Notary, Testimony, pinned
 from harness.proof.ordered import OrderedRules
 from harness.proof.pairing import Pairing, findings_of, pair
@@ -57,9 +57,12 @@ _IN_RULE = re.compile(
 _AT = re.compile(r"could not parse expression: (?:(\d+):(\d+): )?(?:parse error: )?(.*)", re.DOTALL)
 
 
-def _failed(verdict: Verdict, err: HarnessError) -> Finding:
-    """An error as a finding: its first line, then the rest of it and what to do."""
+def _failed(verdict: Verdict, err: HarnessError, located: Located | None = None) -> Finding:
+    """An error as a finding: its first line, then the rest of it and what to do; the place too where it is not in the
+    file of the rule, which is where a reader looks."""
     first, *rest = err.message.splitlines()
+    if err.span is not None and located is not None and err.span.file != located.file.name:
+        rest.append(f"it is written at {err.span}")
     todo = [f"what to do: {err.hint}"] if err.hint else []
     return Finding(verdict, first, tuple(line.strip() for line in rest + todo), span=err.span)
 
@@ -231,7 +234,7 @@ class Proof:
             with self.engine.within(self.alert_timeout_s):
                 found = Measurer(self._tape, self._replay, step).measure(result.contract, result.located)
         except (UnreadableError, UnsupportedError) as err:
-            result.findings.append(_failed(Verdict.UNSUPPORTED, err))
+            result.findings.append(_failed(Verdict.UNSUPPORTED, err, result.located))
         except InputError as err:
             if err.span is not None and err.span.file not in {file.name for file in self.files}:
                 self.faults.append(err)
@@ -380,4 +383,4 @@ class Proof:
             rendered = judge_rendered_situations(result.contract, result.measured, result.situations, testimony)
             findings += [situation_finding(s) for s in rendered if s not in result.situations]
             result.situations = rendered
-        return judge_rendered(result.contract, testimony) + findings
+        return judge_rendered(result.contract, result.located, testimony) + findings

@@ -27,6 +27,8 @@ Ask = Callable[[str], Mapping[Labels, float]]
 
 _ABSENT = frozenset({"absent", "absent_over_time"})
 _TWO_SAMPLES = frozenset({"rate", "increase", "irate", "delta", "idelta", "deriv", "predict_linear"})
+_ANYTHING = frozenset({".*", "(.*)", "^.*$", ".*|", "|.*"})
+"""Regular expressions that take every text, the empty one too."""
 _MOST = 3
 """How many alternatives of an `or`, or metrics, are spoken of."""
 
@@ -133,6 +135,11 @@ class _Nothing:
             if held < 2:
                 what = f"`{self.text(window)}` holds {format_number(held)} sample there, and {name}() needs two"
                 return self.said(node, what)
+        if name == "histogram_quantile":
+            buckets = node.args[-1]
+            if not any("le" in dict(labels) for labels in self.found(buckets)):
+                what = f"`{self.text(buckets)}` returns no label `le`, without which {name}() finds no buckets"
+                return self.said(buckets, what)
         return None
 
     def _binary(self, node: Any, left: Mapping[Labels, float], right: Mapping[Labels, float]) -> Why | None:
@@ -219,7 +226,9 @@ def unmatched(expr: Text, recordings: Sequence[RecordingRule], made: Sequence[Ma
         if selector.metric in recorded or any(selector.accepts(labels) for labels in made):
             continue
         alike = [labels for labels in made if labels.get(NAME) == selector.metric]
-        if alike:
+        if label := _excludes_all(selector):
+            said[f"`{shown}` can select no series: its matcher excludes every value of `{label}`, and none too"] = None
+        elif alike:
             labels = {name: value for name, value in alike[0].items() if name != NAME}
             has = format_labels(labels) if labels else "no labels"
             said[f"`{shown}` selects none of the signal's series: `{selector.metric}` has {has}"] = None
@@ -231,6 +240,11 @@ def unmatched(expr: Text, recordings: Sequence[RecordingRule], made: Sequence[Ma
         if _family(name) not in wanted:
             said[f"the signal makes `{name}`, which the rule does not read"] = None
     return tuple(said)[:_MOST]
+
+
+def _excludes_all(selector: Selector) -> str:
+    """The label of a matcher that no value passes, an absent label's neither."""
+    return next((m.label for m in selector.matchers if m.op == "!~" and m.value in _ANYTHING), "")
 
 
 def _family(metric: str) -> str:

@@ -73,8 +73,10 @@ def _alert(result: AlertResult) -> dict[str, Any]:
 
 
 def _reason(result: AlertResult, finding: Finding) -> dict[str, Any]:
-    """Line and column are those of the rule's file, or of the contract's where there is no rule."""
-    span = finding.span or span_of(result)
+    """Line and column are those of the rule's file, or of the contract's where there is no rule: the file that the row
+    names. What is meant in another file says so in its message."""
+    own = span_of(result)
+    span = finding.span if finding.span is not None and finding.span.file == own.file else own
     return {
         "verdict": finding.verdict.value,
         "message": finding.text,

@@ -248,7 +248,7 @@ FAULTS = [
     fault(SLOW, "P99", THRESHOLD, "too early", ("0.95,", "0.99,")),
     fault(SLOW, "the median", THRESHOLD, "too late", ("0.95,", "0.5,")),
     fault(SLOW, "95 for 0.95", ALWAYS, "fires at every", ("0.95,", "95,")),
-    fault(SLOW, "le lost", NEVER, "nothing > 1", ("(job, le)", "(job)")),
+    fault(SLOW, "le lost", NEVER, "no label `le`", ("(job, le)", "(job)")),
     fault(SLOW, "per instance", LABELS, "2 alerts fire at once", ("(job, le)", "(job, instance, le)")),
     fault(SLOW, "over all jobs", LABELS, "no `job` label", ("(job, le)", "(le)")),
     fault(SLOW, "not aggregated", LABELS, "alerts fire at once", expr=f"histogram_quantile(0.95, rate({_BUCKET}[5m])) > 1"),

@@ -3,6 +3,7 @@ confirmed by promtool, whose time begins in 1970."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +16,7 @@ from harness.engines.base import Engine
 from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.proof import AlertResult, Proof, Verdict
+from harness.report.jsonfile import proof_json
 from harness.rules import load_rules
 
 Prove = Callable[..., AlertResult]
@@ -168,6 +170,14 @@ def test_an_age_without_now_is_unsupported(value: str, before: str, prove: Prove
     assert "write it with `now`" in result.findings[0].text
     assert result.findings[0].span is not None
     assert result.findings[0].span.source_line.strip() == f"value: {value}"
+    assert f"it is written at {result.findings[0].span}" in result.findings[0].parts
+
+
+def test_a_reason_s_line_is_one_of_the_file_that_its_row_names(prove: Prove) -> None:
+    """Line 6 of the rules begins with the alert; what is wrong stands further down, in the contract."""
+    result = prove(Rule("time() - last_seen_seconds > 600"), Meant("x"))
+    (row,) = json.loads(proof_json([result], "", ""))["alerts"]
+    assert (row["line"], row["reasons"][0]["line"], row["reasons"][0]["column"]) == (5, 5, 16)
 
 
 @pytest.mark.parametrize(

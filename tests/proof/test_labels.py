@@ -148,6 +148,10 @@ def test_labels(case: Case, tmp_path: Path, label_engine: Engine, promtool_path:
     assert result.verdict is case.verdict, told
     assert case.said in told
     assert result.confirmed or case.verdict is ERROR, told
+    if case.verdict is TEXTS:
+        span = result.findings[0].span
+        assert span is not None
+        assert span.source_line.lstrip().startswith("annotations: ")
     if case.rendered:
         assert result.annotations == {"text": case.rendered}
     if not case.said:

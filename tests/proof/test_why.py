@@ -131,11 +131,31 @@ def test_the_part_that_decides_is_pointed_at(prove: Prove) -> None:
         ("absent(load)", ('`absent(load)` returns nothing, for there is {instance="a:1", zone="n"}',)),
         ("rate(load[30s]) > 0", ("`load[30s]` holds 1 sample there, and rate() needs two",)),
         ("sum(load) > scalar(sum(load))", ("there `sum(load) > scalar(sum(load))` compares 10 > 10",)),
+        ("histogram_quantile(0.9, sum by (zone) (load)) > 5", (
+            "`sum by (zone) (load)` returns no label `le`, without which histogram_quantile() finds no buckets",
+        )),
     ],
 )  # fmt: skip
 def test_the_side_that_holds_it_back(prove: Prove, expr: str, said: tuple[str, ...]) -> None:
     got = parts(prove(expr, LEFT, RIGHT), Verdict.NEVER_FIRES)
     assert tuple(part for part in got if "does not read" not in part) == said
+
+
+@pytest.mark.parametrize(
+    ("expr", "op", "said"),
+    [
+        ("load > 11", ">", "stays quiet at every k from 0 to 10, even at 10"),
+        ("load < 0", "<", "stays quiet at every k from 0 to 10, even at 0"),
+        ("load == 11", "==", "stays quiet at every k from 0 to 10, even at 5"),
+        ("load >= 0", ">", "fires at every k from 0 to 10, even at 0"),
+        ("load <= 10", "<", "fires at every k from 0 to 10, even at 10"),
+    ],
+)
+def test_where_that_was_seen(prove: Prove, expr: str, op: str, said: str) -> None:
+    """Where it is most surprising: quiet where it should most surely fire, firing where it should most surely not."""
+    finding = prove(expr, "load: x", op=op).findings[0]
+    assert finding.message == said
+    assert f"compares {said.split()[-1]} " in finding.text
 
 
 # -- metrics that nobody makes, or nobody reads ------------------------------------------------------------------
@@ -154,6 +174,12 @@ def test_a_label_that_no_series_has(prove: Prove) -> None:
     )
     assert parts(prove("rate(load{job=`db`, }[5m] offset 1m) > 5", "load: x"), Verdict.NEVER_FIRES) == (
         "`load{job=`db`, }` selects none of the signal's series: `load` has no labels",
+    )
+
+
+def test_a_matcher_that_nothing_passes(prove: Prove) -> None:
+    assert parts(prove("load{job!~`.*`} > 5", 'load{job="web"}: x'), Verdict.NEVER_FIRES) == (
+        "`load{job!~`.*`}` can select no series: its matcher excludes every value of `job`, and none too",
     )
 
 
