@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +24,25 @@ import promql_parser as promql
 from harness.config import FILE_NAMES, is_unit_test
 from harness.contracts import Kind
 from harness.contracts.load import CONFIRM
+from harness.drafts import Entry, Line, World, is_time, line, number_text, value
 from harness.errors import InputError, UnsupportedError
 from harness.rules import AlertRule, RuleFile, load_rule_file
 from harness.rules.expr import children, parse_expr
 from harness.rules.model import RecordingRule
+from harness.rules.selectors import selectors_of
 from harness.source import Text, display_path
 from harness.units import format_duration
 
 _SKIPPED = {"node_modules", "build", "dist", "venv", "__pycache__", "site-packages"}
 _COUNTING = {"rate", "irate", "increase", "resets"}
+_CHANGING = {"delta", "deriv"}
+"""How fast a gauge changes: for a draft it rises like a counter, where the rule asks for a rise."""
 _FLIPPED = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "==": "==", "!=": "!="}
+_INVERTED = {">": "<=", "<": ">=", ">=": "<", "<=": ">", "==": "!=", "!=": "=="}
+_PAST = {">": 1, "<": -1, ">=": 0, "<=": 0, "==": 0, "!=": 1}
+"""How far beyond its limit what else is compared stands, so that it holds."""
+_UP_OR_DOWN = {("==", 0), ("==", 1), ("<", 1), ("<=", 0), (">", 0), (">=", 1)}
+_PLACES = (Fraction(1, 4), Fraction(1, 2), Fraction(3, 4))
 _ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
     "+": operator.add,
     "-": operator.sub,
@@ -166,6 +177,11 @@ class _Guess:
     """The selectors, of an absence or presence, that are there or gone."""
     ages: Mapping[str, str] = field(default_factory=dict)
     """The selectors whose values are moments: `-` where the rule compares `time() - …`, `+` where `… - time()`."""
+    amounts: dict[str, str] = field(default_factory=dict)
+    """The formulas of those selectors that stand neither at x nor at 1."""
+    within: tuple[float, float] = (-math.inf, math.inf)
+    """What the knob can be at most, so that no series is less than nothing or more than all."""
+    quantile: Fraction = Fraction(95, 100)
     unit: str = ""
     one_sided: bool = False
     """The rule says `!=`, which a contract can only say of a knob that goes no further than the threshold."""
@@ -212,8 +228,13 @@ def _contract(rule: AlertRule, fixed: Mapping[str, str], recordings: Mapping[str
         lines.append(f"    op: {guess.kind.value}  {guessed}: it fires while the series are {state}")
     else:
         low, high = _range(limit, guess)
-        step = ", step: 1" if guess.op == "==" and limit == int(limit) else ""
-        knob = _plain(guess.series[0][1].partition("{")[0] if guess.series else rule.alert)
+        compared = guess.series and guess.series[0][1] in guess.amounts and guess.series[0][1] not in guess.ages
+        metric = guess.series[0][1].partition("{")[0] if guess.series else rule.alert
+        whole = guess.op == "==" and limit == int(limit)
+        if metric == "up" and not compared and (guess.op, limit) in _UP_OR_DOWN:
+            low, high, whole = 0.0, 1.0, True
+        step = ", step: 1" if whole else ""
+        knob = _plain("value compared" if compared else metric)
         lines += [
             f"    knob: {{name: {_quoted(knob)}, unit: {_quoted(guess.unit)}, "
             f"range: [{_number(low)}, {_number(high)}]{step}}}  # {CONFIRM} the quantity that a person would turn",
@@ -241,15 +262,17 @@ def _signal(guess: _Guess, limit: float) -> list[str]:
     ]
     for number, (kind, selector) in enumerate(guess.series):
         amount = turned if number == 0 else "1"
-        if selector in guess.ages:
+        if selector in guess.amounts:
+            amount = guess.amounts[selector]
+        elif selector in guess.ages:
             amount = f"now {guess.ages[selector]} {amount}"
         lines.append(f"      - {kind}: {_quoted(selector)}")
         if kind == "histogram":
             bounds = [limit / 2, limit, limit * 2] if limit > 0 else [0.1, 0.5, 1.0]
             lines.append("        rate: 10")
             lines.append(f"        buckets: [{', '.join(map(_number, bounds))}]")
-            at = "x" if number == 0 and turned == "x" else _number(bounds[0])
-            lines.append(f"        quantile: {{q: 95/100, at: {at}}}")
+            at = amount if number == 0 and turned == "x" else _number(bounds[0])
+            lines.append(f"        quantile: {{q: {number_text(guess.quantile)}, at: {at}}}")
         else:
             lines.append(f"        {'rate' if kind == 'counter' else 'value'}: {amount}")
         if guess.kind is not Kind.THRESHOLD and selector not in guess.comes_and_goes:
@@ -272,7 +295,7 @@ def _range(limit: float, guess: _Guess) -> tuple[float, float]:
         high = 10.0
     if limit == 0 and guess.op in ("<", "<=") and guess.series and guess.series[0][0] == "gauge":
         low = -10.0
-    return low, high
+    return max(low, guess.within[0]), min(high, guess.within[1])
 
 
 def _number(value: float) -> str:
@@ -287,14 +310,16 @@ def _guess(rule: AlertRule, recordings: Mapping[str, Text]) -> _Guess:
     }
 
     def read(node: Any) -> list[tuple[str, str]]:
-        return list(dict.fromkeys(_series(node, tree, recordings, wanted, frozenset())))
+        return list(dict.fromkeys(_series(node, tree, recordings, wanted, counting)))
 
-    comparison = next((node for node, _ in _walk(tree) if _compares(node)), None)
+    comparison, inverted = _comparison(tree)
     turned = tree  # what the knob turns: of a comparison the side with series, the left one if both have some
     if comparison is not None:
         flipped = not _selects(comparison.lhs)
         turned = comparison.rhs if flipped else comparison.lhs
-        _compared(comparison, guess, flipped=flipped)
+        _compared(comparison, guess, flipped=flipped, inverted=inverted)
+    rises = guess.threshold is not None and guess.threshold >= 0 and guess.op in (">", ">=")
+    counting = _COUNTING | _CHANGING if rises else _COUNTING
     # A series that is read in two ways (counted, and as it is) is one series: the first way tells its kind.
     kinds = {selector: kind for kind, selector in reversed([*read(turned), *read(tree)])}
     made = {part for selector, kind in kinds.items() if kind == "histogram" for part in _parts(selector)}
@@ -315,8 +340,15 @@ def _guess(rule: AlertRule, recordings: Mapping[str, Text]) -> _Guess:
         guess.comes_and_goes = frozenset(selector for _, selector in guess.series)
     if guess.series and guess.threshold is not None and guess.threshold < 0 and guess.series[0][0] != "gauge":
         guess.threshold = None
+    for node, _ in _walk(tree):
+        if isinstance(node, promql.Call) and node.func.name == "histogram_quantile":
+            q = _literal(node.args[0])
+            if q is not None and 0 < q < 1:
+                guess.quantile = Fraction(repr(q))
     metric = guess.series[0][1].partition("{")[0] if guess.series else ""
     guess.unit = next((unit for word, unit in _UNITS.items() if word in metric.split("_")), "")
+    if comparison is not None and guess.kind is Kind.THRESHOLD and guess.series:
+        _fit(guess, comparison, tree, recordings)
     return guess
 
 
@@ -324,11 +356,115 @@ def _compares(node: Any) -> bool:
     return isinstance(node, promql.BinaryExpr) and str(node.op) in _FLIPPED
 
 
-def _compared(comparison: Any, guess: _Guess, *, flipped: bool) -> None:
+def _comparison(tree: Any) -> tuple[Any | None, bool]:
+    """The comparison that the knob turns, and whether the alert fires where it does not hold: inside of `absent()`.
+
+    Of a number of series that are past something, it is what they are past.
+    """
+    first: Any = None
+    counting = False
+    for node, around in _walk(tree):
+        if isinstance(node, promql.AggregateExpr) and str(node.op) == "count":
+            counting = True
+        if not _compares(node):
+            continue
+        if first is None:
+            first = node
+            if around in _ABSENT:
+                return node, True
+            if node.modifier is not None and node.modifier.return_bool:
+                return node, False
+            counting = any(
+                isinstance(part, promql.AggregateExpr) and str(part.op) == "count" for part, _ in _walk(node.lhs)
+            )
+            inside = [part for part, _ in _walk(node.lhs) if _compares(part)]
+            return (inside[0], False) if counting and inside and _literal(node.rhs) is not None else (node, False)
+    return first, False
+
+
+def _fit(guess: _Guess, comparison: Any, tree: Any, recordings: Mapping[str, Text]) -> None:
+    """Lets the series stand where the compared value is the knob, as far as that is plain arithmetic."""
+    flipped = not _selects(comparison.lhs)
+    turned, other = (comparison.rhs, comparison.lhs) if flipped else (comparison.lhs, comparison.rhs)
+    main = guess.series[0][1]
+    labels = {selector: _labels(selector) for _, selector in guess.series}
+    kinds = {selector: "age" if selector in guess.ages else kind for kind, selector in guess.series}
+    stands = {selector: Fraction(1) for selector in labels}
+
+    def world(moved: Mapping[str, Fraction] = {}) -> World:
+        return World(tuple(Entry(kinds[s], labels[s], moved.get(s, stands[s])) for s in labels), recordings, scale)
+
+    scale = Fraction(1)
+    for moment, _ in _moments(turned):
+        gauges = tuple(Entry("gauge", labels[s], Fraction(1)) for s in labels if s in guess.ages)
+        found = value(moment, World(gauges, recordings))
+        if found:
+            scale = found
+    # What else must hold for it to fire does.
+    for node, _ in _walk(tree):
+        held = _literal(node.rhs) if _compares(node) and node is not comparison else None
+        for selector in labels if held is not None else ():
+            if selector == main or kinds[selector] not in ("gauge", "counter"):
+                continue
+            at = line(partial(_moved, node.lhs, world, selector), *_PLACES)
+            if at is not None and held is not None:
+                amount = (Fraction(repr(held)) + _PAST[str(node.op)] - at.base) / at.slope
+                if amount >= 0 or kinds[selector] == "gauge":
+                    stands[selector] = amount
+                    guess.amounts[selector] = number_text(amount)
+    limit = None if guess.threshold is None else Fraction(repr(guess.threshold))
+    if limit is None:
+        limit = value(other, world())
+        if limit is None or limit != value(other, world({main: Fraction(7)})):
+            return
+    straight = line(lambda v: value(turned, world({main: v})), *_PLACES)
+    shares: list[str] = []
+    if straight is None:
+        # Perhaps the rest of a whole: what fails, beside what does not.
+        shares = [s for s in labels if s != main and kinds[s] == kinds[main] and s not in guess.amounts]
+        straight = line(lambda v: value(turned, world({main: v, **dict.fromkeys(shares, 1 - v)})), *_PLACES)
+    if straight is None:
+        return
+    at_limit = (limit - straight.base) / straight.slope
+    ends = [straight.base] if at_limit > 0 else []
+    if shares:
+        if not 0 < at_limit < 1:
+            return
+        ends.append(straight.base + straight.slope)
+    for end in ends:
+        low, high = guess.within
+        guess.within = (max(low, float(end)), high) if end < limit else (low, min(high, float(end)))
+    guess.threshold = float(limit)
+    text = straight.back("x")
+    if main in guess.ages:
+        inner = f"({text})" if straight.base else text
+        moment_text = f"now {guess.ages[main]} {inner}"
+        if scale != 1:
+            moment_text = Line(scale, Fraction(0)).back(f"({moment_text})")
+        guess.amounts[main] = moment_text
+    elif text != "x" or shares:
+        guess.amounts[main] = text
+        guess.unit = ""
+    for selector in shares:
+        guess.amounts[selector] = f"1 - {text}" if straight.slope > 0 and not straight.base else f"1 - ({text})"
+
+
+def _moved(node: Any, world: Callable[[Mapping[str, Fraction]], World], selector: str, to: Fraction) -> Fraction | None:
+    return value(node, world({selector: to}))
+
+
+def _labels(selector: str) -> dict[str, str]:
+    """The labels of a series of a draft, with ``__name__``."""
+    (read,) = selectors_of(parse_expr(Text.of_text("draft", selector)))
+    return {"__name__": read.metric, **{matcher.label: matcher.value for matcher in read.matchers}}
+
+
+def _compared(comparison: Any, guess: _Guess, *, flipped: bool, inverted: bool) -> None:
     """Comparison and threshold as the rule has them, read from the side with series; where both sides have some there
     is no number, and the right one's series stand at 1."""
     op = str(comparison.op)
-    guess.op = _FLIPPED[op] if flipped else op
+    op = _FLIPPED[op] if flipped else op
+    guess.op = _INVERTED[op] if inverted else op
     guess.threshold = _literal(comparison.lhs if flipped else comparison.rhs)
     if guess.op == "!=":
         guess.one_sided, guess.op = True, "<" if guess.threshold == 1 else ">"
@@ -351,16 +487,10 @@ def _moments(tree: Any) -> Iterator[tuple[Any, str]]:
     """What is subtracted from the time, or the time from it, with the sign of the difference in it."""
     for node, _ in _walk(tree):
         if isinstance(node, promql.BinaryExpr) and str(node.op) == "-":
-            if _is_time(node.lhs):
+            if is_time(node.lhs):
                 yield node.rhs, "-"
-            elif _is_time(node.rhs):
+            elif is_time(node.rhs):
                 yield node.lhs, "+"
-
-
-def _is_time(node: Any) -> bool:
-    while isinstance(node, promql.ParenExpr):
-        node = node.expr
-    return isinstance(node, promql.Call) and node.func.name == "time"
 
 
 def _selects(tree: Any) -> bool:
@@ -397,7 +527,12 @@ def _literal(node: Any) -> float | None:
 
 
 def _series(
-    tree: Any, whole: Any, recordings: Mapping[str, Text], wanted: set[str], inside: frozenset[str]
+    tree: Any,
+    whole: Any,
+    recordings: Mapping[str, Text],
+    wanted: set[str],
+    counting: set[str],
+    inside: frozenset[str] = frozenset(),
 ) -> Iterator[tuple[str, str]]:
     """The series that a part of a `whole` expression reads, through recording rules, as a signal's entries."""
     grouped = {
@@ -416,7 +551,7 @@ def _series(
                 read = parse_expr(recordings[name])
             except InputError:
                 continue
-            yield from _series(read, read, recordings, wanted | grouped, inside | {name})
+            yield from _series(read, read, recordings, wanted | grouped, counting, inside | {name})
             continue
         if not name or not _METRIC.fullmatch(name) or name in ("ALERTS", "ALERTS_FOR_STATE"):
             continue
@@ -430,7 +565,7 @@ def _series(
                     labels[matcher.name] = value
                 else:
                     labels.pop(matcher.name, None)
-        kind = "counter" if around in _COUNTING else "gauge"
+        kind = "counter" if around in counting else "gauge"
         if name.endswith("_bucket") and any(isinstance(n, promql.Call) and n.func.name == "histogram_quantile"
                                             for n, _ in _walk(whole)):  # fmt: skip
             kind, name = "histogram", name.removesuffix("_bucket")
@@ -453,7 +588,9 @@ def _sample(matcher: Any) -> str:
         return value
     if matcher.op == promql.MatchOp.NotEqual:
         return "example" if value != "example" else "another"
-    candidates = [part.strip("^()") for part in value.split("|")] if "(" not in value else []
+    needed = re.sub(r"\([^()]*\)[?*]", "", value).replace("(?:", "(")
+    firsts = re.sub(r"\(([^()|]*)[^()]*\)", r"\1", needed)  # of each group its first alternative
+    candidates = [part.strip("^") for part in [firsts, *re.sub(r"[()]", "", needed).split("|")]]
     candidates += [re.sub(r"\.[*+]", "example", part) for part in candidates]
     candidates += [re.sub(r"\.", "0", part) for part in candidates]
     candidates += [re.sub(r"\[(.)[^\]]*\][*+]?|\\d[*+]?", lambda m: m[1] or "0", part) for part in candidates]

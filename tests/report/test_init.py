@@ -137,7 +137,7 @@ SAID = [
     ("spare >= on (d) group_left () limit", ">= 1", None),
     ("5 <= depth", ">= 5", None),
     ("scalar(limit) < depth", "< 1", None),
-    ("vector(3) < depth", "> 1", None),
+    ("vector(3) < depth", "> 3", None),
     ("depth > 3 * 60", "> 180", None),
     ("depth > -(2 ^ 1)", "> 1", None),
     ("up != 1", "< 1", None),
@@ -228,3 +228,38 @@ def test_a_series_is_written_once_whichever_ways_it_is_read(expr: str, project: 
     (project / "r.yml").write_text(f"groups: [{{name: g, rules: [{{alert: A, expr: {json.dumps(expr)}}}]}}]")
     main(["init"])
     assert proved(project).keys() == {"A"}
+
+
+FITTED = [
+    # A plainly right rule, and the draft's limit: what is compared is what the knob turns.
+    ("rate(failed_total[5m]) / rate(sent_total[5m]) * 100 > 5", "> 5"),
+    ("increase(failed_total[10m]) > 3", "> 3"),
+    ("delta(queue[5m]) > 8", "> 8"),
+    ("100 - (free_bytes / size_bytes * 100) > 90", "> 90"),
+    ("started_seconds - finished_seconds > 120", "> 120"),
+    ('sum(rate(r_total{code=~"5.."}[5m])) / sum(rate(r_total[5m])) > 0.03', "> 0.03"),
+    ("rate(bad_total[5m]) / (rate(bad_total[5m]) + rate(good_total[5m])) > 0.2", "> 0.2"),
+    ("time() - last_seconds > 10 * every_seconds", "> 10 s"),
+    ("expires_ms / 1000 - time() < 30 * 24 * 3600", "< 2592000"),
+    ("(not_after - time()) / 86400 < 7", "< 7"),
+    ("histogram_quantile(0.99, sum by (le) (rate(t_seconds_bucket[5m]))) > 0.25", "> 0.25 s"),
+    ("histogram_quantile(0.01, sum by (le) (rate(t_seconds_bucket[5m]))) < 60", "< 60 s"),
+    ("queue > 5 and on () busy >= 16 and on () stopped == 0", "> 5"),
+    ("absent(up == 1)", "< 1"),
+    ("count(disk_health == 0) / count(disk_health) * 100 >= 10", "== 0"),
+    ('threads{job=~".*(web|db).*", pod=~"data(-[0-9]+)?-(.+)-node-[0-9]+"} > 9', "> 9"),
+    ("job:failed:ratio * 100 > 5", "> 5"),
+]
+
+
+@pytest.mark.parametrize(("expr", "limit"), FITTED)
+def test_a_rule_that_is_plainly_right_is_exact_in_its_draft(expr: str, limit: str, project: Path) -> None:
+    """Ratios, growths, offsets and scales are undone in the signal, and what else must hold does."""
+    (project / "r.yml").write_text(
+        "groups: [{name: g, rules: [{record: 'job:failed:ratio', expr: 'rate(f_total[5m]) / rate(s_total[5m])'}, "
+        f"{{alert: A, expr: {json.dumps(expr)}}}]}}]"
+    )
+    main(["init"])
+    (contract,) = load_contracts([project / "contracts" / "r.yml"])
+    assert contract.limit == limit
+    assert proved(project) == {"A": "exact"}
