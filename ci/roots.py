@@ -37,7 +37,7 @@ LOGS = ROOT / "build" / "roots"
 SUITES = ("bookworm", "trixie", "testing")
 COMMANDS = (("make", "verify"), ("make", "test"))
 PREINSTALLED = ("ca-certificates", "git", "make", "python3")
-_CLONE = "/root/alert-harness"
+_CLONE = "/srv/alert-harness"
 _BUNDLE = "project.bundle"
 _PASSED_ON = ("http_proxy", "https_proxy", "no_proxy")
 

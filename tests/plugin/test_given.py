@@ -7,7 +7,7 @@ from pathlib import Path
 from plugin_project import Pytest
 
 GIVEN = '''\
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 seen = set()
@@ -15,6 +15,8 @@ seen = set()
 
 @settings(max_examples=80, deadline=None)
 @given(values=st.lists(st.integers(70, 90), min_size=1, max_size=12), job=st.sampled_from("abc"))
+@example(values=[81] * 6, job="a")  # which chance need not bring
+@example(values=[80] * 6, job="a")
 def test_replay(replay, values, job):
     """By the rule's words: above 80 without a break for five minutes."""
     stories = replay("rules/r.yml", {f'good_level{{job="{job}"}}': values}, until=f"{len(values) - 1}m", alert="Good")
