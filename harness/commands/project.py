@@ -56,7 +56,7 @@ def load(config: Config, choices: Choices) -> Project:
     check_choices(config, choices)
     here = Path.cwd()
     rules = rule_files(choices.rules, here) if choices.rules else rule_files(config.rules, config.folder)
-    found = rule_files(choices.contracts, here) if choices.contracts else rule_files(config.contracts, config.folder)
+    found = rule_files(choices.contracts, here) if choices.contracts else _own_contracts(config)
     files, contracts = load_rules(rules), load_contracts(found)
     if choices.alerts:
         known = {contract.alert.value for contract in contracts}
@@ -68,6 +68,19 @@ def load(config: Config, choices: Choices) -> Project:
                 )
         contracts = [contract for contract in contracts if contract.alert.value in choices.alerts]
     return Project(files, contracts)
+
+
+def _own_contracts(config: Config) -> list[Path]:
+    """Those of the settings. Whoever has no settings has mostly no contracts yet, and is told how to begin."""
+    try:
+        return rule_files(config.contracts, config.folder)
+    except InputError as err:
+        if "contracts" in config.places:
+            raise
+        raise InputError(
+            f"there are no contracts: {err.message}",
+            hint="let `alert-harness init` begin them, or set `contracts` in [tool.alert-harness]",
+        ) from err
 
 
 def check_choices(config: Config, choices: Choices) -> None:
