@@ -401,8 +401,8 @@ def _fit(guess: _Guess, comparison: Any, tree: Any, recordings: Mapping[str, Tex
         if found:
             scale = found
     # What else must hold for it to fire does.
-    for node, _ in _walk(tree):
-        held = _literal(node.rhs) if _compares(node) and node is not comparison else None
+    for node in _needed(tree):
+        held = _literal(node.rhs) if node is not comparison else None
         for selector in labels if held is not None else ():
             if selector == main or kinds[selector] not in ("gauge", "counter"):
                 continue
@@ -447,6 +447,18 @@ def _fit(guess: _Guess, comparison: Any, tree: Any, recordings: Mapping[str, Tex
         guess.unit = ""
     for selector in shares:
         guess.amounts[selector] = f"1 - {text}" if straight.slope > 0 and not straight.base else f"1 - ({text})"
+
+
+def _needed(tree: Any) -> Iterator[Any]:
+    """The comparisons that must hold for it to fire; of the alternatives of an `or` none must."""
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, promql.BinaryExpr) and str(node.op) == "or":
+            continue
+        if _compares(node):
+            yield node
+        todo += [node.lhs] if isinstance(node, promql.BinaryExpr) and str(node.op) == "unless" else children(node)
 
 
 def _moved(node: Any, world: Callable[[Mapping[str, Fraction]], World], selector: str, to: Fraction) -> Fraction | None:

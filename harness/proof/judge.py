@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
@@ -31,6 +32,9 @@ from harness.series import carries, format_labels
 from harness.source import Text
 from harness.units import format_duration, format_number, format_with_unit
 
+_COMPARED: Mapping[str, Callable[[float, float], bool]] = {
+    ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne,
+}  # fmt: skip
 _LAST_BITS = 4
 """Sides of a comparison that are this near to each other (in ULP) may differ by the order in which a sum was added."""
 
@@ -200,9 +204,17 @@ def _where(contract: Contract, boundary: Boundary) -> str:
 
 
 def _compared(found: Measurement) -> Sides | None:
-    """The comparison to speak of: the first one that has something to compare."""
+    """The comparison to speak of: where the rule fires the first one that holds, else the first one that has something
+    to compare."""
     at = found.measured.at_fires
+    if found.search.fires_somewhere() and (holding := next(filter(_holds, at), None)) is not None:
+        return holding
     return next((sides for sides in at if sides.left or sides.right), at[0] if at else None)
+
+
+def _holds(sides: Sides) -> bool:
+    holds = _COMPARED[sides.op]
+    return any(holds(left, right) for left in sides.left.values() for right in sides.right.values())
 
 
 def _about_comparison(finding: Finding, found: Measurement) -> Finding:

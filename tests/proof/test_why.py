@@ -158,6 +158,12 @@ def test_where_that_was_seen(prove: Prove, expr: str, op: str, said: str) -> Non
     assert f"compares {said.split()[-1]} " in finding.text
 
 
+def test_of_a_rule_that_always_fires_the_comparison_that_holds_is_told(prove: Prove) -> None:
+    result = prove("load > 11 or limit > 2", LEFT, RIGHT)
+    assert result.verdict is Verdict.ALWAYS_FIRES
+    assert "there `limit > 2` compares 3 > 2" in result.findings[0].details
+
+
 # -- metrics that nobody makes, or nobody reads ------------------------------------------------------------------
 
 

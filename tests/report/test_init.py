@@ -230,6 +230,13 @@ def test_a_series_is_written_once_whichever_ways_it_is_read(expr: str, project: 
     assert proved(project).keys() == {"A"}
 
 
+def test_the_alternatives_of_an_or_do_not_hold_of_themselves(project: Path) -> None:
+    expr = 'max(phase{phase="Pending"} or (phase{phase="Running"} == 1 and on () ready == 0)) > 0'
+    (project / "r.yml").write_text(f"groups: [{{name: g, rules: [{{alert: A, expr: {json.dumps(expr)}}}]}}]")
+    main(["init"])
+    assert proved(project) == {"A": "exact"}
+
+
 FITTED = [
     # A plainly right rule, and the draft's limit: what is compared is what the knob turns.
     ("rate(failed_total[5m]) / rate(sent_total[5m]) * 100 > 5", "> 5"),
