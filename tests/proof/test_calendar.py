@@ -75,7 +75,7 @@ CASES = [
     Case("another threshold at night", "load > on () group_left () (5 + 3 * (hour() >= bool 18))", "", SITUATION, ("has another threshold from 18:00 to 00:00",)),
     Case("whatever the load at night", "load > 5 or load and on () hour() >= 22", "", SITUATION, ("fires from 22:00 to 00:00 wherever the knob stands",)),
     Case("always true", "load > 5 and on () (day_of_week() != 0 or day_of_week() != 6)"),
-    Case("never true", "load > 5 and on () day_of_week() == 7", "", Verdict.NEVER_FIRES, ("stays quiet at every load from 0 to 10",), None),
+    Case("never true", "load > 5 and on () day_of_week() == 7", "", Verdict.NEVER_FIRES, ("stays quiet at every load from 0 to 10, even at 10",), None),
     Case("since long", "load > 5 and on () vector(time()) > 1e8", confirmed=None),
     Case("through a recording", "load > 5 and on () weekday", "", SITUATION, ("stays quiet on Saturday and Sunday",), before="{record: weekday, expr: day_of_week() > 0 < 6}"),
     # With `when`.
