@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.engines.base import with_log
-from harness.engines.private import PREFIX, folder_error
+from harness.engines.private import private_folder
 from harness.errors import EngineError, InputError
 from harness.source import display_path
 from harness.units import parse_duration_ms
@@ -124,12 +123,10 @@ class Promtool:
         if not files:
             raise InputError("no promtool unit-test file was named", hint="name at least one *.test.yml")
         _must_exist(files)
-        try:
-            # promtool's storage lies in its TMPDIR, and stays there if promtool is interrupted or takes too long.
-            with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as folder:
-                run = self._run(["test", "rules", *flags, *files], timeout_s=timeout_s, temp=folder)
-        except OSError as err:
-            raise folder_error(err) from err
+        # promtool's storage lies in its TMPDIR, and stays there if promtool is interrupted or takes too long, or we are
+        # killed: then the next run's sweep finds whose it was.
+        with private_folder() as folder:
+            run = self._run(["test", "rules", *flags, *files], timeout_s=timeout_s, temp=folder)
         if run.returncode not in (0, 1) or run.stderr.startswith("promtool: error:"):
             raise self._broke("test rules", run)
         if full := _DISK_FULL.search(run.stderr):
@@ -141,7 +138,7 @@ class Promtool:
         return parse_failures(run.stderr)
 
     def _run(
-        self, arguments: Sequence[str | Path], *, timeout_s: float | None = None, temp: str | None = None
+        self, arguments: Sequence[str | Path], *, timeout_s: float | None = None, temp: Path | None = None
     ) -> CompletedRun:
         limit_s = timeout_s or self._timeout_s
         try:
@@ -151,7 +148,7 @@ class Promtool:
                 capture_output=True,
                 timeout=limit_s,
                 check=False,
-                env=None if temp is None else {**os.environ, "TMPDIR": temp},
+                env=None if temp is None else {**os.environ, "TMPDIR": str(temp)},
             )
         except subprocess.TimeoutExpired as err:
             raise EngineError(

@@ -201,7 +201,7 @@ def test_a_replay_that_is_wrong_is_found_out(
     assert any(complaint.replace("promtool {", "promtool {") in text for text in testimony.disagreements), (
         testimony.disagreements
     )
-    assert worst_first(judge_rendered(contract_in(tmp_path), testimony))[0].verdict is Verdict.ERROR
+    assert worst_first(judge_rendered(contract_in(tmp_path), honest.located, testimony))[0].verdict is Verdict.ERROR
 
 
 def test_a_broken_replay_makes_the_verdict_error(
@@ -291,7 +291,7 @@ def test_a_file_that_promtool_refuses_is_told_and_silences_no_other(promtool: Pr
     assert (testimonies[0].refused, testimonies[0].disagreements) == ("", [])
     assert 'unknown function with name "nonsense"' in testimonies[1].refused
     assert testimonies[1].first_alert() is None
-    (finding,) = judge_rendered(contract_in(tmp_path), testimonies[1])
+    (finding,) = judge_rendered(contract_in(tmp_path), bad.located, testimonies[1])
     assert finding.verdict is Verdict.ERROR
     assert finding.message.startswith("promtool cannot load the rule: ")
     written = emitted(promtool, tmp_path / "out", [good, bad], testimonies)
