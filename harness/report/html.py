@@ -11,9 +11,6 @@ from harness.contracts import Contract, Kind
 from harness.errors import printable
 from harness.proof.model import AlertResult, Sides, Verdict
 from harness.report.charts import FRAME, LANE_HEIGHT, Timeline, counters_of, response_curve, timeline
-from harness.report.html_live import live_view
-from harness.report.html_objectives import objectives_view
-from harness.report.html_scenario import scenario_view
 from harness.report.html_suites import suites_view, untested
 from harness.report.outcome import Outcome
 from harness.report.template import cut, page_template, shown
@@ -56,9 +53,7 @@ def page_html(outcome: Outcome, title: str = "") -> str:
         problems=[shown(problem) for problem in outcome.problems],
         alerts=[_alert(number, result, len(results)) for number, result in enumerate(results, 1)],
         charted=any(result.measured.curve or result.measured.facts for result in results),
-        live=live_view(outcome.live, shown) if outcome.live is not None else None,
-        scenario=scenario_view(outcome.scenario, shown) if outcome.scenario is not None else None,
-        objectives=objectives_view(outcome.objectives, shown) if outcome.objectives is not None else None,
+        **_other_views(outcome),
         suites=suites_view(outcome.suites, shown) if outcome.suites is not None else None,
         untested=untested_rules,
         parts=_parts(outcome, bool(untested_rules)),
@@ -66,6 +61,24 @@ def page_html(outcome: Outcome, title: str = "") -> str:
         lane_height=LANE_HEIGHT,
         footer=" ".join([*footer, "Written by alert-harness."]),
     )
+
+
+def _other_views(outcome: Outcome) -> dict[str, Any]:
+    """What came of the real thing, where it was run; its modules are many, and a proof needs none of them."""
+    live = scenario = objectives = None
+    if outcome.live is not None:
+        from harness.report.html_live import live_view
+
+        live = live_view(outcome.live, shown)
+    if outcome.scenario is not None:
+        from harness.report.html_scenario import scenario_view
+
+        scenario = scenario_view(outcome.scenario, shown)
+    if outcome.objectives is not None:
+        from harness.report.html_objectives import objectives_view
+
+        objectives = objectives_view(outcome.objectives, shown)
+    return {"live": live, "scenario": scenario, "objectives": objectives}
 
 
 @lru_cache(maxsize=1)

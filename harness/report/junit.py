@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from harness.live.model import LiveReport
 from harness.proof.model import AlertResult
 from harness.report.aspects import aspects, not_rendered
 from harness.report.outcome import Outcome
-from harness.report.scenario_text import conclusion
 from harness.report.wording import (
     confirmed_cell,
     contract_cell,
@@ -24,10 +23,13 @@ from harness.report.wording import (
     span_of,
     verdict_cell,
 )
-from harness.stack.run import ScenarioResult
 from harness.suites.diff import diff_alerts
 from harness.suites.model import FileResult, Finding, Result, Severity, Status
 from harness.units import format_duration
+
+if TYPE_CHECKING:
+    from harness.live.model import LiveReport
+    from harness.stack.run import ScenarioResult
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -186,6 +188,8 @@ def _scenario(result: ScenarioResult) -> Suite:
         cases.append(
             Case(judged.alert, scenario.name, scenario.file, place.line if place else 1, 0.0, kind, message, message)
         )
+    from harness.report.scenario_text import conclusion  # with the stack behind it, which a proof does not need
+
     said = conclusion(result)
     cases.append(
         Case("as a whole", scenario.name, scenario.file, 1, 0.0, "" if result.passed else "failure", said, said)

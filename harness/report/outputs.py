@@ -12,12 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.errors import InputError, near_miss
-from harness.report.annotations import github, gitlab
-from harness.report.html import page_html
-from harness.report.html_objectives import PAGE as OBJECTIVES_PAGE
-from harness.report.junit import junit_xml
 from harness.report.outcome import Outcome
-from harness.report.slo_report_html import slo_report_html
 from harness.report.wording import one_line
 from harness.source import display_path
 
@@ -63,18 +58,29 @@ class Outputs:
     def write(self, outcome: Outcome, out: Console) -> None:
         """Write everything; a line with the page's path goes to `out`, GitHub's commands to standard error.
 
-        GitHub reads them from either stream, and standard output may belong to JSON.
+        GitHub reads them from either stream, and standard output may belong to JSON. The writers are imported when
+        they are needed: before the first row there is nothing to write.
         """
         if self.junit is not None:
+            from harness.report.junit import junit_xml
+
             write_file(self.junit, junit_xml(outcome))
-        if (target := self._quality_file()) is not None:
-            write_file(target, gitlab(outcome))
-        if self.annotate == "github":
-            sys.stderr.write(github(outcome))
+        if self.annotate is not None:
+            from harness.report.annotations import github, gitlab
+
+            if (target := self._quality_file()) is not None:
+                write_file(target, gitlab(outcome))
+            else:
+                sys.stderr.write(github(outcome))
         if self.page is not None:
+            from harness.report.html import page_html
+
             file = self.page / "index.html"
             write_file(file, page_html(outcome))
             if outcome.objectives is not None:
+                from harness.report.html_objectives import PAGE as OBJECTIVES_PAGE
+                from harness.report.slo_report_html import slo_report_html
+
                 write_file(self.page / OBJECTIVES_PAGE, slo_report_html(outcome.objectives))
             out.print()
             out.print(Text(f"report: {one_line(display_path(file))}"), soft_wrap=True)
