@@ -20,7 +20,7 @@ def add(commands: Commands) -> None:
         help="measure where each alert fires and compare with its contract",
         description="Searches each contract's knob to two adjacent values of which one is quiet and one fires, "
         "measures hold, gap and recovery in ticks, plays the named situations, has promtool confirm it, and prints one "
-        "row per alert. Exits 1 if any alert is not exact.",
+        "row per alert as it is known. Exits 1 if any alert is not exact, 3 if one is an error.",
     )
     add_project_options(parser)
     add_proof_options(parser)
