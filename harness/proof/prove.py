@@ -220,6 +220,7 @@ class Proof:
         began = time.monotonic()
         result, measured = self._paired(pairing, complaints)
         if not measured or result.contract is None or result.located is None:
+            self._skip(result, 0)
             return _Unfinished(result)
         done = 0
         expected: list[Meant] = []
@@ -254,8 +255,7 @@ class Proof:
                 plan = self._replay.plan(result.located.group, result.located.rule)
                 expected = meant(result.contract, plan, found, result.findings)
         result.seconds = time.monotonic() - began
-        for _ in range(STEPS_PER_ALERT - done):
-            self.advance(result.alert)
+        self._skip(result, done)
         facts = _facts(result, everything=emit or names_opaque(result.contract, result.located))
         if not facts and not expected:
             return _Unfinished(result)
@@ -267,6 +267,11 @@ class Proof:
             rules = rules.lean(result.located)
         deed = Deed(result.located, rules, facts)
         return _Unfinished(result, deed, notary.hear(deed) if facts else None, expected)
+
+    def _skip(self, result: AlertResult, done: int) -> None:
+        """Tell the steps that an alert with a contract does not get to."""
+        for _ in range(STEPS_PER_ALERT - done if result.contract is not None else 0):
+            self.advance(result.alert)
 
     def _broke(self, err: EngineError, seconds: float) -> Finding:
         if seconds < self.alert_timeout_s:
@@ -288,8 +293,6 @@ class Proof:
         if contract.draft:
             result.findings.append(_draft(contract))
         if located is None:
-            for _ in range(STEPS_PER_ALERT):
-                self.advance(name)
             return result, False
         if contract.kind is Kind.SET_ASIDE:
             try:
@@ -299,8 +302,6 @@ class Proof:
             else:
                 message = f"nothing is said of what `{name}` is meant to do: it is only set aside"
                 result.findings.append(Finding(Verdict.UNEXPECTED, message))
-            for _ in range(STEPS_PER_ALERT):
-                self.advance(name)
             return result, False
         if id(located.rule) in complaints:
             message = f"Prometheus refuses the rule: {complaints[id(located.rule)]}"
