@@ -7,12 +7,14 @@ import re
 import stat
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError, Span, near_miss
+from harness.prometheus import DEFAULTS, FEATURES, ServerSettings, read_prometheus_yml
 from harness.source import SourceFile, display_path
+from harness.units import parse_duration_ms
 
 FILE_NAMES = ("alert-harness.toml", "pyproject.toml")
 _YAML = ("*.yml", "*.yaml")
@@ -36,6 +38,13 @@ class Config:
     """The scenario that `alert-harness verify` plays on the stack; None: none."""
     alertmanager: Path | None = None
     """The Alertmanager configuration whose routes `alert-harness live` uses; None: a small built-in one."""
+    prometheus: Path | None = None
+    """The project's prometheus.yml; see :meth:`server`."""
+    evaluation_ms: int | None = None
+    scrape_ms: int | None = None
+    lookback_ms: int | None = None
+    external_labels: Mapping[str, str] | None = None
+    features: tuple[str, ...] | None = None
     engine: str = "auto"
     image: str | None = None
     url: str | None = None
@@ -50,6 +59,48 @@ class Config:
     file: Path | None = None
     places: Mapping[str, Span] = field(default_factory=dict)
     """Where each setting stands, for messages of those who use it."""
+
+    def server(self) -> ServerSettings:
+        """Prometheus' own settings: the keys, over what the prometheus.yml says, over its defaults.
+
+        Raises InputError for a prometheus.yml that is not there or cannot be understood.
+        """
+        told = DEFAULTS
+        if self.prometheus is not None:
+            if _mode(self.prometheus) is None:
+                raise InputError(
+                    f"{display_path(self.prometheus)} does not exist",
+                    span=self.places.get("prometheus"),
+                    hint="name the configuration file of Prometheus, relative to the settings",
+                )
+            told = read_prometheus_yml(self.prometheus)
+        keys: dict[str, object] = {
+            "evaluation_ms": self.evaluation_ms,
+            "scrape_ms": self.scrape_ms,
+            "lookback_ms": self.lookback_ms,
+            "external_labels": self.external_labels,
+            "features": self.features,
+        }
+        if self.scrape_ms is not None:
+            keys["jobs"] = {}  # one interval for all
+        given: dict[str, Any] = {name: value for name, value in keys.items() if value is not None}
+        return replace(told, **given)
+
+    def named(self) -> dict[str, Span | None]:
+        """The fields of :meth:`server` that somebody set, and where."""
+        keys = {
+            "evaluation_ms": "evaluation_interval",
+            "scrape_ms": "scrape_interval",
+            "lookback_ms": "lookback_delta",
+            "external_labels": "external_labels",
+            "features": "features",
+        }
+        named = {name: self.places.get(key) for name, key in keys.items() if getattr(self, name) is not None}
+        if self.prometheus is not None:
+            place = self.places.get("prometheus")
+            for name in ("evaluation_ms", "query_offset_ms", "scrape_ms", "jobs", "external_labels"):
+                named.setdefault(name, place)
+        return named
 
 
 def load_config(start: Path, explicit: Path | None = None) -> Config:
@@ -100,7 +151,8 @@ def _read(file: Path) -> Config:
     known: dict[str, object] = {
         "rules": list, "contracts": list, "tests": list, "objectives": list, "dashboards": list,
         "engine": str, "image": str, "url": str, "stack": str, "scenario": str, "alertmanager": str, "report": str,
-        "tools": dict, "versions": dict,
+        "prometheus": str, "evaluation_interval": str, "scrape_interval": str, "lookback_delta": str,
+        "external_labels": dict, "features": list, "tools": dict, "versions": dict,
     }  # fmt: skip
     test = _test_table(table.pop("test", {}), source)
     for key, value in table.items():
@@ -127,6 +179,12 @@ def _read(file: Path) -> Config:
         tests=tuple(table.get("tests", default.tests)),
         objectives=tuple(table.get("objectives", default.objectives)),
         dashboards=tuple(table.get("dashboards", default.dashboards)),
+        prometheus=folder / table["prometheus"] if "prometheus" in table else None,
+        evaluation_ms=_interval_ms(table, "evaluation_interval", source),
+        scrape_ms=_interval_ms(table, "scrape_interval", source),
+        lookback_ms=_interval_ms(table, "lookback_delta", source),
+        external_labels=table.get("external_labels"),
+        features=_features(table, source),
         engine=table.get("engine", "auto"),
         image=table.get("image"),
         url=table.get("url"),
@@ -158,14 +216,49 @@ def _test_table(table: object, source: SourceFile) -> bool:
     return bool(table.get("strict", False))
 
 
+def _interval_ms(table: Mapping[str, Any], key: str, source: SourceFile) -> int | None:
+    """A duration of more than 0; None if the key is not there."""
+    if key not in table:
+        return None
+    try:
+        ms = parse_duration_ms(table[key])
+    except ValueError as err:
+        raise InputError(f"`{key}`: {err}", span=_span(source, key), hint=f'write {key} = "30s"') from err
+    if ms == 0:
+        raise InputError(f"`{key}` must be longer than 0", span=_span(source, key), hint=f'write {key} = "30s"')
+    return ms
+
+
+def _features(table: Mapping[str, Any], source: SourceFile) -> tuple[str, ...] | None:
+    """The names of features; InputError for one that is nearly that of another."""
+    for name in table.get("features", ()):
+        close = near_miss(name, FEATURES) if name not in FEATURES else ""
+        if close or not re.fullmatch(r"[a-z0-9-]+", name):
+            raise InputError(
+                f"Prometheus has no feature `{name}`{close}",
+                span=_span(source, "features"),
+                hint="write names as behind --enable-feature, each a string of its own",
+            )
+    return tuple(table["features"]) if "features" in table else None
+
+
 _EXAMPLES: Mapping[object, str] = {list: '["rules/*.yml"]', str: '"text"', dict: '{ prometheus = "text" }'}
 
 
 def _span(source: SourceFile, key: str) -> Span | None:
+    """Where a key stands: in the table of ours first, for `tools` and others' tables have keys of the same names."""
+    plain = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]")
+    header = re.compile(rf"\s*\[.*{re.escape(key)}[\"']?\s*\]")
+    elsewhere, ours = None, not source.name.endswith("pyproject.toml")
     for number, line in enumerate(source.lines, 1):
-        if re.match(rf"\s*\"?{re.escape(key)}\"?\s*[=.]|\s*\[.*{re.escape(key)}\s*\]", line):
-            return source.span(number, line.index(key) + 1, len(key))
-    return None
+        if line.lstrip().startswith("["):
+            ours = re.fullmatch(r"\s*\[\s*tool\s*\.\s*[\"']?alert-harness[\"']?\s*\]\s*(#.*)?", line) is not None
+        if plain.match(line) or header.match(line):
+            found = source.span(number, line.index(key) + 1, len(key))
+            if ours:
+                return found
+            elsewhere = elsewhere or found
+    return elsewhere
 
 
 def rule_files(patterns: Sequence[str], folder: Path) -> list[Path]:

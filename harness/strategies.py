@@ -34,7 +34,6 @@ from harness.proof.pairing import pair
 from harness.replay import Batch, EndlessTape, Replay, Tape
 from harness.replay.slots import FIRST_SLOT_MS
 from harness.rules import RuleFile
-from harness.rules.expr import LOOKBACK_MS
 from harness.series import STALE, Labels, format_labels, labels_of
 from harness.toolchain import Toolchain
 from harness.units import format_duration, format_number
@@ -209,7 +208,7 @@ class Trial:
         self.plan = self._replay.plan(self.located.group, self.located.rule)
         interval = self.plan.interval_ms
         # Long enough for every window to see the standing signal and nothing else.
-        needed = max(self.plan.reach_ms - LOOKBACK_MS, 0) + 2 * contract.scrape_ms if length_ms is None else length_ms
+        needed = self.plan.window_ms + 2 * contract.scrape_ms if length_ms is None else length_ms
         self.length_ms = -(-needed // interval) * interval
 
     @classmethod

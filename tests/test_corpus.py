@@ -9,6 +9,7 @@ from cut import unlike
 
 from harness.engines.promtool import Promtool
 from harness.errors import HarnessError, InputError, UnsupportedError
+from harness.prometheus import DEFAULTS
 from harness.rules import RuleFile, load_rule_file
 from harness.rules.expr import comparisons, reach_ms, subquery_steps_ms
 from harness.rules.selectors import metric_names
@@ -62,9 +63,9 @@ def test_every_expression_is_understood_or_refused_by_name(
             for rule in group.rules:
                 seen += 1
                 compared += bool(comparisons(rule.expr))
-                assert all(step > 0 for step in subquery_steps_ms(rule.expr))
+                assert all(step > 0 for step in subquery_steps_ms(rule.expr, DEFAULTS))
                 try:
-                    assert reach_ms(rule.expr) >= (300_000 if metric_names(rule.expr) else 0)
+                    assert reach_ms(rule.expr, DEFAULTS) >= (300_000 if metric_names(rule.expr) else 0)
                 except UnsupportedError as err:
                     refused.append(err.message)
     assert seen > 1000

@@ -19,6 +19,7 @@ from harness.live.model import LiveReport
 from harness.live.routing import Routing
 from harness.live.run import Progress, Tools, fitting_factor, live
 from harness.live.servers import ContainerOpener, Opener, ProcessOpener
+from harness.prometheus import ServerSettings
 from harness.proof.prove import check_rule_files
 from harness.report.live_json import live_json
 from harness.report.live_text import live_progress, live_summary, live_table
@@ -85,27 +86,30 @@ def over(
     sweep()
     if complaints is None:
         complaints = check_rule_files(Promtool(tools.find("promtool").path), project.files)
-    return live(project.files, project.contracts, _tools(config, choices, tools), routing, clock, progress, complaints)
+    servers = _tools(config, choices, tools, project.server)
+    return live(project.files, project.contracts, servers, routing, clock, progress, complaints)
 
 
 def _clock(factor: int | None, project: Project) -> Clock:
     """The clock that was asked for, if it fits the project."""
     limit = Clock(DEFAULT_FACTOR if factor is None else factor).factor
-    fits = fitting_factor(limit, project.files, project.contracts)
+    fits = fitting_factor(limit, project.files, project.contracts, project.server)
     if factor is not None and fits != factor:
         raise InputError(
             f"a clock {factor} times as fast does not leave every interval, hold, range and scrape whole milliseconds",
             hint=f"the largest factor below that does is {fits}",
         )
-    return Clock(fits)
+    return Clock(fits, project.server)
 
 
-def _tools(config: Config, choices: Choices, found: Toolchain) -> Tools:
-    opener, replay = _engines(config, choices, found)
+def _tools(config: Config, choices: Choices, found: Toolchain, server: ServerSettings) -> Tools:
+    opener, replay = _engines(config, choices, found, server)
     return Tools(opener, replay, found.find("alertmanager"), found.find("amtool"))
 
 
-def _engines(config: Config, choices: Choices, tools: Toolchain) -> tuple[Opener, Callable[[], Engine]]:
+def _engines(
+    config: Config, choices: Choices, tools: Toolchain, server: ServerSettings
+) -> tuple[Opener, Callable[[], Engine]]:
     """How the live Prometheus is started, and the engine for replay beside it: the same kind."""
     kind = choices.engine or config.engine
     if kind == "url":
@@ -122,9 +126,9 @@ def _engines(config: Config, choices: Choices, tools: Toolchain) -> tuple[Opener
         else:
             from harness.engines.process import ProcessEngine
 
-            return ProcessOpener(binary), lambda: ProcessEngine(binary)
+            return ProcessOpener(binary), lambda: ProcessEngine(binary, server=server)
     from harness.engines.container import ContainerEngine
 
     image = choices.image or config.image
     print("alert-harness: Prometheus runs in a container, Alertmanager beside it as a process", file=sys.stderr)
-    return ContainerOpener(image), lambda: ContainerEngine(image)
+    return ContainerOpener(image), lambda: ContainerEngine(image, server=server)

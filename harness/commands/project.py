@@ -15,6 +15,7 @@ from harness.engines import KINDS, open_engine
 from harness.engines.base import Engine
 from harness.engines.private import sweep
 from harness.errors import InputError, near_miss
+from harness.prometheus import ServerSettings
 from harness.report.outputs import NO_OUTPUTS, Outputs
 from harness.rules import RuleFile, load_rules
 from harness.toolchain import Toolchain
@@ -48,6 +49,8 @@ class Project:
 
     files: list[RuleFile]
     contracts: list[Contract]
+    server: ServerSettings
+    """Prometheus' own settings, with which they were loaded."""
 
 
 def load(config: Config, choices: Choices) -> Project:
@@ -57,7 +60,8 @@ def load(config: Config, choices: Choices) -> Project:
     here = Path.cwd()
     rules = rule_files(choices.rules, here) if choices.rules else rule_files(config.rules, config.folder)
     found = rule_files(choices.contracts, here) if choices.contracts else _own_contracts(config)
-    files, contracts = load_rules(rules), load_contracts(found)
+    server = server_of(config, choices.engine or config.engine, url_of(config, choices.url))
+    files, contracts = load_rules(rules, server), load_contracts(found, server)
     if choices.alerts:
         known = {contract.alert.value for contract in contracts}
         for name in choices.alerts:
@@ -67,7 +71,7 @@ def load(config: Config, choices: Choices) -> Project:
                     hint=f"known alerts: {', '.join(sorted(known))}",
                 )
         contracts = [contract for contract in contracts if contract.alert.value in choices.alerts]
-    return Project(files, contracts)
+    return Project(files, contracts, server)
 
 
 def _own_contracts(config: Config) -> list[Path]:
@@ -121,11 +125,31 @@ def toolchain(config: Config) -> Toolchain:
         raise InputError(err.message, span=config.places[setting], hint=err.hint) from err
 
 
-def open_for(config: Config, choices: Choices, tools: Toolchain) -> Engine:
+def url_of(config: Config, chosen: str | None) -> str | None:
+    """The address of the URL engine."""
+    return chosen or config.url or os.environ.get("ALERT_HARNESS_URL")
+
+
+def server_of(config: Config, kind: str, url: str | None) -> ServerSettings:
+    """Prometheus' own settings: the project's, and where it names none those of the URL engine.
+
+    Raises InputError where the URL engine evaluates with others than the project names.
+    """
+    own = config.server()
+    if kind != "url" or not url:
+        return own
+    from harness.engines.url import UrlEngine
+
+    with UrlEngine(url, read_only=True) as engine:
+        return engine.tell_server(own, config.named())
+
+
+def open_for(config: Config, choices: Choices, tools: Toolchain, server: ServerSettings) -> Engine:
     sweep()  # whatever engine a killed run used, its promtool files lay in the folder for temporary files
     return open_engine(
         choices.engine or config.engine,
         prometheus=lambda: tools.find("prometheus").path,
         image=choices.image or config.image,
-        url=choices.url or config.url or os.environ.get("ALERT_HARNESS_URL"),
+        url=url_of(config, choices.url),
+        server=server,
     )

@@ -38,7 +38,7 @@ def run(config: Config, choices: Choices) -> int:
     promtool = Promtool(tools.find("promtool").path)
     complaints = check_rule_files(promtool, project.files)  # before any engine starts
     out = console(sys.stderr if choices.prints_document else None)
-    with open_for(config, choices, tools) as engine:
+    with open_for(config, choices, tools, project.server) as engine:
         proved = Proved([], engine.kind, engine.version)
         try:
             faults = prove_all(proved, project, engine, promtool, complaints, choices, "proving", out)

@@ -15,6 +15,7 @@ from harness.commands.writing import must_be_writable, write
 from harness.config import Config, objective_files, rule_files
 from harness.engines.private import private_folder
 from harness.errors import EXIT_FINDINGS, EXIT_OK, InputError, near_miss
+from harness.prometheus import ServerSettings
 from harness.report.slo_quality_chart import picture
 from harness.report.slo_quality_json import quality_json
 from harness.report.slo_quality_text import quality_table, summary
@@ -54,9 +55,10 @@ def run(config: Config, choices: Choices) -> int:
         must_be_writable("--picture", Path(choices.picture), folder=False)
     objectives = _objectives(config, choices)
     tools = project.toolchain(config)
+    server = project.server_of(config, choices.engine or config.engine, project.url_of(config, choices.url))
     with private_folder() as folder:
-        subjects = _subjects(objectives, choices, folder)
-        with project.open_for(config, chosen, tools) as engine, _progress(len(subjects)) as advance:
+        subjects = _subjects(objectives, choices, folder, server)
+        with project.open_for(config, chosen, tools, server) as engine, _progress(len(subjects)) as advance:
             qualities = list(prove(subjects, engine, advance))
             kind, version = engine.kind, engine.version
     out = console(sys.stderr if choices.json == "-" else None)
@@ -102,9 +104,9 @@ def _duration_ms(text: str) -> int:
     return value
 
 
-def _subjects(objectives: Sequence[Objective], choices: Choices, folder: Path) -> list[Subject]:
+def _subjects(objectives: Sequence[Objective], choices: Choices, folder: Path, server: ServerSettings) -> list[Subject]:
     """Objectives that alert, each with its rules: those of the user, or its own compiled ones."""
-    theirs = tuple(load_rules(rule_files(choices.rules, Path.cwd()))) if choices.rules else None
+    theirs = tuple(load_rules(rule_files(choices.rules, Path.cwd()), server)) if choices.rules else None
     made = []
     for objective in objectives:
         # Rules that others made may hold pairs that never fire: that is a finding then, and not an error of ours.

@@ -128,7 +128,7 @@ def _steps(
     with _attempt("promtool test rules", out, found):
         found.suites = _tested(config, project, promtool, tests, out)
     complaints = check_rule_files(promtool, project.files)  # an expression with a caret, before any engine starts
-    with _attempt("prove", out, found), open_for(config, choices, tools) as engine:
+    with _attempt("prove", out, found), open_for(config, choices, tools, project.server) as engine:
         found.proved = proved = Proved([], engine.kind, engine.version)
         out.print()
         found.failures += prove_all(proved, project, engine, promtool, complaints, choices, "proving", out)
@@ -291,7 +291,7 @@ def _prove_in_container(
 
     try:
         # Nothing is pulled for this: a first `verify` should not wait for a download that it can do without.
-        engine = ContainerEngine(choices.image or config.image, pull=False)
+        engine = ContainerEngine(choices.image or config.image, pull=False, server=project.server)
     except EngineError as err:
         _step(out, None, f"prove in a container: skipped, {err.message.splitlines()[0]}")
         return []

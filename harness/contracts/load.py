@@ -17,6 +17,7 @@ from harness.contracts.model import Contract, Kind, Knob, Op, Quantile, SeriesSp
 from harness.contracts.when import load_when
 from harness.errors import InputError, near_miss
 from harness.numbers import LARGEST, parse_number
+from harness.prometheus import DEFAULTS, ServerSettings
 from harness.source import Fields, Item, SourceFile, Text, duration_ms, load_yaml, without_mark
 
 CONFIRM = "confirm:"
@@ -56,12 +57,15 @@ _SWITCH = Knob("presence", "", Fraction(0), Fraction(1), Fraction(1), "")
 _STILL = Knob("knob", "", Fraction(0), Fraction(0), Fraction(1), "")
 
 
-def load_contracts(paths: Sequence[Path]) -> list[Contract]:
-    """Load every contract; raises InputError at the first thing that is wrong, with its place."""
+def load_contracts(paths: Sequence[Path], server: ServerSettings = DEFAULTS) -> list[Contract]:
+    """Load every contract; raises InputError at the first thing that is wrong, with its place.
+
+    Where neither contract nor file says how often its signal is scraped, the server's own scrape intervals do.
+    """
     contracts: list[Contract] = []
     seen: dict[tuple[str, str | None, frozenset[tuple[str, str]]], Text] = {}
     for path in paths:
-        for contract in _load_file(path):
+        for contract in _load_file(path, server):
             key = (contract.alert.value, contract.severity, frozenset(contract.labels.items()))
             if key in seen:
                 which = f" with severity `{contract.severity}`" if contract.severity is not None else ""
@@ -75,7 +79,7 @@ def load_contracts(paths: Sequence[Path]) -> list[Contract]:
     return contracts
 
 
-def _load_file(path: Path) -> list[Contract]:
+def _load_file(path: Path, server: ServerSettings) -> list[Contract]:
     source = SourceFile.read(path)
     documents = load_yaml(source)
     if not documents:
@@ -91,14 +95,14 @@ def _load_file(path: Path) -> list[Contract]:
     if "version" in top and top.text("version").value != "1":
         version = top.text("version")
         raise InputError(f"contract version `{version.value}` is not known", span=version.span, hint="write version: 1")
-    scrape_ms = _positive_ms(top, "scrape_interval", DEFAULT_SCRAPE_MS)
+    scrape_ms = _positive_ms(top, "scrape_interval", 0)
     annotations = (
         tuple(item.text().value for item in top.items("annotations", "a name")) if "annotations" in top else ()
     )
-    return [_contract(item, scrape_ms, annotations) for item in top.items("contracts", "a contract")]
+    return [_contract(item, scrape_ms, annotations, server) for item in top.items("contracts", "a contract")]
 
 
-def _contract(item: Item, scrape_ms: int, annotations: tuple[str, ...]) -> Contract:
+def _contract(item: Item, file_scrape_ms: int, annotations: tuple[str, ...], server: ServerSettings) -> Contract:
     item, marked = without_mark(item, CONFIRM, keep=("means",))
     fields = item.fields()
     alert = fields.text("alert")
@@ -118,7 +122,6 @@ def _contract(item: Item, scrape_ms: int, annotations: tuple[str, ...]) -> Contr
     given = _given(fields, {})
     knob, op, threshold = _limit(fields, kind, given)
     identifies = _labels(fields, "identifies")
-    scrape_ms = _positive_ms(fields, "scrape_interval", scrape_ms)
     if "annotations" in fields:
         annotations = tuple(item.text().value for item in fields.items("annotations", "a name"))
     items = fields.items("signal", "a series") if _has_signal(fields, kind) else []
@@ -127,6 +130,7 @@ def _contract(item: Item, scrape_ms: int, annotations: tuple[str, ...]) -> Contr
         return _on_and_off(_series(items, given), kind, fields)
 
     signal = Signal(given, own_series(given))
+    scrape_ms = _positive_ms(fields, "scrape_interval", file_scrape_ms or _scraped_ms(signal, server))
     quiet_at = Fraction(1) if kind is Kind.ABSENCE else knob.low
     situations: list[Situation] = []
     for place in fields.items("situations", "a situation") if "situations" in fields else []:
@@ -221,6 +225,18 @@ def _labels(fields: Fields, name: str) -> dict[str, str] | None:
     return {n: t.value for n, t in fields.fields(name, f"`{name}`").texts().items()}
 
 
+def _scraped_ms(signal: Signal, server: ServerSettings) -> int:
+    """How often the jobs of a signal's series are scraped."""
+    jobs = {
+        expand(value, row)
+        for spec in signal.series
+        for name, value in spec.labels
+        if name == "job"
+        for row in spec.each
+    }
+    return server.scraped_ms(jobs) or DEFAULT_SCRAPE_MS
+
+
 def _names(fields: Fields, name: str) -> tuple[Text, ...]:
     return tuple(item.text() for item in fields.items(name, "an alert's name")) if name in fields else ()
 
@@ -241,7 +257,9 @@ def _on_and_off(specs: tuple[SeriesSpec, ...], kind: Kind, fields: Fields) -> tu
 
 
 def _positive_ms(fields: Fields, name: str, default: int) -> int:
-    value = fields.duration_ms(name, default)
+    if name not in fields:
+        return default
+    value = fields.duration_ms(name)
     if value < 1000:
         raise InputError(f"`{name}` must be at least 1s", span=fields.text(name).span, hint="write 1s or more")
     return value

@@ -19,6 +19,7 @@ from urllib.parse import quote
 import requests
 
 from harness.errors import EXIT_INPUT, EngineError, HarnessError, UnsupportedError
+from harness.prometheus import DEFAULTS
 from harness.series import STALE as STALE
 from harness.series import Labels as Labels
 from harness.series import NativeHistogram, labels_of
@@ -100,6 +101,8 @@ class Engine(ABC):
 
     def __init__(self, *, timeout_s: float = 120.0) -> None:
         self.version = "unknown"
+        self.server = DEFAULTS
+        """What it was started with, or is known to run with."""
         self.last_warnings: tuple[str, ...] = ()
         self.last_infos: tuple[str, ...] = ()
         self._timeout_s = timeout_s

@@ -24,6 +24,7 @@ from harness.engines.owner import Owner
 from harness.engines.private import PREFIX
 from harness.engines.process import config_text, server_flags
 from harness.errors import EngineError
+from harness.prometheus import DEFAULTS, ServerSettings
 from harness.toolchain import probe_container_engine
 
 DEFAULT_IMAGE = "prom/prometheus:v3.5.0"
@@ -49,7 +50,8 @@ class ContainerEngine(Engine):
     ``image`` defaults to ALERT_HARNESS_IMAGE, then :data:`DEFAULT_IMAGE`, pulled if it is not there and ``pull`` is on.
     ``entrypoint`` is the binary inside the image if the image's own entry point is something else. ``publish`` is the
     host address on which the port is published (ALERT_HARNESS_DOCKER_PUBLISH; default 127.0.0.1): only an engine on
-    another machine needs another. ``rule_files``, ``extra_config`` and ``flags`` are as for a process. With
+    another machine needs another. ``rule_files``, ``extra_config``, ``flags`` and
+    ``server`` are as for a process. With
     ``host_network`` it shares the network of the container engine's machine, so that it reaches servers on 127.0.0.1.
     Raises EngineError if there is no container engine, no such image, or Prometheus does not become ready.
     """
@@ -70,8 +72,10 @@ class ContainerEngine(Engine):
         host_network: bool = False,
         ready_timeout_s: float = 60.0,
         timeout_s: float = 120.0,
+        server: ServerSettings = DEFAULTS,
     ) -> None:
         super().__init__(timeout_s=timeout_s)
+        self.server = server
         self.image = image or os.environ.get("ALERT_HARNESS_IMAGE") or DEFAULT_IMAGE
         self._entrypoint = entrypoint
         self._rule_files = rule_files
@@ -182,7 +186,7 @@ class ContainerEngine(Engine):
             self.image,
             command=[
                 f"--storage.tsdb.path={_DATA}/tsdb",
-                *server_flags(_CONFIG, listen, self._timeout_s, self._flags),
+                *server_flags(_CONFIG, listen, self._timeout_s, self.server, self._flags),
             ],
             name=self._container_name,
             labels={LABEL: "1", OWNER_LABEL: Owner.current().text()},
@@ -235,7 +239,7 @@ class ContainerEngine(Engine):
             # A folder per file keeps its name, which Prometheus shows, and tells files of one name apart.
             names.append(f"{_CONFIG}/rules-{number}/{path.name}")
             files[f"rules-{number}/{path.name}"] = path.read_bytes()
-        files["prometheus.yml"] = config_text(self._extra_config, names).encode()
+        files["prometheus.yml"] = config_text(self._extra_config, names, self.server).encode()
         return tar_of(files)
 
     def _wait(self) -> None:

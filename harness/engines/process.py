@@ -11,21 +11,24 @@ import yaml
 
 from harness.engines.base import Engine
 from harness.engines.child import Child, free_port
+from harness.prometheus import DEFAULTS, ServerSettings
 
 _NO_FLAGS: tuple[str, ...] = ()
 
 
-def server_flags(folder: str, listen: str, timeout_s: float, more: Sequence[str] = ()) -> list[str]:
+def server_flags(
+    folder: str, listen: str, timeout_s: float, server: ServerSettings, more: Sequence[str] = ()
+) -> list[str]:
     """The flags, the same for process and container, that make Prometheus take and query time-multiplexed slots.
 
-    ``folder`` holds prometheus.yml; ``more`` are further flags, and one of the same name replaces ours, for Prometheus
-    refuses most flags that stand twice.
+    ``folder`` holds prometheus.yml; ``server`` says lookback and features; ``more`` are further flags, and one of the
+    same name replaces ours, for Prometheus refuses most flags that stand twice.
     """
     ours = [
         f"--config.file={folder}/prometheus.yml",
         f"--web.listen-address={listen}",
         "--web.enable-remote-write-receiver",
-        "--enable-feature=native-histograms",  # until 3.8 they are refused without
+        *server.flags(),
         # Slots go back to 1973. Prometheus counts nanoseconds in an int64: 292 years are out of range.
         "--storage.tsdb.retention.time=100y",
         # The head must not cut a chunk per slot: each chunk that is read from the head walks the list of all its chunks
@@ -46,9 +49,9 @@ def server_flags(folder: str, listen: str, timeout_s: float, more: Sequence[str]
     return [*(flag for flag in ours if flag.partition("=")[0] not in named), *more]
 
 
-def config_text(extra: Mapping[str, object] | None, rule_files: Sequence[str]) -> str:
+def config_text(extra: Mapping[str, object] | None, rule_files: Sequence[str], server: ServerSettings) -> str:
     """A prometheus.yml that scrapes nothing; ``extra`` are further top-level sections."""
-    config: dict[str, object] = {"global": {"scrape_interval": "1m", "evaluation_interval": "1m"}}
+    config: dict[str, object] = {"global": server.config()}
     config |= extra or {}
     if rule_files:
         config["rule_files"] = list(rule_files)
@@ -59,7 +62,8 @@ class ProcessEngine(Engine):
     """Prometheus started from a binary.
 
     ``prometheus`` is the binary; ``extra_config`` further sections of its configuration, ``rule_files`` rule files for
-    its own rule manager, ``flags`` further flags; ``temp`` the folder for its private folder (default: the system's).
+    its own rule manager, ``flags`` further flags; ``temp`` the folder for its private folder (default: the system's);
+    ``server`` what it evaluates with.
     Raises EngineError, with its log, if it does not become ready within ``ready_timeout_s``.
     """
 
@@ -76,9 +80,11 @@ class ProcessEngine(Engine):
         ready_timeout_s: float = 30.0,
         timeout_s: float = 120.0,
         pick_port: Callable[[], int] = free_port,
+        server: ServerSettings = DEFAULTS,
     ) -> None:
         super().__init__(timeout_s=timeout_s)
-        self._config = config_text(extra_config, [str(path.resolve()) for path in rule_files])
+        self.server = server
+        self._config = config_text(extra_config, [str(path.resolve()) for path in rule_files], server)
         self._flags = list(flags)
         self._child = Child(
             f"Prometheus ({prometheus})",
@@ -137,7 +143,7 @@ class ProcessEngine(Engine):
     def _arguments(self, folder: Path, port: int) -> list[str]:
         return [
             f"--storage.tsdb.path={folder / 'data'}",
-            *server_flags(str(folder), f"127.0.0.1:{port}", self._timeout_s, self._flags),
+            *server_flags(str(folder), f"127.0.0.1:{port}", self._timeout_s, self.server, self._flags),
         ]
 
     def _is_ready(self, url: str, folder: Path, timeout_s: float) -> bool:

@@ -7,9 +7,11 @@ to themselves by time (slots that nothing else uses) or by a tenant of their own
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -17,7 +19,10 @@ import cramjam
 import requests
 
 from harness.engines.base import Engine, Notes, short_text
-from harness.errors import EngineError, HarnessError, InputError, UnsupportedError
+from harness.errors import EngineError, HarnessError, InputError, Span, UnsupportedError
+from harness.prometheus import DEFAULTS, ServerSettings, parse_prometheus_yml
+from harness.source import SourceFile
+from harness.units import format_duration, parse_duration_ms
 
 PREFIX = "ALERT_HARNESS_URL_"
 SETTINGS = {
@@ -38,6 +43,12 @@ _PATIENCE_S = (0.5, 2.0)
 """How long to wait before asking again a server that is busy and does not say how long."""
 _LONGEST_WAIT_S = 10.0
 
+_OF_SERVER = {
+    "lookback_ms": ("lookback_delta", "--query.lookback-delta="),
+    "evaluation_ms": ("evaluation_interval", "global.evaluation_interval: "),
+}
+"""Fields of the settings that decide what a query returns → the key of ours and what sets them there."""
+_OF_CONFIG = ("evaluation_ms", "query_offset_ms", "scrape_ms", "jobs", "external_labels")
 _RECEIVER_HINT = (
     "start it with --web.enable-remote-write-receiver, or name the address of remote write in ALERT_HARNESS_URL_WRITE"
 )
@@ -47,16 +58,24 @@ class UrlEngine(Engine):
     """A server at ``url``; credentials come from the environment (:data:`SETTINGS`) or the URL and are never printed.
 
     Raises InputError for a malformed URL or setting, EngineError if the server cannot be reached, refuses the
-    credentials, or takes no remote write; `read_only` asks for none.
+    credentials, or takes no remote write; `read_only` asks for none. `server` is what it is known to evaluate with: see
+    :meth:`tell_server`.
     """
 
     kind: ClassVar[str] = "url"
     disposable: ClassVar[bool] = False
 
     def __init__(
-        self, url: str, *, environ: Mapping[str, str] | None = None, timeout_s: float = 120.0, read_only: bool = False
+        self,
+        url: str,
+        *,
+        environ: Mapping[str, str] | None = None,
+        timeout_s: float = 120.0,
+        read_only: bool = False,
+        server: ServerSettings = DEFAULTS,
     ) -> None:
         super().__init__(timeout_s=timeout_s)
+        self.server = server
         self._read_only = read_only
         settings = {
             name: value
@@ -134,6 +153,55 @@ class UrlEngine(Engine):
             self.version = "unknown"  # not every compatible server has build information
         if not self._read_only:
             self._push(bytes(cramjam.snappy.compress_raw(b"")))  # a request without series changes nothing
+
+    def tell_server(self, own: ServerSettings, named: Mapping[str, Span | None]) -> ServerSettings:
+        """The settings of the server, as far as it tells them (`/api/v1/status/flags` and `config`), over `own`.
+
+        `named` are the fields of `own` that somebody set, and where. Raises InputError where the server evaluates with
+        another lookback or evaluation interval, or without a feature: what it answers would be another Prometheus'.
+        """
+        told = self._told()
+        found = {name: value for name, value in told.items() if name not in named}
+        for name, (key, flag) in _OF_SERVER.items():
+            mine, theirs = getattr(own, name), told.get(name)
+            if name in named and theirs is not None and mine != theirs:
+                said, runs = format_duration(mine), format_duration(theirs)
+                raise InputError(
+                    f"the settings say `{key}` {said}, and Prometheus at {self._base} runs with {runs}",
+                    span=named[name],
+                    hint=f"start that server with {flag}{said}, or use --engine process",
+                )
+        missing = set(own.features) - set(told.get("features", own.features))
+        if missing:
+            raise InputError(
+                f"the settings name features that Prometheus at {self._base} runs without: "
+                f"{', '.join(sorted(missing))}",
+                span=named.get("features"),
+                hint="start that server with --enable-feature, or use --engine process",
+            )
+        return replace(own, **found)
+
+    def _told(self) -> dict[str, Any]:
+        """What the server tells of its settings: name of a field → its value. Others than Prometheus tell nothing."""
+        told: dict[str, Any] = {}
+        flags, config = (self._status(name) for name in ("flags", "config"))
+        with contextlib.suppress(ValueError):
+            told["lookback_ms"] = parse_duration_ms(str(flags.get("query.lookback-delta", "")))
+        if isinstance(features := flags.get("enable-feature"), str):
+            told["features"] = tuple(name for name in features.replace("[", "").replace("]", "").split(",") if name)
+        if isinstance(text := config.get("yaml"), str):
+            with contextlib.suppress(InputError):
+                server = parse_prometheus_yml(SourceFile.of_text(f"{self._base}/api/v1/status/config", text))
+                told |= {name: getattr(server, name) for name in _OF_CONFIG}
+        return told
+
+    def _status(self, name: str) -> dict[str, Any]:
+        """An answer of the server about itself; empty where it gives none."""
+        try:
+            data = self._data(self._http("GET", f"/api/v1/status/{name}"), "", Notes())
+        except HarnessError:
+            return {}
+        return data if isinstance(data, dict) else {}
 
     def _http(self, method: str, path: str, **kwargs: Any) -> requests.Response:
         """As ever, and again after a while where the server asks for patience (HTTP 429 and 503)."""

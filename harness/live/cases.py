@@ -21,7 +21,7 @@ from harness.proof.axis import Axis
 from harness.proof.model import Located
 from harness.replay import AlertTimeline, Batch, Plan, Replay, State, Tape
 from harness.rules import AlertRule, Group, Rule, RuleFile
-from harness.rules.expr import LOOKBACK_MS, subquery_steps_ms
+from harness.rules.expr import subquery_steps_ms
 from harness.rules.selectors import metric_names
 from harness.series import STALE, Labels, is_stale
 from harness.units import format_duration
@@ -100,7 +100,8 @@ class Case:
         """
         interval, rule = self.plan.interval_ms, self.located.rule
         recordings = [(group, recording.expr) for group, recording in self.plan.recordings]
-        steps = [step for expr in (rule.expr, *(expr for _, expr in recordings)) for step in subquery_steps_ms(expr)]
+        exprs = (rule.expr, *(expr for _, expr in recordings))
+        steps = [step for expr in exprs for step in subquery_steps_ms(expr, self.plan.server)]
         steps += [group.interval_ms for group, _ in recordings if group is not self.located.group]
         return int(self.uses_up) + sum(-(-step // interval) for step in steps)
 
@@ -301,13 +302,12 @@ def _metrics(signal: Signal) -> Iterator[tuple[str, bool]]:
 
 def _reach_ticks(plan: Plan, scrape_ms: int) -> int:
     """Ticks after which nothing is left of how the knob stood before, if no series ends."""
-    reach = max(plan.reach_ms - LOOKBACK_MS, 0)
-    return -(-reach // plan.interval_ms) + -(-scrape_ms // plan.interval_ms) + 1
+    return -(-plan.window_ms // plan.interval_ms) + -(-scrape_ms // plan.interval_ms) + 1
 
 
 def _window_ticks(case: Case) -> int:
     """Ticks after which nothing is left of how the knob stood before."""
-    fading = -(-LOOKBACK_MS // case.plan.interval_ms) if case.fades else 0
+    fading = -(-case.plan.server.lookback_ms // case.plan.interval_ms) if case.fades else 0
     return _reach_ticks(case.plan, case.contract.scrape_ms) + fading
 
 
@@ -380,7 +380,7 @@ def _unmarked(trace: Trace) -> Trace:
 
 def _ended(trace: Trace, clock: Clock) -> Trace:
     """A compressed trace with a stale marker wherever its next sample is further away than the compressed lookback."""
-    lookback = clock.shrink_ms(LOOKBACK_MS)
+    lookback = clock.shrink_ms(clock.server.lookback_ms)
     times: list[int] = []
     values: list[float] = []
     after = [*trace.times_ms[1:], None]

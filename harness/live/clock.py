@@ -18,6 +18,7 @@ import promql_parser as promql
 import yaml
 
 from harness.errors import InputError, Span, UnsupportedError
+from harness.prometheus import DEFAULTS, ServerSettings
 from harness.rules.expr import parse_expr, reads_clock, walk
 from harness.rules.model import AlertRule, Group, Rule, RuleFile
 from harness.rules.selectors import selectors_of
@@ -29,7 +30,6 @@ _MS = timedelta(milliseconds=1)
 
 # Prometheus' defaults that are durations of its rules (cmd/prometheus/main.go), by flag.
 _RULE_FLAGS = {
-    "query.lookback-delta": "5m",
     "rules.alert.resend-delay": "1m",
     "rules.alert.for-grace-period": "10m",
     "rules.alert.for-outage-tolerance": "1h",
@@ -62,6 +62,8 @@ class Clock:
     """
 
     factor: int
+    server: ServerSettings = DEFAULTS
+    """Prometheus' own settings, on the world's clock."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.factor <= _FASTEST:
@@ -252,7 +254,8 @@ class Clock:
 
     def flags(self) -> list[str]:
         """The flags that put Prometheus' own durations on this clock: lookback, re-sending, restoring."""
-        return [f"--{name}={self.duration(value, f'--{name}')}" for name, value in _RULE_FLAGS.items()]
+        lookback = f"--query.lookback-delta={format_duration(self.shrink_ms(self.server.lookback_ms, 'the lookback'))}"
+        return [lookback, *(f"--{name}={self.duration(value, f'--{name}')}" for name, value in _RULE_FLAGS.items())]
 
     def alertmanager(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """An Alertmanager configuration for this clock, defaults written out.

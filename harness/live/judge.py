@@ -15,7 +15,6 @@ from harness.live.routing import Routing
 from harness.live.world import World, group_key
 from harness.proof.measure import looks_back
 from harness.replay import State
-from harness.rules.expr import LOOKBACK_MS
 from harness.series import Labels, carries, format_labels
 from harness.units import format_duration
 
@@ -183,7 +182,7 @@ def _ticks(case: Case, witness: Witness, clock: Clock, result: LiveResult) -> No
     if pending is None:
         raise AssertionError("an alert that fires was pending first")
     result.hold_ticks = firing - pending
-    faded = LOOKBACK_MS // interval if case.fades else 0
+    faded = case.plan.server.lookback_ms // interval if case.fades else 0
     if looks_back(case.contract, case.plan, (pending - course.on - faded) * interval):
         total = firing - course.on
         if not total - faded - 1 <= result.hold_ticks_meant <= total:

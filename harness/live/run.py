@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import requests
@@ -37,6 +37,7 @@ from harness.live.world import (
     tick_rule,
     up_series,
 )
+from harness.prometheus import ServerSettings
 from harness.proof.pairing import pair
 from harness.replay import State
 from harness.rules import AlertRule, RuleFile, load_rule_file
@@ -97,12 +98,12 @@ def live(
             return report
         attempts.append(Attempt(clock.factor, run.busy))
         shown.phase(f"the machine was too busy ({run.busy}): again, {slower} times as fast as the world")
-        clock = Clock(fitting_factor(slower, files, contracts))
+        clock = replace(clock, factor=fitting_factor(slower, files, contracts, clock.server))
 
 
-def fitting_factor(limit: int, files: Sequence[RuleFile], contracts: Sequence[Contract]) -> int:
+def fitting_factor(limit: int, files: Sequence[RuleFile], contracts: Sequence[Contract], server: ServerSettings) -> int:
     """The largest factor up to `limit` that leaves every duration a whole number of milliseconds."""
-    durations = {PROMETHEUS_WAITS_MS}
+    durations = {PROMETHEUS_WAITS_MS, server.lookback_ms, server.evaluation_ms}
     for file in files:
         for group in file.groups:
             durations |= {group.interval_ms, group.query_offset_ms}
@@ -277,7 +278,7 @@ class _Run:
             opened.callback(webhook.close)
             alertmanager = Alertmanager(self.tools.alertmanager, self.routing.for_run(self.clock, webhook.url))
             opened.callback(alertmanager.close)
-            config = self.clock.prometheus({"global": {"scrape_interval": "1m", "evaluation_interval": "1m"}})
+            config = self.clock.prometheus({"global": self.clock.server.config()})
             config["scrape_configs"] = scrape_configs(world, exporter.port, self.clock)
             address = alertmanager.url.removeprefix("http://")
             config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [address]}]}]}

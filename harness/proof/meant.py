@@ -16,7 +16,6 @@ from harness.contracts.world import Scrapes, traces
 from harness.proof.measure import Measurement, busiest, lead_ms, true_since
 from harness.proof.model import Fact, Finding, Verdict
 from harness.replay import Plan, State
-from harness.rules.expr import LOOKBACK_MS
 from harness.units import format_duration
 
 _MOST_CONTRARY = 3
@@ -82,8 +81,7 @@ def _positions(contract: Contract, found: Measurement) -> list[Fraction]:
 
 
 def _window_ticks(contract: Contract, plan: Plan) -> int:
-    reach = max(plan.reach_ms - LOOKBACK_MS, 0)
-    return reach // plan.interval_ms + contract.scrape_ms // plan.interval_ms + 2
+    return plan.window_ms // plan.interval_ms + contract.scrape_ms // plan.interval_ms + 2
 
 
 def _hold_ticks(contract: Contract, plan: Plan) -> int:

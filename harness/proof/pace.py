@@ -28,7 +28,7 @@ from harness.contracts import Contract, Signal, Situation
 from harness.contracts.model import Shape
 from harness.errors import UnsupportedError
 from harness.replay import Plan, Tape
-from harness.rules.expr import LOOKBACK_MS, children, parse_expr, walk
+from harness.rules.expr import children, parse_expr, walk
 from harness.source import Text
 from harness.units import format_duration
 
@@ -123,7 +123,7 @@ def situation_scrape_ms(situation: Situation, plan: Plan) -> int:
 
 def window_ms(plan: Plan) -> int:
     """How far back the rule sees more than the newest sample."""
-    return max(plan.reach_ms - LOOKBACK_MS, 0)
+    return plan.window_ms
 
 
 def _unsupported(message: str, plan: Plan) -> UnsupportedError:

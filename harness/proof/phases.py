@@ -25,7 +25,6 @@ from harness.proof.axis import Axis
 from harness.proof.model import Finding, Verdict
 from harness.replay import Batch, Plan, Reel, Replay, Tape
 from harness.rules.clocks import ClockPart, clock_parts
-from harness.rules.expr import LOOKBACK_MS
 from harness.rules.spans import one_line
 from harness.units import format_duration
 
@@ -292,7 +291,7 @@ def probe(contract: Contract, plan: Plan, axis: Axis, phases: Phases, tape: Tape
     if not any(phases.inside):
         raise UnsupportedError("the contract's `when` applies at no time of four years", span=span, hint="widen it")
     positions = probed_positions(contract, axis)
-    needed = max(plan.reach_ms - LOOKBACK_MS, 0) + 2 * contract.scrape_ms
+    needed = plan.window_ms + 2 * contract.scrape_ms
     length = -(-needed // plan.align_ms) * plan.align_ms
     gap = length + plan.reach_ms + plan.align_ms + contract.scrape_ms
     chosen = _schedule(phases, len(positions.values), tape.free_ms(0) + gap, gap)

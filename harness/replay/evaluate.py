@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from harness.engines.base import Engine, QueryError, Samples, Series
 from harness.errors import UnsupportedError
+from harness.prometheus import ServerSettings
 from harness.replay.labels import alert_labels, equal_labels, identity, recorded_labels, shown, told_apart_by
 from harness.replay.order import Order, Phases, looks_back, other_phases
 from harness.replay.slots import Reel, common_multiple_ms
@@ -42,12 +43,19 @@ class Plan:
     align_ms: int
     warm_ms: Mapping[int, int]
     """By id of a recording rule: how long before a tick its results matter, because a reader ranges over them."""
+    server: ServerSettings
+    """What the engine at hand evaluates with."""
     every_ms: int = 0
     """How far apart the alert's ticks are to be, where that is not the interval of its group."""
 
     @property
     def interval_ms(self) -> int:
         return self.every_ms or self.group.interval_ms
+
+    @property
+    def window_ms(self) -> int:
+        """How far back it sees while every series goes on: ranges and offsets, without the lookback."""
+        return max(self.reach_ms - self.server.lookback_ms, 0)
 
     @property
     def tick_ms(self) -> int:
@@ -67,7 +75,7 @@ class Replay:
     def __init__(self, engine: Engine, files: Sequence[RuleFile], phases: Phases | None = None) -> None:
         self.engine = engine
         self._files = files
-        self.order = Order(files, phases)
+        self.order = Order(files, engine.server, phases)
         self._recorded: set[tuple[int, int, str, int]] = set()
         self._warm_ms: dict[int, int] = {}
         """By id of a recording rule the longest time that any plan made so far needs it to be warm."""
@@ -91,12 +99,14 @@ class Replay:
         Raises UnsupportedError for rules that read each other in a circle.
         """
         chain = self.order.chain(group, rule)
-        steps = [step for e in (rule.expr, *(r.expr for _, r in chain)) for step in subquery_steps_ms(e)]
+        steps = [
+            step for e in (rule.expr, *(r.expr for _, r in chain)) for step in subquery_steps_ms(e, self.engine.server)
+        ]
         align = common_multiple_ms(group.interval_ms, *(g.interval_ms for g, _ in chain), *steps)
         reach, warm = looks_back(self.order, [*chain, (group, rule)])
         for key, ms in warm.items():
             self._warm_ms[key] = max(ms, self._warm_ms.get(key, 0))
-        return Plan(rule, group, tuple(chain), reach, align, warm)
+        return Plan(rule, group, tuple(chain), reach, align, warm, self.engine.server)
 
     def instants(self, plan: Plan, expr: str, reel: Reel, offset_ms: int) -> list[dict[Labels, float]]:
         """What `expr` returns in each case, `offset_ms` after its beginning: label set → value.

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.errors import InputError, UnsupportedError
+from harness.prometheus import ServerSettings
 from harness.rules import AlertRule, Group, RecordingRule, Rule, RuleFile
 from harness.rules.expr import reach_ms
 from harness.rules.selectors import Selector, selections
@@ -57,7 +58,8 @@ class _Place:
 class Order:
     """The order of all rules of some files."""
 
-    def __init__(self, files: Sequence[RuleFile], phases: Phases | None = None) -> None:
+    def __init__(self, files: Sequence[RuleFile], server: ServerSettings, phases: Phases | None = None) -> None:
+        self.server = server
         self._phases = phases or Phases()
         self._places = [_Place(g, r, i) for file in files for g in file.groups for i, r in enumerate(g.rules)]
         self._of_rule = {id(place.rule): place for place in self._places}
@@ -293,10 +295,10 @@ def looks_back(order: Order, chain: Sequence[tuple[Group, Rule]]) -> tuple[int, 
             + order.runs_ms(r.group)
             for r in order.readings(group, rule)
         ]
-        reach[id(rule)] = reach_ms(rule.expr) + group.query_offset_ms + max(below, default=0)
+        reach[id(rule)] = reach_ms(rule.expr, order.server) + group.query_offset_ms + max(below, default=0)
     for group, rule in reversed(chain):
         for r in order.readings(group, rule):
-            own = (reach_ms(rule.expr) if r.ranged else 0) + (r.group.interval_ms if r.late else 0)
+            own = (reach_ms(rule.expr, order.server) if r.ranged else 0) + (r.group.interval_ms if r.late else 0)
             warm[id(r.rule)] = max(warm[id(r.rule)], warm[id(rule)] + own)
     return reach[id(chain[-1][1])], warm
 

@@ -12,13 +12,9 @@ from typing import Any
 import promql_parser as promql
 
 from harness.errors import InputError, Span, UnsupportedError
+from harness.prometheus import ServerSettings
 from harness.rules.spans import node_span, node_text, one_line, parsed
 from harness.source import Text
-
-LOOKBACK_MS = 300_000
-"""Prometheus' default ``--query.lookback-delta``."""
-DEFAULT_SUBQUERY_STEP_MS = 60_000
-"""A subquery without a step takes ``global.evaluation_interval``, whose default is one minute."""
 
 COMPARISONS = frozenset({"==", "!=", ">", "<", ">=", "<="})
 _CLOCKS = frozenset(
@@ -103,9 +99,10 @@ def _ms(delta: Any) -> int:
     return round(delta.total_seconds() * 1000) if delta is not None else 0
 
 
-def reach_ms(expr: Text) -> int:
+def reach_ms(expr: Text, server: ServerSettings) -> int:
     """How far back from a tick the expression can see a sample: range + offset + lookback, through subqueries.
 
+    A subquery without a step takes the server's `evaluation_interval`, as in :func:`subquery_steps_ms`.
     Raises UnsupportedError for negative offsets and fixed ``@`` times, which look outside any slot.
     """
     farthest = 0
@@ -116,11 +113,11 @@ def reach_ms(expr: Text) -> int:
             _refuse_other_times(node, expr)
             above += _ms(node.offset)
         if isinstance(node, promql.VectorSelector):
-            above += LOOKBACK_MS
+            above += server.lookback_ms
         elif isinstance(node, promql.MatrixSelector):
             above += _ms(node.range)
         elif isinstance(node, promql.SubqueryExpr):
-            above += _ms(node.range) + (_ms(node.step) or DEFAULT_SUBQUERY_STEP_MS)
+            above += _ms(node.range) + (_ms(node.step) or server.evaluation_ms)
         farthest = max(farthest, above)
         todo += [(child, above) for child in children(node)]
     return farthest
@@ -162,13 +159,18 @@ def roundings(text: str, summed: int) -> tuple[int, int]:
     return of_samples, of_results
 
 
-def subquery_steps_ms(expr: Text) -> list[int]:
+def subquery_steps_ms(expr: Text, server: ServerSettings) -> list[int]:
     """The steps of all subqueries; slots must start on multiples of them."""
     return [
-        _ms(node.step) or DEFAULT_SUBQUERY_STEP_MS
+        _ms(node.step) or server.evaluation_ms
         for node in walk(parse_expr(expr))
         if isinstance(node, promql.SubqueryExpr)
     ]
+
+
+def leaves_a_step_out(expr: Text) -> bool:
+    """Whether it holds a subquery without a step, so that what it returns hangs on who evaluates it."""
+    return any(isinstance(node, promql.SubqueryExpr) and not node.step for node in walk(parse_expr(expr)))
 
 
 def reads_clock(expr: Text) -> bool:

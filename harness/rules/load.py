@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.rules.model import DEFAULT_INTERVAL_MS, AlertRule, Group, RecordingRule, Rule, RuleFile
+from harness.prometheus import DEFAULTS, ServerSettings
+from harness.rules.model import AlertRule, Group, RecordingRule, Rule, RuleFile
 from harness.source import Fields, SourceFile, Text, display_path, load_yaml, whole_number
 
 
-def load_rules(paths: Sequence[Path]) -> list[RuleFile]:
-    """Load each file; raises InputError at the first thing that Prometheus would refuse."""
-    return [load_rule_file(path) for path in paths]
+def load_rules(paths: Sequence[Path], server: ServerSettings = DEFAULTS) -> list[RuleFile]:
+    """Load each file; raises InputError at the first thing that Prometheus would refuse.
+
+    Groups that set no `interval` or `query_offset` have those of the server that loads them.
+    """
+    return [load_rule_file(path, server) for path in paths]
 
 
-def load_rule_file(path: Path) -> RuleFile:
+def load_rule_file(path: Path, server: ServerSettings = DEFAULTS) -> RuleFile:
     """Load one rule file with the place of every field."""
     source = SourceFile.read(path)
     documents = load_yaml(source)
@@ -31,7 +35,7 @@ def load_rule_file(path: Path) -> RuleFile:
     top.only("groups")
     groups: list[Group] = []
     for item in top.items("groups", "a rule group") if "groups" in top else []:
-        group = load_group(item.fields())
+        group = load_group(item.fields(), server)
         for other in groups:
             if other.name == group.name:
                 raise InputError(
@@ -45,23 +49,20 @@ def load_rule_file(path: Path) -> RuleFile:
     return RuleFile(path, display_path(path), tuple(groups))
 
 
-def load_group(fields: Fields) -> Group:
+def load_group(fields: Fields, server: ServerSettings = DEFAULTS) -> Group:
     """One rule group, from its fields."""
     fields.only("name", "interval", "query_offset", "limit", "labels", "rules")
     name = fields.text("name")
     if not name.value:
         raise InputError("a rule group's `name` is empty", span=name.span, hint="give the group a name")
-    interval_ms = fields.duration_ms("interval", DEFAULT_INTERVAL_MS)
-    if interval_ms == 0:
-        interval_ms = DEFAULT_INTERVAL_MS  # Prometheus takes 0 as "not set"
     return Group(
         name=name.value,
-        interval_ms=interval_ms,
+        interval_ms=fields.duration_ms("interval", 0) or server.evaluation_ms,  # Prometheus takes 0 as "not set"
         rules=tuple(_rule(item.fields()) for item in fields.items("rules", "a rule")) if "rules" in fields else (),
         span=fields.span,
         labels=fields.fields("labels", "group labels").texts() if "labels" in fields else {},
         limit=_whole_number(fields, "limit"),
-        query_offset_ms=fields.duration_ms("query_offset", 0),
+        query_offset_ms=fields.duration_ms("query_offset", server.query_offset_ms),
     )
 
 

@@ -8,9 +8,6 @@ from pathlib import Path
 from harness.errors import Span
 from harness.source import Text
 
-DEFAULT_INTERVAL_MS = 60_000
-"""Prometheus' own default for ``global.evaluation_interval``, for groups that set no ``interval``."""
-
 
 @dataclass(frozen=True, slots=True)
 class RecordingRule:

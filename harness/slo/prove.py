@@ -144,10 +144,10 @@ class _Prover:
         align = max((plan.align_ms for plan in plans), default=interval_ms)
         scrape_ms = _scrape_ms(plans, setting)
         # The pairs look back too, perhaps further than the rules.
-        longest = max(pair.long_ms for pair in setting.pairs)
+        longest, lookback_ms = max(pair.long_ms for pair in setting.pairs), tape.engine.server.lookback_ms
         lead = -(-max(reach, longest + 2 * scrape_ms) // scrape_ms) * scrape_ms
         worlds = [
-            _world(incident, series, setting.slice_ms, lead, interval_ms, scrape_ms)
+            _world(incident, series, setting.slice_ms, lead, interval_ms, scrape_ms, lookback_ms)
             for incident in self.incidents(setting)
         ]
         batches = [Batch([world.traces], world.stage.length_ms, reach, align, lead) for world in worlds]
@@ -235,7 +235,13 @@ def _scrape_ms(plans: Sequence[Plan], setting: Setting) -> int:
 
 
 def _world(
-    incident: Incident, series: WorldSeries, slice_ms: int | None, lead_ms: int, interval_ms: int, scrape_ms: int
+    incident: Incident,
+    series: WorldSeries,
+    slice_ms: int | None,
+    lead_ms: int,
+    interval_ms: int,
+    scrape_ms: int,
+    lookback_ms: int,
 ) -> World:
     grid = max(interval_ms, slice_ms or 0)
     onset = -(-_BEFORE_MS // grid) * grid
@@ -243,7 +249,7 @@ def _world(
     stage = Stage(-lead_ms, onset, length, scrape_ms)
     if isinstance(series, EventSeries) and slice_ms is None:
         return events_world(incident, stage, series)
-    return slices_world(incident, stage, series, slice_ms or interval_ms)
+    return slices_world(incident, stage, series, slice_ms or interval_ms, lookback_ms)
 
 
 def _outcome(world: World, alerts: Sequence[AlertTimeline], policy: Policy, interval_ms: int) -> Outcome:

@@ -21,7 +21,7 @@ from harness.contracts.world import Trace
 from harness.engines.base import Engine
 from harness.errors import InputError, UnsupportedError
 from harness.replay import Batch, Reel, Tape
-from harness.rules.expr import LOOKBACK_MS, children, parse_expr
+from harness.rules.expr import children, parse_expr
 from harness.rules.selectors import NAME, Matcher, Selector, selectors_of
 from harness.series import Labels, labels_of
 from harness.slo.model import Events, Indicator, Objective, Op, Query, RawRatio, Reading, Threshold
@@ -278,7 +278,8 @@ def _observe(
 
 
 def _recorded(cases: Sequence[Sequence[Trace]], tape: Tape) -> Reel:
-    (reel,) = tape.record([Batch(cases, 2 * _WINDOW_MS, 2 * _WINDOW_MS + LOOKBACK_MS, 60_000)])
+    server = tape.engine.server
+    (reel,) = tape.record([Batch(cases, 2 * _WINDOW_MS, 2 * _WINDOW_MS + server.lookback_ms, server.evaluation_ms)])
     return reel
 
 

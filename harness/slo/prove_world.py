@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from harness.contracts.world import Trace
-from harness.rules.expr import LOOKBACK_MS
 from harness.slo.incidents import Incident
 from harness.slo.prove_series import EventSeries, StateSeries, WorldSeries
 
@@ -81,8 +80,11 @@ def events_world(incident: Incident, stage: Stage, series: EventSeries) -> World
     return World(incident, stage, true, *_observed(incident, stage, true, series), None)
 
 
-def slices_world(incident: Incident, stage: Stage, series: WorldSeries, slice_ms: int) -> World:
-    """The world of an objective that counts slices: each is wholly good or wholly bad, a ratio is a share of them."""
+def slices_world(incident: Incident, stage: Stage, series: WorldSeries, slice_ms: int, lookback_ms: int) -> World:
+    """The world of an objective that counts slices: each is wholly good or wholly bad, a ratio is a share of them.
+
+    `lookback_ms` is for how long Prometheus still sees a sample.
+    """
     first = -((stage.onset_ms - stage.begins_ms) // slice_ms)
     last = (stage.length_ms - stage.onset_ms) // slice_ms
     pattern = _pattern(incident, slice_ms, first, last)
@@ -107,7 +109,7 @@ def slices_world(incident: Incident, stage: Stage, series: WorldSeries, slice_ms
         events = Counts(times, [per_scrape * (i + 1) for i in range(len(times))], [per_scrape * n for n in wrong])
         seen = _slices_seen(incident, stage, true, 0)  # a rate has no memory
         return World(incident, stage, true, seen, _observed(incident, stage, events, series)[1], slice_ms)
-    return World(incident, stage, true, _slices_seen(incident, stage, true, LOOKBACK_MS), traces, slice_ms)
+    return World(incident, stage, true, _slices_seen(incident, stage, true, lookback_ms), traces, slice_ms)
 
 
 def _slices_seen(incident: Incident, stage: Stage, true: Counts, held_ms: int) -> Counts:

@@ -36,9 +36,10 @@ from harness.contracts import Contract, load_contracts  # noqa: E402
 from harness.contracts.world import Scrapes, Trace, traces  # noqa: E402
 from harness.engines.process import ProcessEngine  # noqa: E402
 from harness.engines.promtool import Promtool  # noqa: E402
+from harness.prometheus import DEFAULTS  # noqa: E402
 from harness.replay import Batch, Replay, State, Tape  # noqa: E402
 from harness.rules import load_rules  # noqa: E402
-from harness.rules.expr import LOOKBACK_MS, reach_ms  # noqa: E402
+from harness.rules.expr import reach_ms  # noqa: E402
 from harness.series import format_labels  # noqa: E402
 from harness.toolchain import Toolchain  # noqa: E402
 from harness.units import format_duration, format_number  # noqa: E402
@@ -104,7 +105,7 @@ class Bench:
         ((self.file, self.group, self.rule),) = located
         self.contract = next(c for c in CONTRACTS if c.alert.value == alert)
         self.slots_per_server = SLOTS_PER_SERVER[alert]
-        lookback = max(reach_ms(self.rule.expr) - LOOKBACK_MS, 0)
+        lookback = max(reach_ms(self.rule.expr, DEFAULTS) - DEFAULTS.lookback_ms, 0)
         window = -(-(lookback + 2 * self.contract.scrape_ms) // self.group.interval_ms) * self.group.interval_ms
         self.questions = [
             Question(f"{alert}: does the expression hold?", window, by_alert=False),

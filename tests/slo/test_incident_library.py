@@ -34,7 +34,7 @@ def world(incident: Incident, slice_ms: int | None = None) -> World:
     stage = Stage(-DAY_MS, 10 * MINUTE_MS, 10 * MINUTE_MS + incident.watched_ms)
     if slice_ms is None:
         return events_world(incident, stage, SERIES)
-    return slices_world(incident, stage, GAUGE, slice_ms)
+    return slices_world(incident, stage, GAUGE, slice_ms, 300_000)
 
 
 def test_every_kind_is_there() -> None:

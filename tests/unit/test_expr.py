@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import InputError, UnsupportedError
-from harness.rules.expr import comparisons, parse_expr, reach_ms, reads_clock, subquery_steps_ms
+from harness.prometheus import DEFAULTS, ServerSettings
+from harness.rules.expr import comparisons, leaves_a_step_out, parse_expr, reach_ms, reads_clock, subquery_steps_ms
 from harness.rules.selectors import metric_names
 from harness.source import Fields, SourceFile, Text, load_yaml
 
@@ -35,7 +36,18 @@ def text(expr: str) -> Text:
     ],
 )  # fmt: skip
 def test_reach(expr: str, reach: int) -> None:
-    assert reach_ms(text(expr)) == reach
+    assert reach_ms(text(expr), DEFAULTS) == reach
+
+
+def test_reach_hangs_on_the_settings_of_prometheus() -> None:
+    """The lookback of every instant selector, and the step of a subquery that has none."""
+    server = ServerSettings(evaluation_ms=15 * S, lookback_ms=M)
+    assert reach_ms(text("x"), server) == M
+    assert reach_ms(text("max_over_time(x[1h:])"), server) == M + H + 15 * S
+    assert reach_ms(text("max_over_time(x[1h:30s])"), server) == M + H + 30 * S
+    assert subquery_steps_ms(text("max_over_time(max_over_time(x[5m:])[1h:2m])"), server) == [2 * M, 15 * S]
+    assert leaves_a_step_out(text("max_over_time(max_over_time(x[5m:])[1h:2m])"))
+    assert not leaves_a_step_out(text("max_over_time(max_over_time(x[5m:1m])[1h:2m])"))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +64,7 @@ def test_reach(expr: str, reach: int) -> None:
 )
 def test_times_that_no_slot_can_hold_are_refused(expr: str, message: str) -> None:
     with pytest.raises(UnsupportedError, match=message) as caught:
-        reach_ms(text(expr))
+        reach_ms(text(expr), DEFAULTS)
     assert caught.value.span is not None
     assert caught.value.hint
 
@@ -91,8 +103,8 @@ def test_metric_names(expr: str, names: set[str | None]) -> None:
 
 
 def test_subquery_steps_and_the_clock() -> None:
-    assert subquery_steps_ms(text("max_over_time(max_over_time(x[5m:15s])[1h:])")) == [M, 15 * S]
-    assert subquery_steps_ms(text("rate(x[5m])")) == []
+    assert subquery_steps_ms(text("max_over_time(max_over_time(x[5m:15s])[1h:])"), DEFAULTS) == [M, 15 * S]
+    assert subquery_steps_ms(text("rate(x[5m])"), DEFAULTS) == []
     assert reads_clock(text("time() - x > 5"))
     assert reads_clock(text("x and on () hour() > 8"))
     assert not reads_clock(text("timestamp(x) > 5"))
@@ -102,14 +114,14 @@ def test_what_does_not_parse() -> None:
     with pytest.raises(
         InputError, match=r"(?s)^r.yml:1:1: this expression cannot be read: unclosed left paren.*promtool"
     ):
-        reach_ms(text("sum(x"))
+        reach_ms(text("sum(x"), DEFAULTS)
 
 
 @pytest.mark.parametrize("expr", ["x" + " + x" * 400, "-" * 400 + "x", "(" * 400 + "x" + ")" * 400])
 def test_depth_is_no_matter(expr: str) -> None:
-    assert reach_ms(text(expr)) == BACK
+    assert reach_ms(text(expr), DEFAULTS) == BACK
     assert metric_names(text(expr)) == {"x"}
-    assert subquery_steps_ms(text(expr)) == []
+    assert subquery_steps_ms(text(expr), DEFAULTS) == []
 
 
 YAML = """\

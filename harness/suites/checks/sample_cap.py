@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.errors import HarnessError
-from harness.rules.expr import LOOKBACK_MS, reach_ms
+from harness.prometheus import ServerSettings
+from harness.rules.expr import reach_ms
 from harness.suites.checks import FileView, Hit
 from harness.suites.model import TestGroup
 from harness.suites.reads import read_series
@@ -42,10 +43,10 @@ def check(view: FileView) -> Iterator[Hit]:
 
 def _window_ms(view: FileView, alert: str) -> int:
     """The longest stretch that an expression behind the alert looks over."""
-    longest = 0
+    longest, server = 0, ServerSettings(evaluation_ms=view.suite.evaluation_ms)  # promtool's own
     for expr in view.reads.exprs_of_alert(alert):
         try:
-            longest = max(longest, reach_ms(expr) - LOOKBACK_MS)
+            longest = max(longest, reach_ms(expr, server) - server.lookback_ms)
         except HarnessError:
             continue  # `@` and negative offsets reach nowhere that we could name
     return longest

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.rules.expr import LOOKBACK_MS
+from harness.prometheus import DEFAULTS
 from harness.suites.checks import FileView, Hit
 from harness.suites.model import AlertAssertion, ExprAssertion, InputSeries, TestGroup
 from harness.suites.notation import Kind, SeriesItem
@@ -98,7 +98,7 @@ def _beyond(view: FileView, group: TestGroup) -> Iterator[Hit]:
         series = [s for s in read_series(group.series, names) if s.items]
         tick_ms = view.suite.tick_ms(assertion.eval_time_ms)
         ends_ms = [(s.count - 1) * group.interval_ms for s in series]
-        if series and max(ends_ms) < tick_ms < max(ends_ms) + LOOKBACK_MS and _ends_in_number(series):
+        if series and max(ends_ms) < tick_ms < max(ends_ms) + DEFAULTS.lookback_ms and _ends_in_number(series):
             yield Hit(
                 assertion.time_span,
                 f"the last sample that `{assertion.alertname.value}` reads is at {format_duration(max(ends_ms))}; at "
