@@ -27,7 +27,8 @@ def _add_compile(actions: Commands) -> None:
         "compile",
         help="recording rules and burn-rate alerts, with promtool tests",
         description="Compiles objectives to recording rules and multi-window, multi-burn-rate alerts under sloth's "
-        "names and labels. Prints the rules, or with -o writes rules/ and tests/ into a folder.",
+        "names and labels. Prints the rules once promtool has taken them, or with -o writes rules/ and tests/ into "
+        "a folder.",
     )
     parser.add_argument(
         "files", nargs="*", metavar="PATH", help="file, folder or glob of objectives (default: the configured)"
@@ -60,6 +61,17 @@ def _add_compile(actions: Commands) -> None:
         metavar="DURATION",
         help="period of the objectives in sloth's files, which name none (default: 30d)",
     )
+    parser.add_argument(
+        "--one-alert",
+        action="store_true",
+        help="one alert for each severity, as sloth writes it: two pairs fire as one",
+    )
+    parser.add_argument(
+        "--no-data-alert",
+        default="on",
+        choices=("on", "off"),
+        help="whether to alert on absent data of an indicator too (default: on)",
+    )
     parser.set_defaults(run=run_compile)
 
 
@@ -77,5 +89,7 @@ def run_compile(arguments: argparse.Namespace) -> int:
             windows=arguments.windows,
             interval=arguments.interval,
             period=arguments.default_slo_period,
+            one_alert=arguments.one_alert,
+            no_data=arguments.no_data_alert == "on",
         ),
     )

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.commands import project
 from harness.commands.writing import must_be_writable, write
 from harness.config import Config, objective_files
+from harness.engines.private import private_folder
+from harness.engines.promtool import Promtool
 from harness.errors import EXIT_OK, InputError
 from harness.slo.compile import CompiledGroup, compile_objectives
 from harness.slo.load import load_objectives
@@ -27,10 +30,12 @@ class Choices:
     windows: str
     interval: str
     period: str
+    one_alert: bool = False
+    no_data: bool = True
 
 
 def run(config: Config, choices: Choices) -> int:
-    """Compile the objectives; everything is read and checked before the first file is written."""
+    """Compile the objectives; everything is read, and promtool has seen the rules, before anything is written."""
     if choices.output is not None:
         must_be_writable("-o", choices.output, folder=True)
     # A path on the command line is relative to where the user stands, one in the configuration to its own folder.
@@ -39,8 +44,13 @@ def run(config: Config, choices: Choices) -> int:
         objective_files(patterns, folder), period_ms=_duration_ms("--default-slo-period", choices.period)
     )
     groups = compile_objectives(
-        objectives, windows=choices.windows, interval_ms=_duration_ms("--interval", choices.interval)
+        objectives,
+        windows=choices.windows,
+        interval_ms=_duration_ms("--interval", choices.interval),
+        one_alert=choices.one_alert,
+        no_data=choices.no_data,
     )
+    _must_load(groups, Promtool(project.toolchain(config).find("promtool").path))
     form = Format(choices.format)
     if choices.output is None:
         write("-", rules_yaml(groups, form))
@@ -52,6 +62,23 @@ def run(config: Config, choices: Choices) -> int:
         done.append(f"{count_of(len(removed), 'file')} of objectives that are gone removed: {', '.join(removed)}")
     print("; ".join(done), file=sys.stderr)
     return EXIT_OK
+
+
+def _must_load(groups: Sequence[CompiledGroup], promtool: Promtool) -> None:
+    """Raise InputError, at its objective, for a rule that Prometheus would refuse, such as a label's open template."""
+    with private_folder() as folder:
+        files = {folder / f"{i}.yml": group for i, group in enumerate(groups)}
+        for file, group in files.items():
+            file.write_text(rules_yaml([group]), encoding="utf-8")
+        problems = promtool.check_rules(list(files), lint=False)
+    if problems:
+        objective = {str(file): group.objective for file, group in files.items()}[problems[0].file]
+        more = f" ({count_of(len(problems) - 1, 'more problem')})" if len(problems) > 1 else ""
+        raise InputError(
+            f"promtool refuses the rules of `{objective.name}`: {problems[0].message}{more}",
+            span=objective.span,
+            hint="correct what the objective gives the rules: its labels, annotations and queries",
+        )
 
 
 def _duration_ms(option: str, text: str) -> int:

@@ -13,11 +13,13 @@ ANNOTATION = "alert-harness/alerting"
 """The annotation of an OpenSLO `SLO` that holds this mapping as YAML text."""
 
 SEVERITIES = {"page_alert": "page", "ticket_alert": "ticket"}
+NO_DATA = "no_data_alert"
+"""Ours: of the alert on absent data."""
 
 
 def read_alerting(fields: Fields) -> Alerting:
-    """From the fields of sloth's `alerting`, and `min_events`, which is ours."""
-    fields.only("name", "labels", "annotations", *SEVERITIES, "min_events")
+    """From the fields of sloth's `alerting`, and `min_events` and `no_data_alert`, which are ours."""
+    fields.only("name", "labels", "annotations", *SEVERITIES, "min_events", NO_DATA)
     name = fields.optional_text("name")
     if name is not None and not name.value.strip():
         raise InputError("`name` of the alerting is empty", span=name.span, hint="name the alerts, or remove the line")
@@ -29,6 +31,7 @@ def read_alerting(fields: Fields) -> Alerting:
             severity: _severity(fields.fields(key, f"`{key}`")) for key, severity in SEVERITIES.items() if key in fields
         },
         min_events=_min_events(fields),
+        no_data=_severity(fields.fields(NO_DATA, f"`{NO_DATA}`")) if NO_DATA in fields else SeverityAlert(),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from textwrap import indent
 
 from harness import __version__
 from harness.errors import InputError, UnsupportedError
@@ -18,6 +19,9 @@ from harness.slo.windows import DEFAULT, pairs_of, recorded_windows_ms
 from harness.units import format_duration, format_number
 
 DEFAULT_INTERVAL_MS = 60_000
+NO_DATA_HOLD_MS = 600_000
+"""How long data must be absent: longer than a Prometheus or a service takes to restart. A window's five minutes, in
+which the last samples still count, come before it."""
 _MONTH = 1
 _NAMES = "{{$labels.sloth_service}} {{$labels.sloth_slo}}"
 
@@ -33,7 +37,8 @@ class CompiledRule:
     hold_ms: int = 0
     annotations: Mapping[str, str] = field(default_factory=dict)
     why: str = ""
-    pair: BurnPair | None = None
+    pairs: tuple[BurnPair, ...] = ()
+    """Of a burn-rate alert: any of these fires it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +53,33 @@ class CompiledGroup:
     rules: tuple[CompiledRule, ...]
 
     @property
-    def alerts(self) -> list[CompiledRule]:
-        return [rule for rule in self.rules if rule.is_alert]
+    def burn_alerts(self) -> list[CompiledRule]:
+        return [rule for rule in self.rules if rule.pairs]
+
+    @property
+    def no_data_alerts(self) -> list[CompiledRule]:
+        return [rule for rule in self.rules if rule.is_alert and not rule.pairs]
 
 
 def compile_objectives(
-    objectives: Sequence[Objective], *, windows: str = DEFAULT, interval_ms: int = DEFAULT_INTERVAL_MS
+    objectives: Sequence[Objective],
+    *,
+    windows: str = DEFAULT,
+    interval_ms: int = DEFAULT_INTERVAL_MS,
+    one_alert: bool = False,
+    no_data: bool = True,
 ) -> list[CompiledGroup]:
     """The rule group of each objective. Time slices set the interval of theirs themselves.
 
+    `one_alert`: one alert for each severity, as sloth writes it, and not one for each pair. `no_data`: alert on absent
+    data too, where the document does not opt out.
+
     Raises InputError and UnsupportedError for what cannot be a rule, at its place in the objective's document.
     """
-    return [_compile(objective, windows, interval_ms) for objective in objectives]
+    return [_compile(objective, windows, interval_ms, one_alert, no_data) for objective in objectives]
 
 
-def _compile(objective: Objective, windows: str, interval_ms: int) -> CompiledGroup:
+def _compile(objective: Objective, windows: str, interval_ms: int, one_alert: bool, no_data: bool) -> CompiledGroup:
     pairs = pairs_of(objective, windows)
     period_ms = objective.period.nominal_ms
     recorded = tuple(ms for ms in recorded_windows_ms(objective, windows) if ms < period_ms)
@@ -85,7 +102,8 @@ def _compile(objective: Objective, windows: str, interval_ms: int) -> CompiledGr
     rules = [
         *_indicator_rules(objective, recorded, labels),
         *_meta_rules(objective, recorded[0], labels),
-        *_alert_rules(objective, pairs, recorded[0], interval_ms),
+        *_alert_rules(objective, pairs, recorded[0], interval_ms, one_alert),
+        *(_no_data_rules(objective, pairs, recorded[0]) if no_data else ()),
     ]
     return CompiledGroup(objective, f"slo-{objective.id}", interval_ms, recorded, tuple(rules))
 
@@ -149,9 +167,8 @@ def _meta_rules(objective: Objective, base_ms: int, labels: Mapping[str, str]) -
 
 
 def _alert_rules(
-    objective: Objective, pairs: Sequence[BurnPair], base_ms: int, interval_ms: int
+    objective: Objective, pairs: Sequence[BurnPair], base_ms: int, interval_ms: int, one_alert: bool
 ) -> Iterator[CompiledRule]:
-    alerting = objective.alerting
     seen: set[tuple[str, str]] = set()
     for pair in pairs:
         if (pair.severity, pair.label) in seen:
@@ -161,34 +178,108 @@ def _alert_rules(
                 hint="keep the one with the lower burn rate",
             )
         seen.add((pair.severity, pair.label))
-        own = alerting.severities.get(pair.severity, SeverityAlert())
-        labels = series.checked({**alerting.labels, **own.labels}, objective)
-        threshold = format_number(pair.threshold(objective.target))
-        conditions = [
-            f"{series.select(series.error_ratio(window_ms), objective)} > {threshold}" for window_ms in pair.windows_ms
-        ]
-        if alerting.min_events:
-            conditions.append(_floor(objective, pair, base_ms, interval_ms))
-        windows = " and ".join(f"the last {format_duration(ms)}" for ms in pair.windows_ms)
-        factor = format_number(pair.factor)
-        budget = format_number(objective.budget * 100)
+    if not one_alert:
+        for pair in pairs:
+            conditions = _conditions(objective, pair, base_ms, interval_ms)
+            expr = f"\n  and ignoring ({series.WINDOW_LABEL})\n".join(conditions)
+            yield _burn_alert(objective, (pair,), expr, {series.PAIR_LABEL: pair.label})
+        return
+    for severity in dict.fromkeys(pair.severity for pair in pairs):
+        alike = tuple(pair for pair in pairs if pair.severity == severity)
+        if len({pair.hold_ms for pair in alike}) > 1:
+            held = ", ".join(f"{pair.label} for {format_duration(pair.hold_ms)}" for pair in alike)
+            raise UnsupportedError(
+                f"one {severity} alert for all pairs of `{objective.name}`, which wait differently long: {held}",
+                span=objective.span,
+                hint=f"set `for` of `{severity}_alert`, or leave --one-alert out",
+            )
+        # Without the window's label: if both pairs burn, `or` keeps one of them, and one alert fires.
+        either = "\nor\n".join(
+            "(\n" + indent("\nand\n".join(
+                f"max without ({series.WINDOW_LABEL}) ({condition})"
+                for condition in _conditions(objective, pair, base_ms, interval_ms)
+            ), "  ") + "\n)"
+            for pair in alike
+        )  # fmt: skip
+        yield _burn_alert(objective, alike, either, {})
+
+
+def _conditions(objective: Objective, pair: BurnPair, base_ms: int, interval_ms: int) -> list[str]:
+    threshold = format_number(pair.threshold(objective.target))
+    conditions = [
+        f"{series.select(series.error_ratio(window_ms), objective)} > {threshold}" for window_ms in pair.windows_ms
+    ]
+    if objective.alerting.min_events:
+        conditions.append(_floor(objective, pair, base_ms, interval_ms))
+    return conditions
+
+
+def _burn_alert(objective: Objective, pairs: tuple[BurnPair, ...], expr: str, more: Mapping[str, str]) -> CompiledRule:
+    alerting, severity = objective.alerting, pairs[0].severity
+    own = alerting.severities.get(severity, SeverityAlert())
+    labels = series.checked({**alerting.labels, **own.labels}, objective)
+    budget = format_number(objective.budget * 100)
+    told = ", or ".join(
+        f"in {' and '.join(f'the last {format_duration(ms)}' for ms in pair.windows_ms)} "
+        + (f"the error budget of {budget} % was spent " if pair is pairs[0] else "")
+        + f"at more than {format_number(pair.factor)} × its even pace"
+        for pair in pairs
+    )
+    factors = " or ".join(format_number(pair.factor) for pair in pairs)
+    return CompiledRule(
+        alert_name(objective),
+        expr,
+        {**labels, **more, series.SEVERITY_LABEL: severity},
+        is_alert=True,
+        hold_ms=pairs[0].hold_ms,
+        annotations={
+            "summary": f"{_NAMES} SLO error budget burn rate is over expected.",
+            "title": f"({severity}) {_NAMES} SLO error budget burn rate is too fast.",
+            "description": f"{told[:1].upper()}{told[1:]}.",
+            **alerting.annotations,
+            **own.annotations,
+        },
+        why=f"{factors} × the budget of {format_number(objective.budget)}.",
+        pairs=pairs,
+    )
+
+
+def _no_data_rules(objective: Objective, pairs: Sequence[BurnPair], base_ms: int) -> Iterator[CompiledRule]:
+    """Alerts on absent data: with the severities that the policies name, else with that of the mildest pair."""
+    alerting = objective.alerting
+    severities = alerting.no_data_severities
+    if severities is None:
+        severities = (min(pairs, key=lambda pair: pair.factor).severity,) if pairs else ()
+    expr = expressions.no_data(objective, base_ms)
+    if alerting.no_data.disabled or expr is None:
+        return
+    budget = format_number(objective.budget * 100)
+    for severity in severities:
+        own = alerting.severities.get(severity, SeverityAlert())
+        given = series.checked({**alerting.labels, **own.labels, **alerting.no_data.labels}, objective)
+        hold_ms = NO_DATA_HOLD_MS if alerting.no_data.hold_ms is None else alerting.no_data.hold_ms
+        named = _literal(f"{objective.service} {objective.name}")
         yield CompiledRule(
-            alert_name(objective),
-            f"\n  and ignoring ({series.WINDOW_LABEL})\n".join(conditions),
-            {**labels, series.PAIR_LABEL: pair.label, series.SEVERITY_LABEL: pair.severity},
+            no_data_name(objective),
+            expr,
+            {**series.labels_of(objective), **given, series.SEVERITY_LABEL: severity},
             is_alert=True,
-            hold_ms=pair.hold_ms,
+            hold_ms=hold_ms,
             annotations={
-                "summary": f"{_NAMES} SLO error budget burn rate is over expected.",
-                "title": f"({pair.severity}) {_NAMES} SLO error budget burn rate is too fast.",
-                "description": f"In {windows} the error budget of {budget} % was spent at more than {factor} × its "
-                "even pace.",
                 **alerting.annotations,
-                **own.annotations,
+                "summary": f"{named} SLO has no data.",
+                "title": f"({_literal(severity)}) {named} SLO has no data.",
+                "description": f"Whether the error budget of {budget} % is spent is unknown: its indicator has no "
+                "data, and no burn-rate alert can fire. Is the service scraped, and is its metric still named so?",
+                **alerting.no_data.annotations,
             },
-            why=f"{factor} × the budget of {format_number(objective.budget)}.",
-            pair=pair,
+            why="No data: neither good nor bad, and nobody would be told.",
         )
+
+
+def _literal(text: str) -> str:
+    """A text that Prometheus' templates leave as it is."""
+    return text.replace("{{", '{{"{{"}}')
 
 
 def _floor(objective: Objective, pair: BurnPair, base_ms: int, interval_ms: int) -> str:
@@ -218,3 +309,8 @@ def alert_name(objective: Objective) -> str:
         return objective.alerting.name
     words = re.split(r"[^0-9A-Za-z]+", f"{objective.service} {objective.name}")
     return "".join(word[:1].upper() + word[1:] for word in words) + "BudgetBurn"
+
+
+def no_data_name(objective: Objective) -> str:
+    """The name of the alert on absent data, beside the burn-rate alerts': ``StreamingApiAvailabilityNoData``."""
+    return f"{alert_name(objective).removesuffix('BudgetBurn')}NoData"

@@ -23,7 +23,7 @@ from harness.slo.model import (
     Threshold,
     Timeslices,
 )
-from harness.slo.queries import per_second, windowed, windowed_terms
+from harness.slo.queries import answers_without_data, per_second, tree, windowed, windowed_terms, without_zero
 from harness.source import Text
 from harness.units import format_duration, format_number
 
@@ -109,6 +109,22 @@ def base_events(objective: Objective, window_ms: int) -> tuple[str, str]:
         seconds = format_number(window_ms / 1000)
         every, wrong = f"{every} / {seconds}", f"{wrong} / {seconds}"
     return f"{wrong} > -Inf", every
+
+
+def no_data(objective: Objective, base_ms: int) -> str | None:
+    """True while there are no data of the indicator; None where its query answers without any too.
+
+    Of events it asks for those of all kinds: no traffic is a rate of 0, and no series of errors yet is no error.
+    """
+    indicator = objective.indicator
+    query = indicator.total if isinstance(indicator, Events) else indicator.query
+    expr = without_zero(windowed(query, format_duration(base_ms)))
+    if answers_without_data(parse_expr(Text(expr, Span("", 1, 1)))):
+        return None
+    if counts_events(objective) and not answers_without_data(tree(query)):
+        return f"absent({series.select(series.total_events(base_ms), objective)})"
+    # count() takes the labels that absent() would read off a selector, so the alert has the same ones in every case.
+    return f"absent(\n  count(\n{indent(expr, '    ')}\n  )\n)"
 
 
 def base_ratio(objective: Objective, window_ms: int) -> str:

@@ -220,6 +220,10 @@ class Alerting:
     """The document's own alert policy; None: a window catalogue's."""
     min_events: int = 0
     """The traffic floor: no alert while the long window holds fewer events. 0: none."""
+    no_data: SeverityAlert = SeverityAlert()
+    """What the alert on absent data has beyond the others."""
+    no_data_severities: tuple[str, ...] | None = None
+    """With which severities policies alert on absent data (`alertWhenNoData`); None: the document does not say."""
 
 
 @dataclass(frozen=True, slots=True)

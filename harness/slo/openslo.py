@@ -500,8 +500,7 @@ def _alerting(document: Fields, spec: Fields, shelf: Shelf) -> Alerting:
     )
     if "alertPolicies" not in spec:
         return alerting
-    pairs: list[BurnPair] = []
-    targets: dict[str, None] = {}
+    policies: list[_Policy] = []
     for item in spec.items("alertPolicies", "an alert policy"):
         fields = item.fields()
         if "alertPolicyRef" in fields:
@@ -509,15 +508,32 @@ def _alerting(document: Fields, spec: Fields, shelf: Shelf) -> Alerting:
             fields = shelf.find("AlertPolicy", fields.text("alertPolicyRef"))
         else:
             _inline(fields, "AlertPolicy")
-        pair, names = _policy(fields, shelf)
-        pairs.append(pair)
-        targets.update(dict.fromkeys(names))
-    if not pairs:
+        policies.append(_policy(fields, shelf))
+    if not policies:
         return alerting
     labels = dict(alerting.labels)
-    if targets:
+    if targets := dict.fromkeys(name for policy in policies for name in policy.targets):
         labels.setdefault(TARGET_LABEL, ",".join(targets))
-    return replace(alerting, pairs=tuple(pairs), labels=labels)
+    silent = all(policy.when_no_data is None for policy in policies)
+    return replace(
+        alerting,
+        pairs=tuple(policy.pair for policy in policies if policy.when_breaching),
+        labels=labels,
+        no_data_severities=None
+        if silent
+        else tuple(dict.fromkeys(policy.pair.severity for policy in policies if policy.when_no_data)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Policy:
+    """What an alert policy says."""
+
+    pair: BurnPair
+    targets: list[str]
+    when_breaching: bool
+    when_no_data: bool | None
+    """None where it does not say."""
 
 
 def _inline(fields: Fields, kind: str) -> None:
@@ -526,20 +542,22 @@ def _inline(fields: Fields, kind: str) -> None:
         choice(fields.text("kind"), (kind,), "`kind`")
 
 
-def _policy(document: Fields, shelf: Shelf) -> tuple[BurnPair, list[str]]:
+def _policy(document: Fields, shelf: Shelf) -> _Policy:
     _about(document)
     spec = _spec(document)
     spec.only(
         "description", "alertWhenNoData", "alertWhenResolved", "alertWhenBreaching", "conditions", "notificationTargets"
     )
     _description(spec)
-    for key, hint in (
-        ("alertWhenNoData", "write a rule with absent(); the SLO report shows missing data as such"),
-        ("alertWhenResolved", "set it to false; `send_resolved` of Alertmanager's receivers does this"),
-    ):
-        if truth(spec, key, default=False):
-            raise UnsupportedError(f"`{key}: true`", span=spec.key_span(key), hint=hint)
-    if not truth(spec, "alertWhenBreaching", default=True):
+    if truth(spec, "alertWhenResolved", default=False):
+        raise UnsupportedError(
+            "`alertWhenResolved: true`",
+            span=spec.key_span("alertWhenResolved"),
+            hint="set it to false; `send_resolved` of Alertmanager's receivers does this",
+        )
+    when_no_data = truth(spec, "alertWhenNoData", default=False) if "alertWhenNoData" in spec else None
+    when_breaching = truth(spec, "alertWhenBreaching", default=True)
+    if not when_breaching and not when_no_data:
         raise UnsupportedError(
             "`alertWhenBreaching: false`: this policy would never alert",
             span=spec.key_span("alertWhenBreaching"),
@@ -559,7 +577,7 @@ def _policy(document: Fields, shelf: Shelf) -> tuple[BurnPair, list[str]]:
     else:
         _inline(condition, "AlertCondition")
     targets = spec.items("notificationTargets", "a notification target") if "notificationTargets" in spec else []
-    return _condition(condition), [_target_name(item, shelf) for item in targets]
+    return _Policy(_condition(condition), [_target_name(item, shelf) for item in targets], when_breaching, when_no_data)
 
 
 def _condition(document: Fields) -> BurnPair:

@@ -7,7 +7,7 @@ from decimal import Context, Decimal, Inexact
 from fractions import Fraction
 
 from harness.errors import UnsupportedError
-from harness.slo.alerting import ANNOTATION, SEVERITIES
+from harness.slo.alerting import ANNOTATION, NO_DATA, SEVERITIES
 from harness.slo.model import (
     Alerting,
     BurnPair,
@@ -20,6 +20,7 @@ from harness.slo.model import (
     RawRatio,
     Reading,
     Rolling,
+    SeverityAlert,
     Threshold,
     Timeslices,
 )
@@ -88,7 +89,6 @@ def _slo(objective: Objective) -> Mapping[str, object]:
         goal["timeSliceTarget"] = _decimal(objective.budgeting.target, objective)
     if not isinstance(objective.budgeting, Occurrences):
         goal["timeSliceWindow"] = _shorthand(objective.budgeting.window_ms, objective)
-    pairs = objective.alerting.pairs
     return _document(
         "SLO",
         about,
@@ -104,7 +104,7 @@ def _slo(objective: Objective) -> Mapping[str, object]:
             "timeWindow": [_window(objective)],
             "budgetingMethod": type(objective.budgeting).__name__,
             "objectives": [goal],
-            **_present(alertPolicies=[_policy(objective, i, pair) for i, pair in enumerate(pairs or ())]),
+            **_present(alertPolicies=_policies(objective)),
         },
     )
 
@@ -142,7 +142,15 @@ def _window(objective: Objective) -> Mapping[str, object]:
             }
 
 
-def _policy(objective: Objective, index: int, pair: BurnPair) -> Mapping[str, object]:
+def _policies(objective: Objective) -> list[Mapping[str, object]]:
+    """One for each pair; of a severity that alerts on absent data alone, one that alerts on nothing else."""
+    pairs, absent = objective.alerting.pairs or (), objective.alerting.no_data_severities
+    alone = dict.fromkeys(absent or ()).keys() - {pair.severity for pair in pairs}
+    only_absent = [BurnPair(severity, 3_600_000, None, Fraction(1)) for severity in absent or () if severity in alone]
+    return [_policy(objective, i, pair, i < len(pairs)) for i, pair in enumerate([*pairs, *only_absent])]
+
+
+def _policy(objective: Objective, index: int, pair: BurnPair, when_breaching: bool) -> Mapping[str, object]:
     if pair.short_ms is not None:
         raise UnsupportedError(
             f"`{objective.name}` alerts on two windows at once ({pair.label}), for which OpenSLO has no words",
@@ -169,7 +177,13 @@ def _policy(objective: Objective, index: int, pair: BurnPair) -> Mapping[str, ob
         for target in names.split(",")
         if target.strip()
     ]
-    spec = {"alertWhenBreaching": _Plain("true"), "conditions": [condition], **_present(notificationTargets=targets)}
+    absent = objective.alerting.no_data_severities
+    spec = {
+        "alertWhenBreaching": _truth(when_breaching),
+        **({} if absent is None else {"alertWhenNoData": _truth(pair.severity in absent)}),
+        "conditions": [condition],
+        **_present(notificationTargets=targets),
+    }
     return {"kind": "AlertPolicy", "metadata": {"name": name}, "spec": spec}
 
 
@@ -182,13 +196,21 @@ def _alerting(alerting: Alerting) -> Mapping[str, object]:
         min_events=_Plain(alerting.min_events) if alerting.min_events else None,
     )
     for severity, settings in alerting.severities.items():
-        own = _present(labels=settings.labels, annotations=settings.annotations)
-        if settings.disabled:
-            own["disable"] = _Plain("true")
-        if settings.hold_ms is not None:
-            own["for"] = format_duration(settings.hold_ms)
-        found[keys[severity]] = own
-    return found
+        found[keys[severity]] = _severity(settings)
+    return found | _present(**{NO_DATA: _severity(alerting.no_data)})
+
+
+def _severity(settings: SeverityAlert) -> dict[str, object]:
+    own = _present(labels=settings.labels, annotations=settings.annotations)
+    if settings.disabled:
+        own["disable"] = _truth(True)
+    if settings.hold_ms is not None:
+        own["for"] = format_duration(settings.hold_ms)
+    return own
+
+
+def _truth(value: bool) -> _Plain:
+    return _Plain("true" if value else "false")
 
 
 def _decimal(value: Fraction, objective: Objective) -> _Plain:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import promql_parser as promql
 
 from harness.errors import InputError
 from harness.replay import Replay
@@ -55,6 +58,8 @@ def alerts_of(objective: Objective, others: Sequence[Objective], files: Sequence
 def _speaks_of(
     objective: Objective, others: Sequence[Objective], group: Group, rule: AlertRule, replay: Replay
 ) -> bool:
+    if tells_absence(parse_expr(rule.expr)):
+        return False
     labels = {**group.labels, **rule.labels}
     for name, value in (("sloth_id", objective.id), ("sloth_slo", objective.name), ("slo", objective.name)):
         if name in labels and "{{" not in labels[name].value:
@@ -81,6 +86,20 @@ def _speaks_of(
             hint="give it the label `sloth_id: SERVICE-NAME` of its objective, or prove one with --objective NAME",
         )
     return True
+
+
+def tells_absence(node: Any) -> bool:
+    """Whether an expression asks for absent data, as `absent(…) == 1` does, and not how fast a budget burns."""
+    match node:
+        case promql.ParenExpr() | promql.AggregateExpr():
+            return tells_absence(node.expr)
+        case promql.Call():
+            return node.func.name in ("absent", "absent_over_time")
+        case promql.BinaryExpr() if str(node.op) == "or":
+            return tells_absence(node.lhs) and tells_absence(node.rhs)
+        case promql.BinaryExpr():
+            return tells_absence(node.lhs)
+    return False
 
 
 def _metrics(objective: Objective) -> set[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import promql_parser as promql
 
-from harness.errors import InputError, UnsupportedError
+from harness.errors import InputError, Span, UnsupportedError
 from harness.rules.expr import parse_expr, walk
 from harness.rules.selectors import Selector, selectors, selectors_of
 from harness.rules.spans import node_span, node_text, one_line
@@ -19,6 +19,7 @@ from harness.source import Text
 _PLACEHOLDER = re.compile(r"\{\{-?\s*\.window\s*-?\}\}")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _OVER = {Reading.COUNTER: "rate", Reading.GAUGE: "sum_over_time"}
+_ALWAYS_THERE = frozenset({"absent", "absent_over_time", "vector", "scalar", "time"})
 _PER_SECOND = frozenset({"rate", "irate"})
 _PER_WINDOW = frozenset({"increase", "count_over_time", "sum_over_time"})
 _ANY_WINDOW = "5m"
@@ -81,7 +82,9 @@ def terms(query: Query, what: str) -> tuple[Term, ...]:
 
 def _terms(node: Any, sign: int, query: Query, what: str) -> Iterator[Term]:
     is_sum = isinstance(node, promql.AggregateExpr) and str(node.op) == "sum" and node.modifier is None
-    if is_sum or isinstance(node, promql.ParenExpr):
+    if (counted := or_zero(node)) is not None:
+        yield from _terms(counted, sign, query, what)
+    elif is_sum or isinstance(node, promql.ParenExpr):
         yield from _terms(node.expr, sign, query, what)
     elif isinstance(node, promql.BinaryExpr) and str(node.op) in ("+", "-") and node.modifier is None:
         yield from _terms(node.lhs, sign, query, what)
@@ -121,6 +124,46 @@ def windowed_terms(query: Query, window: str) -> list[tuple[int, str]]:
     if query.reading not in _OVER:
         return [(1, windowed(query, window))]
     return [(term.sign, _over(query, term, window)) for term in terms(query, "the query")]
+
+
+def without_zero(expr: str) -> str:
+    """A query without a last ``or vector(0)``, so that it answers nothing where there is nothing."""
+    text = Text(expr, Span("", 1, 1))
+    node = parse_expr(text)
+    while isinstance(node, promql.ParenExpr):
+        node = node.expr
+    kept = or_zero(node)
+    return expr if kept is None else node_text(text, kept)
+
+
+def or_zero(node: Any) -> Any | None:
+    """The left side of ``… or vector(0)``, however it is matched: a 0 that stands in where there is no series.
+
+    ``0 * …`` on the right is one too. None for any other expression.
+    """
+    if not (isinstance(node, promql.BinaryExpr) and str(node.op) == "or"):
+        return None
+    return node.lhs if _is_zero(node.rhs) else None
+
+
+def _is_zero(node: Any) -> bool:
+    match node:
+        case promql.ParenExpr():
+            return _is_zero(node.expr)
+        case promql.NumberLiteral():
+            return bool(node.val == 0)
+        case promql.Call():
+            return node.func.name == "vector" and _is_zero(node.args[0])
+        case promql.BinaryExpr() if str(node.op) == "*":
+            return any(isinstance(side, promql.NumberLiteral) and side.val == 0 for side in (node.lhs, node.rhs))
+    return False
+
+
+def answers_without_data(root: Any) -> bool:
+    """Whether an expression may return something although no series is there."""
+    return isinstance(root, promql.NumberLiteral) or any(
+        isinstance(node, promql.Call) and node.func.name in _ALWAYS_THERE for node in walk(root)
+    )
 
 
 def _over(query: Query, term: Term, window: str) -> str:

@@ -11,20 +11,16 @@ import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-import promql_parser as promql
-
-from harness.rules.expr import walk
 from harness.rules.selectors import quote
 from harness.slo import expressions, series
 from harness.slo.compile import CompiledGroup, CompiledRule
 from harness.slo.examples import Example, example_of
 from harness.slo.model import BurnPair, Calendar, Objective, RawRatio, Threshold
-from harness.slo.queries import tree
+from harness.slo.queries import answers_without_data, tree
 from harness.slo.write import MARK
 from harness.slo.yamltext import scalar
 from harness.units import format_duration, format_number
 
-_ALWAYS_THERE = frozenset({"absent", "absent_over_time", "vector", "scalar", "time"})
 _STEADY_TICKS = 10
 _UNTESTED = (
     "# The query answers without any series too, so that nobody but the rules can write what the alerts read:",
@@ -53,10 +49,13 @@ def _groups(group: CompiledGroup) -> Iterator[list[str]]:
     yield _constants(group)
     if not _speaks_without_data(group.objective):
         yield _no_data(group)
-        for rule in group.alerts:
-            yield from _pair(group, rule)
+        for rule in group.burn_alerts:
+            for pair in rule.pairs:
+                yield from _pair(group, rule, pair)
         if expressions.is_sliced(group.objective):
             yield from _from_slices(group)
+    for rule in group.no_data_alerts:
+        yield from _absence(group, rule)
     example = example_of(group)
     if example is not None:
         yield from _from_raw(group, example)
@@ -66,10 +65,7 @@ def _speaks_without_data(objective: Objective) -> bool:
     """Whether a query may return something although no series is there; of events the ratio hangs on the total's."""
     indicator = objective.indicator
     query = indicator.query if isinstance(indicator, RawRatio | Threshold) else indicator.total
-    root = tree(query)
-    return isinstance(root, promql.NumberLiteral) or any(
-        isinstance(node, promql.Call) and node.func.name in _ALWAYS_THERE for node in walk(root)
-    )
+    return answers_without_data(tree(query))
 
 
 # -- groups --------------------------------------------------------------------------------------------------------
@@ -105,18 +101,56 @@ def _no_data(group: CompiledGroup) -> list[str]:
         series.BUDGET_REMAINING,
     ]
     lines = [line for name in names for line in _expect(name, objective, "0s", [])]
-    for name in sorted({rule.name for rule in group.alerts}):
-        lines += _alerts(name, objective, "0s", [])
+    for rule in {rule.name: rule for rule in group.burn_alerts}.values():
+        lines += _alerts(rule, objective, "0s", [])
     return _test(f"{objective.id}: without data there is no ratio and no alert", group, [], lines)
 
 
-def _pair(group: CompiledGroup, rule: CompiledRule) -> Iterator[list[str]]:
+def _absence(group: CompiledGroup, rule: CompiledRule) -> Iterator[list[str]]:
+    """Without data the alert fires once its `for` has passed; with data, of no traffic too, it is quiet."""
+    objective, ticks = group.objective, _ticks(group, rule)
+    severity = rule.labels[series.SEVERITY_LABEL]
+    stages = sorted({tick for tick in (0, ticks - 1, ticks) if tick >= 0})
+    yield _test(
+        f"{objective.id}, {severity}: without data the alert on absent data fires",
+        group,
+        [],
+        [line for tick in stages for line in _without_data(group, [rule], tick)],
+    )
+    base_ms = group.windows_ms[0]
+    if series.total_events(base_ms) in rule.expr:
+        name = _series(series.total_events(base_ms), objective, format_duration(base_ms))
+        yield _test(
+            f"{objective.id}, {severity}: no traffic is not absent data",
+            group,
+            [(name, f"0x{ticks}")],
+            _of_rule(group, rule, format_duration(ticks * group.interval_ms), []),
+        )
+
+
+def _without_data(group: CompiledGroup, rules: Sequence[CompiledRule], tick: int) -> list[str]:
+    """What alerts on absent data do at a tick if there never were any."""
+    lines: list[str] = []
+    for rule in rules:
+        state = "firing" if tick >= _ticks(group, rule) else "pending"
+        labels = _text({**rule.labels, "alertname": rule.name, "alertstate": state})
+        lines += _of_rule(group, rule, format_duration(tick * group.interval_ms), [(labels, "1")])
+    return lines
+
+
+def _ticks(group: CompiledGroup, rule: CompiledRule) -> int:
+    """How many ticks an alert is pending."""
+    return -(-rule.hold_ms // group.interval_ms)
+
+
+def _pair(group: CompiledGroup, rule: CompiledRule, pair: BurnPair) -> Iterator[list[str]]:
     """One double above the threshold fires once `for` has passed; at the threshold, in either window, is quiet."""
-    objective, pair = group.objective, rule.pair
-    assert pair is not None
+    objective = group.objective
     theta = float(pair.threshold(objective.target))
     above = math.nextafter(theta, math.inf)
-    ticks = -(-rule.hold_ms // group.interval_ms)
+    ticks = _ticks(group, rule)
+    # The alert on absent data reads what recordings make of raw series, and here there are none: but for the traffic.
+    alone = [] if objective.alerting.min_events else _without_data(group, group.no_data_alerts, ticks)
     title = f"{objective.id}, {pair.severity} {pair.label} × {format_number(pair.factor)}"
     firing = [(_alert_labels(group, rule, pair, "firing"), "1")]
     pending = [(_alert_labels(group, rule, pair, "pending"), "1")]
@@ -125,13 +159,13 @@ def _pair(group: CompiledGroup, rule: CompiledRule) -> Iterator[list[str]]:
         line
         for tick, samples in stages.items()
         if 0 <= tick <= ticks
-        for line in _alerts(rule.name, objective, format_duration(tick * group.interval_ms), samples, pair)
+        for line in _of_rule(group, rule, format_duration(tick * group.interval_ms), samples)
     ]
     yield _test(
         f"{title}: one double above {format_number(theta)} fires",
         group,
         _inputs(group, pair, [above] * len(pair.windows_ms), ticks, objective.alerting.min_events),
-        lines,
+        [*lines, *alone],
     )
     for low in range(len(pair.windows_ms)):
         values = [theta if i == low else above for i in range(len(pair.windows_ms))]
@@ -139,14 +173,14 @@ def _pair(group: CompiledGroup, rule: CompiledRule) -> Iterator[list[str]]:
             f"{title}: exactly {format_number(theta)} over {format_duration(pair.windows_ms[low])} is quiet",
             group,
             _inputs(group, pair, values, ticks, group.objective.alerting.min_events),
-            _alerts(rule.name, objective, format_duration(ticks * group.interval_ms), [], pair),
+            [*_of_rule(group, rule, format_duration(ticks * group.interval_ms), []), *alone],
         )
     if objective.alerting.min_events:
         yield _test(
             f"{title}: no alert without traffic, below the floor of {objective.alerting.min_events} events",
             group,
             _inputs(group, pair, [above] * len(pair.windows_ms), ticks, 0),
-            _alerts(rule.name, objective, format_duration(ticks * group.interval_ms), [], pair),
+            _of_rule(group, rule, format_duration(ticks * group.interval_ms), []),
         )
 
 
@@ -157,12 +191,13 @@ def _from_slices(group: CompiledGroup) -> Iterator[list[str]]:
     ticks, at = _STEADY_TICKS - 1, format_duration((_STEADY_TICKS - 1) * group.interval_ms)
     period = series.error_ratio(objective.period.label)
     every = [series.error_ratio(ms) for ms in group.windows_ms]
+    alone = _without_data(group, group.no_data_alerts, ticks)
     lines = [line for name in (*every, period) for line in _near(name, objective, at, Fraction(1, 4))]
     yield _test(
         f"{objective.id}, from slices: a quarter of each is bad",
         group,
         [(metric, f"0.25x{ticks}")],
-        lines + _every_alert(group, at, Fraction(1, 4)),
+        lines + _every_alert(group, at, Fraction(1, 4)) + alone,
     )
     # Two bad slices, then eight good ones: short windows no longer see them, long ones see two of ten.
     whole = [ms for ms in group.windows_ms if ms >= _STEADY_TICKS * group.interval_ms]
@@ -178,7 +213,7 @@ def _from_slices(group: CompiledGroup) -> Iterator[list[str]]:
         f"{objective.id}, from slices: two of ten were bad",
         group,
         [(metric, f"1x1 0x{ticks - 2}")],
-        lines + _every_alert(group, at, share, ended),
+        lines + _every_alert(group, at, share, ended) + alone,
     )
 
 
@@ -193,6 +228,7 @@ def _from_raw(group: CompiledGroup, example: Example) -> Iterator[list[str]]:
             lines += _near(name, objective, at, share)
         lines += _near(series.BUDGET_REMAINING, objective, at, 1 - share / objective.budget)
         lines += _every_alert(group, at, share)
+        lines += [line for rule in group.no_data_alerts for line in _alerts(rule, objective, at, [])]
         yield _test(f"{objective.id}, from raw series: {what}", group, example.steady(share, ticks), lines)
     if example.without_errors is not None:
         lines = [line for name in names for line in _near(name, objective, at, Fraction(0))]
@@ -219,16 +255,14 @@ def _every_alert(group: CompiledGroup, at: str, share: Fraction, clean_ms: Seque
     """
     objective = group.objective
     lines: list[str] = []
-    for rule in group.alerts:
-        pair = rule.pair
-        assert pair is not None
-        if objective.alerting.min_events and share > pair.threshold(objective.target):
+    for rule in group.burn_alerts:
+        above = [pair for pair in rule.pairs if share > pair.threshold(objective.target)]
+        if objective.alerting.min_events and above:
             continue  # how much traffic there is, the example does not say
+        true = [pair for pair in above if not set(pair.windows_ms) & set(clean_ms)]
         # True since the second sample at the latest, so `for` has been running for all ticks but one.
         state = "firing" if rule.hold_ms <= (_STEADY_TICKS - 1) * group.interval_ms else "pending"
-        true = share > pair.threshold(objective.target) and not set(pair.windows_ms) & set(clean_ms)
-        samples = [(_alert_labels(group, rule, pair, state), "1")] if true else []
-        lines += _alerts(rule.name, objective, at, samples, pair)
+        lines += _of_rule(group, rule, at, [(_alert_labels(group, rule, true[0], state), "1")] if true else [])
     return lines
 
 
@@ -267,10 +301,10 @@ def _labels_of(group: CompiledGroup, name: str) -> str:
 
 
 def _alert_labels(group: CompiledGroup, rule: CompiledRule, pair: BurnPair, state: str) -> str:
-    window = format_duration(pair.windows_ms[0])
+    # The alert for all pairs of a severity has no label of windows.
+    window = {series.WINDOW_LABEL: format_duration(pair.windows_ms[0])} if series.PAIR_LABEL in rule.labels else {}
     return _text({
-        **series.labels_of(group.objective), series.WINDOW_LABEL: window, **rule.labels, "alertname": rule.name,
-        "alertstate": state,
+        **series.labels_of(group.objective), **window, **rule.labels, "alertname": rule.name, "alertstate": state,
     })  # fmt: skip
 
 
@@ -293,13 +327,33 @@ def _near(name: str, objective: Objective, at: str, value: Fraction) -> list[str
     return _assertion(expr.replace("- -", "+ "), at, [("{}", "1")])
 
 
+def _of_rule(group: CompiledGroup, rule: CompiledRule, at: str, samples: Sequence[tuple[str, str]]) -> list[str]:
+    """What an alert does, apart from the objective's others; `samples` are its label sets, with their values."""
+    labels = rule.labels
+    pair, severity = labels.get(series.PAIR_LABEL), labels[series.SEVERITY_LABEL]
+    return _alerts(rule, group.objective, at, samples, pair, severity)
+
+
 def _alerts(
-    alert: str, objective: Objective, at: str, samples: Sequence[tuple[str, str]], pair: BurnPair | None = None
+    rule: CompiledRule,
+    objective: Objective,
+    at: str,
+    samples: Sequence[tuple[str, str]],
+    pair: str | None = None,
+    severity: str | None = None,
 ) -> list[str]:
-    matchers = [f"alertname={quote(alert)}", f"sloth_id={quote(objective.id)}"]
-    if pair is not None:
-        matchers += [f"{series.PAIR_LABEL}={quote(pair.label)}", f"{series.SEVERITY_LABEL}={quote(pair.severity)}"]
-    return _assertion(f"ALERTS{{{', '.join(matchers)}}}", at, [(f"ALERTS{{{labels}}}", v) for labels, v in samples])
+    matchers = [f"alertname={quote(rule.name)}", f"sloth_id={quote(objective.id)}"]
+    for name, value in ((series.PAIR_LABEL, pair), (series.SEVERITY_LABEL, severity)):
+        if value is not None:
+            matchers.append(f"{name}={quote(value)}")
+    metric = f"ALERTS{{{', '.join(matchers)}}}"
+    if samples and any("{{" in value for value in rule.labels.values()):
+        # What a template makes of the labels is Prometheus' affair: only the alert itself is expected.
+        states = [
+            state for state in ("pending", "firing") for labels, _ in samples if f'alertstate="{state}"' in labels
+        ]
+        return _assertion(f"count by (alertstate) ({metric})", at, [(f'{{alertstate="{s}"}}', "1") for s in states])
+    return _assertion(metric, at, [(f"ALERTS{{{labels}}}", v) for labels, v in samples])
 
 
 def _assertion(expr: str, at: str, samples: Sequence[tuple[str, str]]) -> list[str]:

@@ -18,6 +18,7 @@ from harness.engines.promtool import Promtool
 from harness.errors import EXIT_OK, HarnessError
 from harness.rules import load_rules
 from harness.slo.compile import compile_objectives
+from harness.slo.openslo_writer import write_openslo
 from harness.slo.unittests import unit_tests_yaml
 from harness.slo.write import Format, file_name, rules_yaml
 
@@ -69,6 +70,12 @@ SHAPES = {
         + "      {min_events: 100, labels: {a: 'it''s \"x\"'}, page_alert: {for: 2m, labels: {severity: \"\\\\é\"}}, "
         "ticket_alert: {for: 1h}}\n",
     ),
+    "a long hold": document().replace(
+        "metadata:\n  name: answers\n", ALERTING + "      {ticket_alert: {for: 1h}, no_data_alert: {for: 5m}}\n"
+    ),
+    "labels made by templates": document().replace(
+        "metadata:\n  name: answers\n", ALERTING + "      {labels: {route: '{{ $labels.sloth_slo }}-x'}}\n"
+    ),
     "an odd name": document("'Größe \"x\" \\ y'").replace("service: shop", "service: a/b"),
 }
 
@@ -78,10 +85,10 @@ def promtool(promtool_path: Path) -> Promtool:
     return Promtool(promtool_path)
 
 
-def _emit(tmp_path: Path, text: str) -> Path:
+def _emit(tmp_path: Path, text: str, *options: str) -> Path:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "slo.yml").write_text(text, encoding="utf-8")
-    assert main(["slo", "compile", str(tmp_path / "in"), "-o", str(tmp_path / "out")]) == EXIT_OK
+    assert main(["slo", "compile", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *options]) == EXIT_OK
     return tmp_path / "out"
 
 
@@ -130,6 +137,9 @@ BREAKS: dict[str, Callable[[str], str]] = {
     "all events as bad ones": lambda text: text.replace("errors_total", "requests_total"),
     "a severity's label": lambda text: text.replace("sloth_severity: page", "sloth_severity: ticket", 1),
     "a shorter range": lambda text: text.replace("[1h]", "[1m]"),
+    "no alert without data": lambda text: text.replace("absent(slo:", "absent(absent(slo:").replace("\"})'", "\"}))'"),
+    "an alert without data that waits for less": lambda text: text.replace("for: 10m", "for: 9m"),
+    "no traffic as no data": lambda text: text.replace("absent(slo:sli_total_events:rate5m", "absent(slo:sli_error:x"),
     "the period from another series": lambda text: text.replace(
         "sum_over_time(slo:sli_bad", "sum_over_time(slo:sli_total"
     ),
@@ -145,6 +155,114 @@ def test_the_generated_tests_see_a_broken_rule(name: str, tmp_path: Path, capfd:
     assert broken != text
     rules.write_text(broken, encoding="utf-8")
     assert main(["test", "--no-strict", "--report", "none", str(out / "tests")]) == 1, capfd.readouterr()
+
+
+# -- one alert for each severity, and the alert on absent data -------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", ["bad of all", "its own policy", "ratio slices"])
+def test_one_alert_for_each_severity(shape: str, tmp_path: Path, promtool: Promtool) -> None:
+    out = _emit(tmp_path, SHAPES[shape], "--one-alert")
+    (rules,) = (out / "rules").glob("*.yml")
+    alerts = [rule for rule in yaml.safe_load(rules.read_text("utf-8"))["groups"][0]["rules"] if "alert" in rule]
+    burning = [rule for rule in alerts if not rule["alert"].endswith("NoData")]
+    assert len({rule["labels"]["sloth_severity"] for rule in burning}) == len(burning)
+    assert promtool.check_rules([rules], lint=True) == []
+    assert main(["test", "--strict", "--report", "none", str(out / "tests")]) == EXIT_OK
+
+
+def _active_pages(out: Path, promtool: Promtool, tmp_path: Path) -> int:
+    """How many page alerts are there while both pairs of the severity burn."""
+    (rules,) = (out / "rules").glob("*.yml")
+    inputs = [
+        {
+            "series": f'slo:sli_error:ratio_rate{window}{{sloth_id="shop-answers",sloth_window="{window}"}}',
+            "values": "1x5",
+        }
+        for window in ("5m", "1h", "30m", "6h")
+    ]
+    check = {"expr": 'count(ALERTS{sloth_severity="page"})', "eval_time": "3m"}
+    counts = []
+    for number in (1, 2):
+        expected = {**check, "exp_samples": [{"labels": "{}", "value": number}]}
+        file = tmp_path / f"{number}.yml"
+        tests = [{"interval": "1m", "input_series": inputs, "promql_expr_test": [expected]}]
+        file.write_text(yaml.safe_dump({"rule_files": [str(rules)], "evaluation_interval": "1m", "tests": tests}))
+        counts.append(promtool.test_rules([file]).returncode == 0)
+    assert sum(counts) == 1
+    return 1 + counts.index(True)
+
+
+@pytest.mark.parametrize(("options", "active"), [((), 2), (("--one-alert",), 1)])
+def test_two_burning_pairs_are_one_alert_if_asked(
+    options: tuple[str, ...], active: int, tmp_path: Path, promtool: Promtool
+) -> None:
+    assert _active_pages(_emit(tmp_path, document(), *options), promtool, tmp_path) == active
+
+
+def test_pairs_that_wait_differently_long_are_not_one_alert(tmp_path: Path) -> None:
+    text = document(window="{duration: 28d, isRolling: true}")
+    with pytest.raises(HarnessError) as caught:
+        compile_objectives(read(tmp_path, text), windows="pyrra", one_alert=True)
+    assert "which wait differently long: 1h/5m for 2m, 6h/30m for 15m" in caught.value.message
+
+
+def _no_data_severities(tmp_path: Path, text: str, **choices: bool) -> list[str]:
+    (group,) = compile_objectives(read(tmp_path, text), **choices)
+    return [rule.labels["sloth_severity"] for rule in group.no_data_alerts]
+
+
+POLICY = """\
+    - kind: AlertPolicy
+      metadata: {{name: {severity}}}
+      spec:
+        {said}
+        conditions:
+          - kind: AlertCondition
+            metadata: {{name: {severity}}}
+            spec:
+              severity: {severity}
+              condition: {{kind: burnrate, threshold: {factor}, lookbackWindow: 1h, alertAfter: 0m}}
+"""
+
+
+def _policies(page: str, ticket: str) -> str:
+    """Policies for a page and for a ticket, each with what it says of absent data."""
+    made = POLICY.format(severity="page", factor=10, said=page) + POLICY.format(
+        severity="ticket", factor=2, said=ticket
+    )
+    return f"{document()}  alertPolicies:\n{made}"
+
+
+def test_who_is_told_of_absent_data(tmp_path: Path) -> None:
+    assert _no_data_severities(tmp_path, document()) == ["ticket"]
+    assert _no_data_severities(tmp_path, document(), no_data=False) == []
+    assert _no_data_severities(tmp_path, _alerting("{no_data_alert: {disable: true}}")) == []
+    assert _no_data_severities(tmp_path, _alerting("{ticket_alert: {disable: true}}")) == ["page"]
+    both = "{page_alert: {disable: true}, ticket_alert: {disable: true}}"
+    assert _no_data_severities(tmp_path, _alerting(both)) == []
+    yes, no = "alertWhenNoData: true", "alertWhenNoData: false"
+    assert _no_data_severities(tmp_path, _policies("", "")) == ["ticket"]
+    assert _no_data_severities(tmp_path, _policies(yes, "")) == ["page"]
+    assert _no_data_severities(tmp_path, _policies(no, no)) == []
+    (group,) = compile_objectives(read(tmp_path, _policies("", f"alertWhenBreaching: false\n        {yes}")))
+    assert [pair.severity for rule in group.burn_alerts for pair in rule.pairs] == ["page"]
+    assert [rule.labels["sloth_severity"] for rule in group.no_data_alerts] == ["ticket"]
+    (written,) = read(tmp_path, write_openslo([group.objective]))
+    assert written.alerting == group.objective.alerting
+
+
+def test_what_answers_without_data_has_no_alert_on_its_absence(tmp_path: Path) -> None:
+    text = document(indicator=THRESHOLD.format(query="time() - depth"), goal="{op: lt, value: 10, target: 0.95}")
+    assert _no_data_severities(tmp_path, text) == []
+    raw = THRESHOLD.format(query="sum(depth) or vector(0)")
+    (group,) = compile_objectives(read(tmp_path, document(indicator=raw, goal="{op: lt, value: 10, target: 0.95}")))
+    (rule,) = group.no_data_alerts
+    assert "".join(rule.expr.split()) == "absent(count(sum(depth)))"
+    windows = ("sum(rate(x[{{.window}}]))", "(sum(rate(y[{{.window}}])) or on() vector(0))")
+    (group,) = compile_objectives(read(tmp_path, document(indicator=ratio("bad", *windows))))
+    (rule,) = group.no_data_alerts
+    assert "".join(rule.expr.split()) == "absent(count(sum(rate(y[5m]))))"
 
 
 def test_the_bytes_are_the_same_each_time(tmp_path: Path) -> None:

@@ -177,9 +177,9 @@ WRONG: dict[str, tuple[str, type[HarnessError], str, str]] = {
         POLICY.replace(CONDITIONS, "        alertWhenResolved: true\n" + CONDITIONS),
         UnsupportedError, "`alertWhenResolved: true`", "send_resolved",
     ),
-    "no data": (
-        POLICY.replace(CONDITIONS, "        alertWhenNoData: true\n" + CONDITIONS),
-        UnsupportedError, "`alertWhenNoData: true`", "absent()",
+    "alerts on nothing": (
+        POLICY.replace(CONDITIONS, "        alertWhenBreaching: false\n        alertWhenNoData: false\n" + CONDITIONS),
+        UnsupportedError, "`alertWhenBreaching: false`", "set it to true",
     ),
     "burn rate of 0": (document(policies=[("0", "1h")]), InputError, "a burn rate of 0 is always exceeded", "above 0"),
 }  # fmt: skip

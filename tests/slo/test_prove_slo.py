@@ -207,6 +207,10 @@ groups:
             and requests:burnrate1h{slo="requests"} > (14 * (1-0.999))
         for: 2m
         labels: {severity: critical, slo: requests}
+      - alert: SLOMetricAbsent
+        expr: absent(requests_total) == 1
+        for: 2m
+        labels: {severity: critical, slo: requests}
 """
 
 
@@ -214,6 +218,7 @@ def test_rules_of_pyrras_shape_by_pyrras_pairs(engine: Engine, tmp_path: Path) -
     pyrras = replace(PAGE, factor=Fraction(14), hold_ms=2 * MINUTE_MS)
     quality = measure(engine, tmp_path, objective([pyrras]), _PYRRA, SHORT_LIBRARY)
     assert quality.severities[0].findings == ()
+    assert quality.severities[0].rules == ("ErrorBudgetBurn",)  # absent data are no burn
     # By the workbook's pairs, of which one is missing, they are something else; and the missing one is named.
     quality = measure(engine, tmp_path, objective([PAGE, SLOW_PAGE]), _PYRRA, SHORT_LIBRARY)
     (page,) = quality.severities

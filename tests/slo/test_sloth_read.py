@@ -162,7 +162,7 @@ def test_sloths_alerts_fire_on_the_same_ticks(
     fired = 0
     for severity, pairs in SLOTH.items():
         ours: set[int] = set()
-        for rule in group.alerts:
+        for rule in group.burn_alerts:
             if rule.labels["sloth_severity"] == severity:
                 ours |= set(ticks(shared_engine, rule.expr, HOURS * 60))
         theirs = set(ticks(shared_engine, _sloths_alert(metric, pairs), HOURS * 60))
@@ -185,7 +185,7 @@ def test_exactly_at_a_threshold_sloth_fires_and_we_do_not(tmp_path: Path, shared
     text = EXAMPLE.replace("METRIC", metric).replace("service: myservice", f"service: {metric}")
     (group,) = compile_objectives(_load(tmp_path, text))
     play(shared_engine, group, 60)
-    ours = next(rule for rule in group.alerts if rule.labels["slo_windows"] == "6h/30m")
+    ours = next(rule for rule in group.burn_alerts if rule.labels["slo_windows"] == "6h/30m")
     assert "> 0.006\n" in ours.expr
     theirs = ticks(shared_engine, _sloths_alert(metric, SLOTH["page"][1:]), 60)
     assert len(theirs) > len(ticks(shared_engine, ours.expr, 60))
@@ -212,11 +212,11 @@ def test_names_and_labels_are_sloths(tmp_path: Path) -> None:
             assert rule.labels["owner"] == "myteam"
             assert rule.name.partition("ratio_rate")[2] in ("", rule.labels.get("sloth_window"))
     assert [
-        (r.name, r.labels["sloth_severity"], r.labels["slo_windows"], r.labels["severity"]) for r in group.alerts
+        (r.name, r.labels["sloth_severity"], r.labels["slo_windows"], r.labels["severity"]) for r in group.burn_alerts
     ] == [
         ("MyServiceHighErrorRate", "page", "1h/5m", "pageteam"),
         ("MyServiceHighErrorRate", "page", "6h/30m", "pageteam"),
         ("MyServiceHighErrorRate", "ticket", "1d/2h", "slack"),
         ("MyServiceHighErrorRate", "ticket", "3d/6h", "slack"),
     ]
-    assert all(rule.annotations["summary"] == "High error rate" for rule in group.alerts)
+    assert all(rule.annotations["summary"] == "High error rate" for rule in group.burn_alerts)
