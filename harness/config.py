@@ -30,6 +30,8 @@ class Config:
     contracts: tuple[str, ...] = ("rules/contracts",)
     tests: tuple[str, ...] = ("tests/rules",)
     objectives: tuple[str, ...] = ("slo",)
+    slo_period: str | None = None
+    """The period of objectives that name none; None: 30 days of sloth's, and OpenSLO's must name theirs."""
     dashboards: tuple[str, ...] = ()
     """Grafana dashboards (JSON) for `alert-harness check`."""
     stack: str = "fixtures"
@@ -151,6 +153,7 @@ def _read(file: Path) -> Config:
     known: dict[str, object] = {
         "rules": list, "contracts": list, "tests": list, "objectives": list, "dashboards": list,
         "engine": str, "image": str, "url": str, "stack": str, "scenario": str, "alertmanager": str, "report": str,
+        "slo_period": str,
         "prometheus": str, "evaluation_interval": str, "scrape_interval": str, "lookback_delta": str,
         "external_labels": dict, "features": list, "tools": dict, "versions": dict,
     }  # fmt: skip
@@ -178,6 +181,7 @@ def _read(file: Path) -> Config:
         contracts=tuple(table.get("contracts", default.contracts)),
         tests=tuple(table.get("tests", default.tests)),
         objectives=tuple(table.get("objectives", default.objectives)),
+        slo_period=table.get("slo_period"),
         dashboards=tuple(table.get("dashboards", default.dashboards)),
         prometheus=folder / table["prometheus"] if "prometheus" in table else None,
         evaluation_ms=_interval_ms(table, "evaluation_interval", source),

@@ -89,13 +89,7 @@ class HarnessError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        where = f"{self.span}: " if self.span else ""
-        parts = [f"{where}{self.message}"]
-        if self.span and (excerpt := self.span.excerpt()):
-            parts.append(excerpt)
-        if self.hint:
-            parts.append(f"  what to do: {self.hint}")
-        return printable("\n".join(parts))
+        return _told(self.message, self.span, self.hint)
 
 
 class InputError(HarnessError):
@@ -110,6 +104,28 @@ class EngineError(HarnessError):
     """promtool, Prometheus or the container engine is missing, broke, or did not answer in time."""
 
     exit_code: ClassVar[int] = EXIT_ENGINE
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a user should know of their input although it is taken: said like an error, and nothing fails."""
+
+    message: str
+    span: Span | None = None
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        return _told(self.message, self.span, self.hint)
+
+
+def _told(message: str, span: Span | None, hint: str | None) -> str:
+    """Where, what, the line, and what to do."""
+    parts = [f"{span}: {message}" if span else message]
+    if span and (excerpt := span.excerpt()):
+        parts.append(excerpt)
+    if hint:
+        parts.append(f"  what to do: {hint}")
+    return printable("\n".join(parts))
 
 
 def near_miss(word: str, known: Iterable[str]) -> str:

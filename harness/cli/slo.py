@@ -49,17 +49,17 @@ def _add_compile(actions: Commands) -> None:
     parser.add_argument(
         "--windows",
         default="workbook",
-        choices=("workbook", "pyrra"),
-        help="window catalogue: the SRE Workbook's (30d, 28d), or pyrra's, which scales to any period",
+        metavar="NAME",
+        help="window catalogue: workbook (the SRE Workbook's), pyrra, or a file of sloth's AlertWindows; scaled to the "
+        "period (default: workbook)",
     )
     parser.add_argument(
         "--interval", default="1m", metavar="DURATION", help="how often rules are evaluated (default: 1m)"
     )
     parser.add_argument(
         "--default-slo-period",
-        default="30d",
         metavar="DURATION",
-        help="period of the objectives in sloth's files, which name none (default: 30d)",
+        help="period of objectives that name none (default: the setting slo_period; 30d of sloth's files)",
     )
     parser.add_argument(
         "--one-alert",

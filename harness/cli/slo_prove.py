@@ -29,8 +29,9 @@ def add(actions: Commands) -> None:
     parser.add_argument(
         "--windows",
         default="workbook",
-        choices=("workbook", "pyrra"),
-        help="window catalogue to compile with, and to judge by (default: workbook)",
+        metavar="NAME",
+        help="window catalogue to compile with, and to judge by: workbook, pyrra, or a file of sloth's AlertWindows "
+        "(default: workbook)",
     )
     parser.add_argument("--objective", action="append", metavar="NAME", help="only this objective (repeatable)")
     parser.add_argument(
@@ -38,9 +39,8 @@ def add(actions: Commands) -> None:
     )
     parser.add_argument(
         "--default-slo-period",
-        default="30d",
         metavar="DURATION",
-        help="period of the objectives in sloth's files, which name none (default: 30d)",
+        help="period of objectives that name none (default: the setting slo_period; 30d of sloth's files)",
     )
     parser.add_argument("--json", metavar="FILE", help="write everything as JSON; - prints it instead of the table")
     parser.add_argument(

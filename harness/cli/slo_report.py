@@ -73,7 +73,7 @@ def add(actions: Commands) -> None:
     parser.add_argument(
         "--default-slo-period",
         metavar="DURATION",
-        help="period of the objectives in sloth's files, which name none (default: 30d)",
+        help="period of objectives that name none (default: the setting slo_period; 30d of sloth's files)",
     )
     parser.set_defaults(run=run)
 

@@ -18,6 +18,7 @@ from harness.check import (
     load_dashboard,
     rule_uses,
 )
+from harness.commands.objectives import read
 from harness.commands.writing import must_be_writable, write
 from harness.config import Config, dashboard_files, objective_files, rule_files
 from harness.engines.url import UrlEngine
@@ -26,7 +27,6 @@ from harness.report.check_json import check_json
 from harness.report.check_text import write_check
 from harness.report.terminal import console
 from harness.rules import load_rules
-from harness.slo.load import load_objectives
 from harness.slo.model import Objective, Reading
 from harness.slo.prove_series import queries_of
 from harness.slo.queries import windowed
@@ -68,7 +68,7 @@ def run(config: Config, choices: CheckChoices) -> int:
         load_dashboard(path) for path in _chosen(dashboard_files, choices.dashboards, "dashboards", config, choices)
     ]
     found = _chosen(objective_files, choices.objectives, "objectives", config, choices)
-    objectives = load_objectives(found) if found else []
+    objectives = read(config, found) if found else []
     if not (wanted and files) and not dashboards and not objectives:
         raise InputError(
             "there is nothing to check",

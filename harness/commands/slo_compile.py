@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.commands import project
+from harness.commands.objectives import duration_ms, load, tell
 from harness.commands.writing import must_be_writable, write
-from harness.config import Config, objective_files
+from harness.config import Config
 from harness.engines.private import private_folder
 from harness.engines.promtool import Promtool
 from harness.errors import EXIT_OK, InputError
 from harness.slo.compile import CompiledGroup, compile_objectives
-from harness.slo.load import load_objectives
 from harness.slo.unittests import unit_tests_yaml
+from harness.slo.windows import choose, windows_of
 from harness.slo.write import MARK, Format, file_name, rules_yaml
-from harness.units import count_of, parse_duration_ms
+from harness.units import count_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Choices:
     format: str
     windows: str
     interval: str
-    period: str
+    period: str | None
     one_alert: bool = False
     no_data: bool = True
 
@@ -38,18 +39,16 @@ def run(config: Config, choices: Choices) -> int:
     """Compile the objectives; everything is read, and promtool has seen the rules, before anything is written."""
     if choices.output is not None:
         must_be_writable("-o", choices.output, folder=True)
-    # A path on the command line is relative to where the user stands, one in the configuration to its own folder.
-    patterns, folder = (choices.files, Path.cwd()) if choices.files else (config.objectives, config.folder)
-    objectives = load_objectives(
-        objective_files(patterns, folder), period_ms=_duration_ms("--default-slo-period", choices.period)
-    )
+    windows = windows_of(choices.windows)
+    objectives = load(config, choices.files, choices.period)
     groups = compile_objectives(
         objectives,
-        windows=choices.windows,
-        interval_ms=_duration_ms("--interval", choices.interval),
+        windows=windows,
+        interval_ms=duration_ms("--interval", choices.interval),
         one_alert=choices.one_alert,
         no_data=choices.no_data,
     )
+    tell(notice for objective in objectives for notice in choose(objective, windows).notices)
     _must_load(groups, Promtool(project.toolchain(config).find("promtool").path))
     form = Format(choices.format)
     if choices.output is None:
@@ -79,16 +78,6 @@ def _must_load(groups: Sequence[CompiledGroup], promtool: Promtool) -> None:
             span=objective.span,
             hint="correct what the objective gives the rules: its labels, annotations and queries",
         )
-
-
-def _duration_ms(option: str, text: str) -> int:
-    try:
-        value = parse_duration_ms(text)
-    except ValueError as err:
-        raise InputError(f"{option}: {err}", hint=f"write {option} 30s, 1m or 30d") from err
-    if value == 0:
-        raise InputError(f"{option} is 0", hint=f"write {option} 30s, 1m or 30d")
-    return value
 
 
 def _files(groups: Sequence[CompiledGroup], form: Format) -> dict[str, str]:

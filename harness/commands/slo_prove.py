@@ -11,8 +11,9 @@ from pathlib import Path
 from rich.text import Text
 
 from harness.commands import project
+from harness.commands.objectives import duration_ms, load, tell
 from harness.commands.writing import must_be_writable, write
-from harness.config import Config, objective_files, rule_files
+from harness.config import Config, rule_files
 from harness.engines.private import private_folder
 from harness.errors import EXIT_FINDINGS, EXIT_OK, InputError, near_miss
 from harness.prometheus import ServerSettings
@@ -22,12 +23,10 @@ from harness.report.slo_quality_text import quality_table, summary
 from harness.report.terminal import console, watching
 from harness.rules import RuleFile, load_rules
 from harness.slo.compile import compile_objectives
-from harness.slo.load import load_objectives
 from harness.slo.model import Objective
 from harness.slo.prove import STEPS, Subject, prove
-from harness.slo.windows import pairs_of
+from harness.slo.windows import Catalogue, choose, windows_of
 from harness.slo.write import file_name, rules_yaml
-from harness.units import parse_duration_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Choices:
     windows: str = "workbook"
     objectives: Sequence[str] | None = None
     interval: str = "1m"
-    period: str = "30d"
+    period: str | None = None
     json: str | None = None
     picture: str | None = None
     engine: str | None = None
@@ -80,8 +79,7 @@ def _progress(subjects: int) -> Iterator[Callable[[str], None]]:
 
 
 def _objectives(config: Config, choices: Choices) -> list[Objective]:
-    patterns, folder = (choices.files, Path.cwd()) if choices.files else (config.objectives, config.folder)
-    found = load_objectives(objective_files(patterns, folder), period_ms=_duration_ms(choices.period))
+    found = load(config, choices.files, choices.period)
     if not choices.objectives:
         return found
     known = {objective.name for objective in found}
@@ -94,26 +92,18 @@ def _objectives(config: Config, choices: Choices) -> list[Objective]:
     return [objective for objective in found if objective.name in choices.objectives]
 
 
-def _duration_ms(text: str) -> int:
-    try:
-        value = parse_duration_ms(text)
-    except ValueError as err:
-        raise InputError(str(err), hint="write a number and a unit, such as 1m or 30d") from err
-    if value == 0:
-        raise InputError(f"`{text}` is no time at all", hint="write a number above 0 and a unit, such as 1m or 30d")
-    return value
-
-
 def _subjects(objectives: Sequence[Objective], choices: Choices, folder: Path, server: ServerSettings) -> list[Subject]:
     """Objectives that alert, each with its rules: those of the user, or its own compiled ones."""
     theirs = tuple(load_rules(rule_files(choices.rules, Path.cwd()), server)) if choices.rules else None
+    windows = windows_of(choices.windows)
     made = []
     for objective in objectives:
-        # Rules that others made may hold pairs that never fire: that is a finding then, and not an error of ours.
-        pairs = pairs_of(objective, choices.windows, unreachable=theirs is not None)
-        if pairs:
-            files = theirs if theirs is not None else _compiled(objective, choices, folder)
-            made.append(Subject(objective, pairs, files))
+        # Rules that others made may hold pairs that never fire: that is a finding then.
+        chosen = choose(objective, windows, unreachable=theirs is not None)
+        tell(chosen.notices)
+        if chosen.pairs:
+            files = theirs if theirs is not None else _compiled(objective, windows, choices.interval, folder)
+            made.append(Subject(objective, chosen.pairs, files))
     if not made:
         raise InputError(
             "none of these objectives has alerts: there is nothing to prove",
@@ -122,8 +112,8 @@ def _subjects(objectives: Sequence[Objective], choices: Choices, folder: Path, s
     return made
 
 
-def _compiled(objective: Objective, choices: Choices, folder: Path) -> tuple[RuleFile, ...]:
-    (group,) = compile_objectives([objective], windows=choices.windows, interval_ms=_duration_ms(choices.interval))
+def _compiled(objective: Objective, windows: Sequence[Catalogue], interval: str, folder: Path) -> tuple[RuleFile, ...]:
+    (group,) = compile_objectives([objective], windows=windows, interval_ms=duration_ms("--interval", interval))
     path = folder / f"{file_name(group)}.yml"
     path.write_text(rules_yaml([group]), encoding="utf-8")
     return tuple(load_rules([path]))

@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.text import Text
 
+from harness.commands.objectives import duration_ms, load
 from harness.commands.writing import must_be_writable, write
 from harness.config import Config
 from harness.engines.base import Engine
@@ -31,13 +32,11 @@ from harness.report.slo_report_quality import check_quality
 from harness.report.slo_report_terminal import print_slo_report, reading
 from harness.report.terminal import console
 from harness.report.wording import one_line
-from harness.slo.load import DEFAULT_PERIOD_MS, load_configured
 from harness.slo.model import Objective
 from harness.slo.periods import Window, parse_time_ms
 from harness.slo.report import Progress, SloReport, make_report, silent
 from harness.slo.verdict import Rules, Verdict
 from harness.source import display_path
-from harness.units import parse_duration_ms
 
 FAIL_ON: Mapping[str, frozenset[Verdict]] = {
     "at-risk": frozenset({Verdict.AT_RISK, Verdict.EXHAUSTED}),
@@ -95,14 +94,14 @@ def run(config: Config, choices: Choices) -> int:
     page = _page(config, choices)
     _check_outputs(choices, page)
     quality = _quality(choices.quality)
-    objectives = load(config, choices)
-    engine = open_server(choices.prometheus or config.url, timeout_s=_duration_ms(choices.timeout, "--timeout") / 1000)
+    objectives = load(config, choices.files, choices.period)
+    engine = open_server(choices.prometheus or config.url, timeout_s=duration_ms("--timeout", choices.timeout) / 1000)
     with engine, reading(len(objectives)) as progress:
         report = make_report(
             objectives, engine, begin, end,
             compress=choices.compress, window=window, rules=rules, quality=quality, progress=progress,
-            gap_ms=None if choices.gap is None else _duration_ms(choices.gap, "--gap"),
-            step_ms=None if choices.step is None else _duration_ms(choices.step, "--step"),
+            gap_ms=None if choices.gap is None else duration_ms("--gap", choices.gap),
+            step_ms=None if choices.step is None else duration_ms("--step", choices.step),
         )  # fmt: skip
     out = console(sys.stderr if choices.prints_document else None)
     if not choices.prints_document:
@@ -167,14 +166,6 @@ def verdicts_that_fail(fail_on: Sequence[str] | None) -> frozenset[Verdict]:
     return frozenset().union(*(FAIL_ON[name] for name in fail_on or ("exhausted",)))
 
 
-def load(config: Config, choices: Choices) -> list[Objective]:
-    """The objectives of the command line, else those of the settings."""
-    period = DEFAULT_PERIOD_MS if choices.period is None else _duration_ms(choices.period, "--default-slo-period")
-    if choices.files:
-        return load_configured(choices.files, Path.cwd(), period_ms=period)
-    return load_configured(config.objectives, config.folder, period_ms=period)
-
-
 def open_server(url: str | None, *, timeout_s: float) -> Engine:
     """The server to read from; credentials come from ALERT_HARNESS_URL_*."""
     named = url or os.environ.get("ALERT_HARNESS_URL")
@@ -205,16 +196,6 @@ def _check_outputs(choices: Choices, page: Path | None) -> None:
         must_be_writable("--junit", choices.junit, folder=False)
     if page is not None:
         must_be_writable("--report", page, folder=False)
-
-
-def _duration_ms(text: str, option: str) -> int:
-    try:
-        ms = parse_duration_ms(text)
-    except ValueError as err:
-        raise InputError(f"{option}: {err}", hint="write a number and a unit, such as 1m") from err
-    if ms <= 0:
-        raise InputError(f"{option} must be longer than 0, not {text}", hint="write a number and a unit, such as 1m")
-    return ms
 
 
 def _share(text: str | None, option: str, default: Fraction) -> Fraction:

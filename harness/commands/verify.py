@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.commands import live, slo_report, stack_run
+from harness.commands.objectives import read
 from harness.commands.project import Choices, Project, load, open_for, toolchain
 from harness.commands.prove import prove_all, write_documents
 from harness.commands.test import run_beside
@@ -38,7 +39,6 @@ from harness.report.slo_report_terminal import slo_table
 from harness.report.slo_report_words import verdict_counts
 from harness.report.terminal import console, narrating, proof_reasons
 from harness.report.wording import summary
-from harness.slo.load import load_objectives
 from harness.slo.model import Objective
 from harness.slo.report import SloReport
 from harness.stack.opening import Kind
@@ -272,7 +272,7 @@ def _objectives(config: Config) -> list[Objective]:
         if "objectives" in config.places:
             raise
         return []
-    return load_objectives(files)
+    return read(config, files)
 
 
 def _prove_in_container(

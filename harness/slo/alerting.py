@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from harness.errors import HarnessError, InputError, UnsupportedError
 from harness.slo.model import Alerting, SeverityAlert
@@ -17,9 +17,13 @@ NO_DATA = "no_data_alert"
 """Ours: of the alert on absent data."""
 
 
-def read_alerting(fields: Fields) -> Alerting:
-    """From the fields of sloth's `alerting`, and `min_events` and `no_data_alert`, which are ours."""
-    fields.only("name", "labels", "annotations", *SEVERITIES, "min_events", NO_DATA)
+def read_alerting(fields: Fields, spelt: Callable[[str], str] = str) -> Alerting:
+    """From the fields of sloth's `alerting`, and `min_events` and `no_data_alert`, which are ours.
+
+    `spelt` makes a field's name of ours theirs: sloth's Kubernetes objects have the same in camelCase.
+    """
+    no_data = spelt(NO_DATA)
+    fields.only("name", "labels", "annotations", *map(spelt, SEVERITIES), spelt("min_events"), no_data)
     name = fields.optional_text("name")
     if name is not None and not name.value.strip():
         raise InputError("`name` of the alerting is empty", span=name.span, hint="name the alerts, or remove the line")
@@ -28,10 +32,12 @@ def read_alerting(fields: Fields) -> Alerting:
         labels=texts(fields, "labels"),
         annotations=texts(fields, "annotations"),
         severities={
-            severity: _severity(fields.fields(key, f"`{key}`")) for key, severity in SEVERITIES.items() if key in fields
+            severity: _severity(fields.fields(spelt(key), f"`{spelt(key)}`"))
+            for key, severity in SEVERITIES.items()
+            if spelt(key) in fields
         },
-        min_events=_min_events(fields),
-        no_data=_severity(fields.fields(NO_DATA, f"`{NO_DATA}`")) if NO_DATA in fields else SeverityAlert(),
+        min_events=_min_events(fields, spelt("min_events")),
+        no_data=_severity(fields.fields(no_data, f"`{no_data}`")) if no_data in fields else SeverityAlert(),
     )
 
 
@@ -69,6 +75,6 @@ def _severity(fields: Fields) -> SeverityAlert:
     )
 
 
-def _min_events(fields: Fields) -> int:
-    text = fields.optional_text("min_events")
-    return 0 if text is None else whole_number(text, "`min_events`")
+def _min_events(fields: Fields, name: str) -> int:
+    text = fields.optional_text(name)
+    return 0 if text is None else whole_number(text, f"`{name}`")

@@ -7,12 +7,13 @@ burn rate = error ratio / (1 − objective); budget left = 1 − error ratio ove
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 
-from harness.slo.course import Course, Tally
+from harness.slo.course import Count, Course, Tally
 from harness.slo.model import BurnPair
 
 _MINUTE = 60_000
@@ -155,10 +156,11 @@ def burning(course: Course, pair: BurnPair, target: Fraction, left: Fraction | N
     """
     budget, grid = 1 - target, course.grid
     threshold = pair.threshold(target)
+    exceeds = operator.ge if pair.inclusive else operator.gt
     per_step = max(1, _MINUTE // grid.step_ms)
     size = len(course.total)
     ends = range(size % per_step or per_step, size + 1, per_step) if size else range(0)
-    both = [_above(course, ends, max(1, ms // grid.step_ms), threshold) for ms in pair.windows_ms]
+    both = [_above(course, ends, max(1, ms // grid.step_ms), threshold, exceeds) for ms in pair.windows_ms]
     waits = -(-pair.hold_ms // (per_step * grid.step_ms))
     times = firing_steps = at = 0
     last_ms: int | None = None
@@ -179,7 +181,9 @@ def burning(course: Course, pair: BurnPair, target: Fraction, left: Fraction | N
     )  # fmt: skip
 
 
-def _above(course: Course, ends: range, width: int, threshold: Fraction) -> list[bool]:
+def _above(
+    course: Course, ends: range, width: int, threshold: Fraction, exceeds: Callable[[Count, Count], bool]
+) -> list[bool]:
     """Whether the error ratio of the `width` buckets before each end is above the threshold; nothing is not above.
 
     All ends at once: a month of minutes under four pairs would else be most of a report's time.
@@ -190,7 +194,7 @@ def _above(course: Course, ends: range, width: int, threshold: Fraction) -> list
     after = zip(totals[picked], bads[picked], strict=True)
     before = zip(*(([0] * width + list(sums[: ends.stop - width]))[picked] for sums in (totals, bads)), strict=True)
     return [
-        b1 > b0 and t1 > t0 and (b1 - b0) * over > factor * (t1 - t0)
+        b1 > b0 and t1 > t0 and exceeds((b1 - b0) * over, factor * (t1 - t0))
         for (t1, b1), (t0, b0) in zip(after, before, strict=True)
     ]
 

@@ -26,14 +26,13 @@ def budget_fraction(pair: BurnPair, period_ms: int) -> Fraction:
 
 
 def can_fire(pair: BurnPair, target: Fraction) -> bool:
-    """Whether any error ratio is above the pair's threshold; none is where θ ≥ 1."""
-    return pair.threshold(target) < 1
+    """Whether any error ratio is above the pair's threshold; none is where θ ≥ 1 (of `gte`: > 1)."""
+    return pair.burns(Fraction(1), target)
 
 
 def crossing_ms(pair: BurnPair, target: Fraction, ratio: Fraction) -> Fraction | None:
     """How long the ratio must hold until every window is above θ: θ / ratio × the longest window; None if never."""
-    threshold = pair.threshold(target)
-    return threshold / ratio * max(pair.windows_ms) if ratio > threshold else None
+    return pair.threshold(target) / ratio * max(pair.windows_ms) if pair.burns(ratio, target) else None
 
 
 def detection_ms(pair: BurnPair, target: Fraction, ratio: Fraction) -> Fraction | None:
@@ -61,8 +60,7 @@ def reset_ms(pair: BurnPair, target: Fraction, ratio: Fraction) -> Fraction | No
     is less than that; so it falls to θ at s = W × (1 − θ / ratio), however long the incident was. The short window is
     the first to do so. (The book's 58 minutes, for a single window of an hour at 36 × and 99.9 %, are this.)
     """
-    threshold = pair.threshold(target)
-    return min(pair.windows_ms) * (1 - threshold / ratio) if ratio > threshold else None
+    return min(pair.windows_ms) * (1 - pair.threshold(target) / ratio) if pair.burns(ratio, target) else None
 
 
 def world_threshold(pairs: Iterable[BurnPair], target: Fraction, lasts_ms: int) -> Fraction:

@@ -15,7 +15,7 @@ from harness.errors import InputError, UnsupportedError
 from harness.slo import expressions, series
 from harness.slo.model import BurnPair, Calendar, Events, Objective, SeverityAlert
 from harness.slo.queries import per_second
-from harness.slo.windows import DEFAULT, pairs_of, recorded_windows_ms
+from harness.slo.windows import Catalogue, pairs_of, recorded_windows_ms
 from harness.units import format_duration, format_number
 
 DEFAULT_INTERVAL_MS = 60_000
@@ -64,7 +64,7 @@ class CompiledGroup:
 def compile_objectives(
     objectives: Sequence[Objective],
     *,
-    windows: str = DEFAULT,
+    windows: Sequence[Catalogue] = (),
     interval_ms: int = DEFAULT_INTERVAL_MS,
     one_alert: bool = False,
     no_data: bool = True,
@@ -79,7 +79,9 @@ def compile_objectives(
     return [_compile(objective, windows, interval_ms, one_alert, no_data) for objective in objectives]
 
 
-def _compile(objective: Objective, windows: str, interval_ms: int, one_alert: bool, no_data: bool) -> CompiledGroup:
+def _compile(
+    objective: Objective, windows: Sequence[Catalogue], interval_ms: int, one_alert: bool, no_data: bool
+) -> CompiledGroup:
     pairs = pairs_of(objective, windows)
     period_ms = objective.period.nominal_ms
     recorded = tuple(ms for ms in recorded_windows_ms(objective, windows) if ms < period_ms)
@@ -207,7 +209,8 @@ def _alert_rules(
 def _conditions(objective: Objective, pair: BurnPair, base_ms: int, interval_ms: int) -> list[str]:
     threshold = format_number(pair.threshold(objective.target))
     conditions = [
-        f"{series.select(series.error_ratio(window_ms), objective)} > {threshold}" for window_ms in pair.windows_ms
+        f"{series.select(series.error_ratio(window_ms), objective)} {pair.promql} {threshold}"
+        for window_ms in pair.windows_ms
     ]
     if objective.alerting.min_events:
         conditions.append(_floor(objective, pair, base_ms, interval_ms))
@@ -222,7 +225,7 @@ def _burn_alert(objective: Objective, pairs: tuple[BurnPair, ...], expr: str, mo
     told = ", or ".join(
         f"in {' and '.join(f'the last {format_duration(ms)}' for ms in pair.windows_ms)} "
         + (f"the error budget of {budget} % was spent " if pair is pairs[0] else "")
-        + f"at more than {format_number(pair.factor)} × its even pace"
+        + f"at {'at least' if pair.inclusive else 'more than'} {format_number(pair.factor)} × its even pace"
         for pair in pairs
     )
     factors = " or ".join(format_number(pair.factor) for pair in pairs)

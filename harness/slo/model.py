@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from fractions import Fraction
 
-from harness.errors import Span
+from harness.errors import Notice, Span
 from harness.source import Text
 from harness.units import format_duration
 
@@ -178,7 +178,14 @@ class BurnPair:
     short_ms: int | None
     factor: Fraction
     hold_ms: int = 0
+    inclusive: bool = False
+    """Whether it fires at exactly its factor too (OpenSLO's `gte`); the literature's pairs do not."""
     span: Span | None = field(default=None, compare=False)
+
+    @property
+    def promql(self) -> str:
+        """The operator between an error ratio and θ."""
+        return ">=" if self.inclusive else ">"
 
     @property
     def windows_ms(self) -> tuple[int, ...]:
@@ -193,6 +200,11 @@ class BurnPair:
     def threshold(self, target: Fraction) -> Fraction:
         """θ, the error ratio above which the pair fires: factor × (1 − objective)."""
         return self.factor * (1 - target)
+
+    def burns(self, ratio: Fraction, target: Fraction) -> bool:
+        """Whether an error ratio, in both windows, makes it fire."""
+        threshold = self.threshold(target)
+        return ratio > threshold or (self.inclusive and ratio == threshold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +274,8 @@ class Objective:
     """The format that it was read from: ``openslo/v1`` or ``prometheus/v1`` (sloth)."""
     span: Span = field(default=Span("", 0, 0), compare=False)
     target_span: Span | None = field(default=None, compare=False)
+    notices: tuple[Notice, ...] = field(default=(), compare=False)
+    """What its document says in vain."""
 
     @property
     def id(self) -> str:

@@ -6,13 +6,13 @@ What a document refers to may stand in any of the files that are read together; 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
 from zoneinfo import ZoneInfo, available_timezones
 
-from harness.errors import InputError, UnsupportedError, near_miss
+from harness.errors import InputError, Notice, UnsupportedError, near_miss
 from harness.slo.alerting import ANNOTATION, read_annotation
 from harness.slo.model import (
     DAY_MS,
@@ -99,8 +99,11 @@ class Shelf:
         return found
 
 
-def resolve(pending: Pending, shelf: Shelf) -> list[Objective]:
-    """The objectives of an SLO, one for each entry of its `objectives`."""
+def resolve(pending: Pending, shelf: Shelf, period_ms: int | None = None) -> list[Objective]:
+    """The objectives of an SLO, one for each entry of its `objectives`.
+
+    `period_ms` is the period of those that name none; without it they are refused.
+    """
     document = pending.fields
     about = _about(document)
     spec = _spec(document)
@@ -130,7 +133,7 @@ def resolve(pending: Pending, shelf: Shelf) -> list[Objective]:
             name=about.name if len(goals) == 1 else f"{about.name}-{_slug(display.value if display else '', index)}",
             service=_filled(spec, "service"),
             target=_target(goal),
-            period=_period(spec, about.name),
+            period=_period(spec, about.name, period_ms),
             indicator=_indicator(indicator, goal, shelf),
             budgeting=_budgeting(spec, goal),
             alerting=alerting,
@@ -143,6 +146,7 @@ def resolve(pending: Pending, shelf: Shelf) -> list[Objective]:
             service_about=_service_about(spec, shelf),
             span=name.span,
             target_span=goal.text("target" if "target" in goal else "targetPercent").span,
+            notices=tuple(_said_in_vain(indicator, goal)),
         )
         check_objective(objective)
         found.append(objective)
@@ -234,12 +238,15 @@ def _slug(display: str, index: int) -> str:
 # -- when ----------------------------------------------------------------------------------------------------------
 
 
-def _period(spec: Fields, name: str) -> Period:
+def _period(spec: Fields, name: str, usual_ms: int | None) -> Period:
     if "timeWindow" not in spec:
+        if usual_ms is not None:
+            return Rolling(usual_ms)
         raise InputError(
             f"`{name}` has no `timeWindow`, so its budget has no period",
             span=spec.span,
-            hint="add `timeWindow:` with `- duration: 30d` and `isRolling: true`",
+            hint="add `timeWindow:` with `- duration: 30d` and `isRolling: true`, or name the period of all that have "
+            'none: `slo_period = "30d"` in the settings, or --default-slo-period 30d',
         )
     windows = spec.items("timeWindow", "a time window")
     if len(windows) != 1:
@@ -403,14 +410,23 @@ def _indicator(fields: Fields, goal: Fields, shelf: Shelf) -> Indicator:
                 )
         op = Op(choice(goal.text("op"), tuple(op.value for op in Op), "`op`"))
         return Threshold(query, op, number(goal.text("value"), "`value`"))
-    for key in ("op", "value"):
-        if key in goal:
-            raise InputError(
-                f"`{key}` means nothing with a `ratioMetric`",
-                span=goal.key_span(key),
-                hint="remove it; a ratio is compared with `target`, a slice's with `timeSliceTarget`",
-            )
+    if "value" in goal:
+        raise InputError(
+            "`value` means nothing with a `ratioMetric`",
+            span=goal.key_span("value"),
+            hint="remove it; a ratio is compared with `target`, a slice's with `timeSliceTarget`",
+        )
     return _ratio(fields.fields("ratioMetric", "`ratioMetric`"), shelf)
+
+
+def _said_in_vain(indicator: Fields, goal: Fields) -> Iterator[Notice]:
+    if "op" in goal and "ratioMetric" in indicator:
+        choice(goal.text("op"), tuple(op.value for op in Op), "`op`")
+        yield Notice(
+            "`op` means nothing with a `ratioMetric`: at least `target` of it must be good, whatever it says",
+            goal.key_span("op"),
+            "remove it; OpenSLO wants it only beside a `thresholdMetric`",
+        )
 
 
 def _ratio(ratio: Fields, shelf: Shelf) -> Indicator:
@@ -464,9 +480,15 @@ def _query(metric: Fields, reading: Reading, shelf: Shelf) -> Query:
             span=kind.span,
             hint="rules can only be made of PromQL: Prometheus, Thanos, Mimir, Cortex, VictoriaMetrics",
         )
-    spec = source.fields("spec", "`spec` of the metric source")
+    text = _promql(source.fields("spec", "`spec` of the metric source"))
+    if WINDOW_PLACEHOLDER in normal_placeholder(text.value):
+        reading = Reading.WINDOWED
+    return Query.of(text, reading, kind.value, reference.value if reference else None)
+
+
+def _promql(spec: Fields) -> Text:
     for key in spec.names():
-        if key.value not in ("query", "queryType"):
+        if key.value not in ("query", "promql", "queryType"):
             raise UnsupportedError(
                 f"`{key.value}` in the `spec` of a Prometheus source",
                 span=key.span,
@@ -474,10 +496,11 @@ def _query(metric: Fields, reading: Reading, shelf: Shelf) -> Query:
             )
     if "queryType" in spec:
         choice(spec.text("queryType"), ("promql",), "`queryType`")
-    text = spec.text("query")
-    if WINDOW_PLACEHOLDER in normal_placeholder(text.value):
-        reading = Reading.WINDOWED
-    return Query.of(text, reading, kind.value, reference.value if reference else None)
+    if "query" in spec and "promql" in spec:
+        raise InputError(
+            "`query` and `promql` are two names of one thing", span=spec.key_span("promql"), hint="keep `query`"
+        )
+    return spec.text("promql" if "promql" in spec else "query")  # Nobl9 calls it `promql`
 
 
 def _refuse_placeholder(query: Query) -> None:
@@ -502,13 +525,7 @@ def _alerting(document: Fields, spec: Fields, shelf: Shelf) -> Alerting:
         return alerting
     policies: list[_Policy] = []
     for item in spec.items("alertPolicies", "an alert policy"):
-        fields = item.fields()
-        if "alertPolicyRef" in fields:
-            fields.only("alertPolicyRef")
-            fields = shelf.find("AlertPolicy", fields.text("alertPolicyRef"))
-        else:
-            _inline(fields, "AlertPolicy")
-        policies.append(_policy(fields, shelf))
+        policies.append(_policy(_referred(item, "AlertPolicy", "alertPolicyRef", shelf)[0], shelf))
     if not policies:
         return alerting
     labels = dict(alerting.labels)
@@ -534,6 +551,36 @@ class _Policy:
     when_breaching: bool
     when_no_data: bool | None
     """None where it does not say."""
+
+
+_SHAPES = {
+    "AlertPolicy": "{kind: AlertPolicy, metadata: {name: NAME}, spec: {alertWhenBreaching: true, conditions: "
+    "[{conditionRef: CONDITION}], notificationTargets: []}}",
+    "AlertCondition": "{kind: AlertCondition, metadata: {name: NAME}, spec: {severity: page, condition: "
+    "{kind: burnrate, op: gt, threshold: 14.4, lookbackWindow: 1h, alertAfter: 5m}}}",
+    "AlertNotificationTarget": "{kind: AlertNotificationTarget, metadata: {name: NAME}, spec: {target: slack}}",
+}
+
+
+def _referred(item: Item, kind: str, key: str, shelf: Shelf) -> tuple[Fields, bool]:
+    """What an element of a list means, and whether it stands there itself, or as a name or `key: name`."""
+    if item.is_mapping:
+        fields = item.fields()
+        if key not in fields:
+            _inline(fields, kind)
+            return fields, True
+        fields.only(key)
+        return shelf.find(kind, fields.text(key)), False
+    name = item.text()
+    if (kind, name.value) in shelf.documents:
+        return shelf.documents[(kind, name.value)], False
+    known = [known for of, known in shelf.documents if of == kind]
+    raise InputError(
+        f"no document of kind {kind} is named `{name.value}`{near_miss(name.value, known)}",
+        span=name.span,
+        hint=f"add a document of that name, which a name or `{key}: {name.value}` refers to, or write it here as "
+        f"- {_SHAPES[kind].replace('NAME', name.value)}",
+    )
 
 
 def _inline(fields: Fields, kind: str) -> None:
@@ -570,12 +617,7 @@ def _policy(document: Fields, shelf: Shelf) -> _Policy:
             span=spec.key_span("conditions"),
             hint="write a policy for each",
         )
-    condition = conditions[0].fields()
-    if "conditionRef" in condition:
-        condition.only("conditionRef")
-        condition = shelf.find("AlertCondition", condition.text("conditionRef"))
-    else:
-        _inline(condition, "AlertCondition")
+    condition, _ = _referred(conditions[0], "AlertCondition", "conditionRef", shelf)
     targets = spec.items("notificationTargets", "a notification target") if "notificationTargets" in spec else []
     return _Policy(_condition(condition), [_target_name(item, shelf) for item in targets], when_breaching, when_no_data)
 
@@ -589,8 +631,16 @@ def _condition(document: Fields) -> BurnPair:
     condition.only("kind", "op", "threshold", "lookbackWindow", "alertAfter")
     if "kind" in condition:
         choice(condition.text("kind"), ("burnrate",), "`kind` of the condition")
+    inclusive = False
     if "op" in condition:
-        choice(condition.text("op"), ("gt",), "`op` of the condition")
+        op = Op(choice(condition.text("op"), tuple(op.value for op in Op), "`op` of the condition"))
+        if op in (Op.LT, Op.LTE):
+            raise UnsupportedError(
+                f"a condition of `op: {op.value}` alerts while the budget is not being burned",
+                span=condition.text("op").span,
+                hint="write `op: gt` or `op: gte`: an alert is for a burn rate that is too high",
+            )
+        inclusive = op is Op.GTE
     threshold = condition.text("threshold")
     factor = number(threshold, "`threshold`")
     if factor <= 0:
@@ -603,6 +653,7 @@ def _condition(document: Fields) -> BurnPair:
         short_ms=None,
         factor=factor,
         hold_ms=_hold_ms(condition),
+        inclusive=inclusive,
         span=threshold.span,
     )
 
@@ -622,12 +673,8 @@ def _span_ms(text: Text, what: str) -> int:
 
 
 def _target_name(item: Item, shelf: Shelf) -> str:
-    fields = item.fields()
-    if "targetRef" in fields:
-        fields.only("targetRef")
-        fields = shelf.find("AlertNotificationTarget", fields.text("targetRef"))
-    else:
-        _inline(fields, "AlertNotificationTarget")
+    fields, is_here = _referred(item, "AlertNotificationTarget", "targetRef", shelf)
+    if is_here:
         _notification_target(fields)
     return _about(fields).name
 

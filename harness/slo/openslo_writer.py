@@ -166,6 +166,7 @@ def _policy(objective: Objective, index: int, pair: BurnPair, when_breaching: bo
             "severity": pair.severity,
             "condition": {
                 "kind": "burnrate",
+                "op": _Plain("gte" if pair.inclusive else "gt"),
                 "threshold": _decimal(pair.factor, objective),
                 "lookbackWindow": _shorthand(pair.long_ms, objective),
                 "alertAfter": _shorthand(pair.hold_ms, objective) if pair.hold_ms else "0m",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
+
+import promql_parser as promql
 
 from harness.errors import InputError
-from harness.rules.selectors import Selector
+from harness.rules.selectors import Selector, selectors, selectors_of
 from harness.slo.model import Events, Objective, Op, Query, RawRatio, Threshold
-from harness.slo.queries import check_query, selected
+from harness.slo.queries import check_query, selected, tree
 from harness.units import format_number
 
 _STATUS_LABELS = frozenset(
@@ -89,11 +92,12 @@ def _upside_down(objective: Objective) -> tuple[Query, str, str] | None:
             if bad is not None and (one := _only(bad)) and (why := _selects_good(one, _only(total))):
                 return bad, f"it counts {why} as bad", "give this query as `good`, or select the bad events"
         case RawRatio(query, is_error):
-            one = _only(query)
-            if one and is_error and _GOOD_NAME.search(one.metric):
-                return query, f"`{one.metric}` is a ratio of successes by its name", "write `rawType: success`"
-            if one and not is_error and _BAD_NAME.search(one.metric):
-                return query, f"`{one.metric}` is a ratio of errors by its name", "write `rawType: failure`"
+            one, rest = _only(query), _only(query, turned=True)  # of `1 - x` what x is not
+            for found, as_error, turned in ((one, is_error, False), (rest, not is_error, True)):
+                if found and (_GOOD_NAME if as_error else _BAD_NAME).search(found.metric):
+                    what = "successes" if as_error is not turned else "errors"
+                    said = f"{'1 less ' if turned else ''}`{found.metric}` is a ratio of {what} by its name"
+                    return query, said, _turn(objective)
         case Threshold(query, op, _):
             one = _only(query)
             if one and op in (Op.GT, Op.GTE) and _SLOW_NAME.search(one.metric):
@@ -101,10 +105,73 @@ def _upside_down(objective: Objective) -> tuple[Query, str, str] | None:
     return None
 
 
-def _only(query: Query) -> Selector | None:
-    """The selector of a query that has one; more of them may be subtracted, which is beyond a safe guess."""
-    found = selected(query)
-    return found[0] if len(found) == 1 else None
+def _turn(objective: Objective) -> str:
+    """How to turn a ratio round in the format at hand."""
+    indicator = objective.indicator
+    if not objective.spec.startswith("openslo") or not isinstance(indicator, RawRatio):
+        return "write `1 - (…)` around it, or take its `1 - ` away: sloth wants the ratio of errors"
+    return f"write `rawType: {'success' if indicator.is_error else 'failure'}`"
+
+
+def _only(query: Query, *, turned: bool = False) -> Selector | None:
+    """The selector of a query whose value grows where its series do; with `turned`, of one whose value falls.
+
+    None for a query of several selectors, which may be subtracted, and for all that is beyond a safe guess: a count of
+    series, a comparison, a quotient of constants.
+    """
+    found = _grows(tree(query))
+    if found is None or len(selected(query)) != 1:
+        return None
+    node, rises = found
+    return selectors_of(node)[0] if rises is not turned else None
+
+
+_GROWING = frozenset({"sum", "avg", "min", "max"})
+
+
+def _grows(node: Any) -> tuple[Any, bool] | None:
+    """(selector, whether the value rises with it) of a node that does nothing but scale, shift and sum; else None."""
+    match node:
+        case promql.VectorSelector():
+            return node, True
+        case promql.MatrixSelector():
+            return node.vector_selector, True
+        case promql.ParenExpr() | promql.SubqueryExpr():
+            return _grows(node.expr)
+        case promql.AggregateExpr() if str(node.op) in _GROWING:
+            return _grows(node.expr)
+        case promql.Call() if node.args and (
+            node.func.name in ("rate", "irate", "increase", "delta") or node.func.name.endswith("_over_time")
+        ):
+            return None if node.func.name == "count_over_time" else _grows(node.args[-1])
+        case promql.UnaryExpr():
+            return _turned(_grows(node.expr))
+        case promql.BinaryExpr():
+            return _shifted(node)
+    return None
+
+
+def _shifted(node: Any) -> tuple[Any, bool] | None:
+    op, left, right = str(node.op), _constant(node.lhs), _constant(node.rhs)
+    if right is not None and (op in "+-" or (op in "*/" and right > 0)):
+        return _grows(node.lhs)
+    if left is not None and (op == "+" or (op == "*" and left > 0)):
+        return _grows(node.rhs)
+    if left is not None and op == "-":
+        return _turned(_grows(node.rhs))
+    if op == "or" and not list(selectors(node.rhs)):  # `or vector(0)`
+        return _grows(node.lhs)
+    return None
+
+
+def _turned(found: tuple[Any, bool] | None) -> tuple[Any, bool] | None:
+    return None if found is None else (found[0], not found[1])
+
+
+def _constant(node: Any) -> float | None:
+    if isinstance(node, promql.ParenExpr):
+        return _constant(node.expr)
+    return float(node.val) if isinstance(node, promql.NumberLiteral) else None
 
 
 def _selects_bad(selector: Selector, total: Selector | None) -> str | None:

@@ -1,10 +1,14 @@
-"""Objectives from sloth's `prometheus/v1` files (github.com/slok/sloth, pkg/prometheus/api/v1)."""
+"""Objectives from sloth's `prometheus/v1` files and its Kubernetes objects, which are the same in camelCase.
+
+github.com/slok/sloth, pkg/prometheus/api/v1 and pkg/kubernetes/api/sloth/v1.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 
-from harness.errors import InputError, UnsupportedError
+from harness.errors import InputError, UnsupportedError, near_miss
 from harness.slo.alerting import read_alerting, texts
 from harness.slo.model import (
     WINDOW_PLACEHOLDER,
@@ -22,21 +26,55 @@ from harness.slo.refuse import check_objective
 from harness.source import Fields, Text, number
 
 VERSION = "prometheus/v1"
+KUBERNETES_VERSION = "sloth.slok.dev/v1"
+KIND = "PrometheusServiceLevel"
+WINDOWS_KIND = "AlertWindows"
+Spelling = Callable[[str], str]
+"""A field's name in the form that is read: ``error_query`` or ``errorQuery``."""
 
 
 def read(fields: Fields, period_ms: int) -> list[Objective]:
     """The objectives of one document, in order."""
     fields.only("version", "service", "labels", "slos", "slo_plugins")
-    _refuse_plugins(fields, "slo_plugins")
+    return _objectives(fields, period_ms, str)
+
+
+def read_kubernetes(fields: Fields, period_ms: int) -> list[Objective]:
+    """The objectives of a `PrometheusServiceLevel`, in order."""
+    kind = fields.text("kind")
+    if kind.value == WINDOWS_KIND:
+        raise InputError(
+            f"{WINDOWS_KIND} are windows for alerts, and no objective",
+            span=kind.span,
+            hint=f"give the file as --windows {kind.span.file}, and keep it out of the folder of objectives",
+        )
+    if kind.value != KIND:
+        raise InputError(
+            f"`kind: {kind.value}` of {KUBERNETES_VERSION} is no objective{near_miss(kind.value, [KIND])}",
+            span=kind.span,
+            hint=f"expected `kind: {KIND}`",
+        )
+    fields.only("apiVersion", "kind", "metadata", "spec", "status")
+    spec = fields.fields("spec", f"`spec` of the {KIND}")
+    spec.only("service", "labels", "slos", "sloPlugins")
+    return _objectives(spec, period_ms, _camel)
+
+
+def _camel(name: str) -> str:
+    return re.sub(r"_([a-z])", lambda match: match[1].upper(), name)
+
+
+def _objectives(fields: Fields, period_ms: int, spelt: Spelling) -> list[Objective]:
+    _refuse_plugins(fields, spelt("slo_plugins"))
     service = _name(fields, "service")
     labels = texts(fields, "labels")
     return [
-        _objective(item.fields(), service, labels, period_ms)
+        _objective(item.fields(), service, labels, period_ms, spelt)
         for item in (fields.items("slos", "an SLO") if "slos" in fields else [])
     ]
 
 
-def _objective(fields: Fields, service: str, labels: Mapping[str, str], period_ms: int) -> Objective:
+def _objective(fields: Fields, service: str, labels: Mapping[str, str], period_ms: int, spelt: Spelling) -> Objective:
     fields.only("name", "description", "objective", "labels", "sli", "alerting", "plugins")
     _refuse_plugins(fields, "plugins")
     name = fields.text("name")
@@ -47,8 +85,8 @@ def _objective(fields: Fields, service: str, labels: Mapping[str, str], period_m
         service=service,
         target=number(percent, "`objective`") / 100,
         period=Rolling(period_ms),
-        indicator=_indicator(fields.fields("sli", f"`sli` of `{name.value}`")),
-        alerting=read_alerting(fields.fields("alerting", f"`alerting` of `{name.value}`"))
+        indicator=_indicator(fields.fields("sli", f"`sli` of `{name.value}`"), spelt),
+        alerting=read_alerting(fields.fields("alerting", f"`alerting` of `{name.value}`"), spelt)
         if "alerting" in fields
         else Alerting(),
         description=description.value if description else "",
@@ -68,9 +106,10 @@ def _name(fields: Fields, key: str) -> str:
     return text.value
 
 
-def _indicator(fields: Fields) -> Indicator:
-    fields.only("events", "raw", "denominator_corrected", "plugin")
-    for key in ("plugin", "denominator_corrected"):
+def _indicator(fields: Fields, spelt: Spelling) -> Indicator:
+    corrected = spelt("denominator_corrected")
+    fields.only("events", "raw", corrected, "plugin")
+    for key in ("plugin", corrected):
         if key in fields:
             which = fields.key_span(key)
             raise UnsupportedError(
@@ -82,14 +121,13 @@ def _indicator(fields: Fields) -> Indicator:
         raise InputError(f"{fields.what} needs exactly one of `events` and `raw`", span=fields.span, hint="keep one")
     if "raw" in fields:
         raw = fields.fields("raw", "`raw`")
-        raw.only("error_ratio_query")
-        return RawRatio(_query(raw.text("error_ratio_query"), "`error_ratio_query`"), is_error=True)
+        ratio = spelt("error_ratio_query")
+        raw.only(ratio)
+        return RawRatio(_query(raw.text(ratio), f"`{ratio}`"), is_error=True)
     events = fields.fields("events", "`events`")
-    events.only("error_query", "total_query")
-    return Events(
-        bad=_query(events.text("error_query"), "`error_query`"),
-        total=_query(events.text("total_query"), "`total_query`"),
-    )
+    error, total = spelt("error_query"), spelt("total_query")
+    events.only(error, total)
+    return Events(bad=_query(events.text(error), f"`{error}`"), total=_query(events.text(total), f"`{total}`"))
 
 
 def _query(text: Text, what: str) -> Query:

@@ -144,10 +144,18 @@ def _ticks(group: CompiledGroup, rule: CompiledRule) -> int:
 
 
 def _pair(group: CompiledGroup, rule: CompiledRule, pair: BurnPair) -> Iterator[list[str]]:
-    """One double above the threshold fires once `for` has passed; at the threshold, in either window, is quiet."""
+    """The lowest ratio that is to fire does once `for` has passed; the double below it, in either window, is quiet.
+
+    For `>` these are the double after the threshold and the threshold itself, for `>=` the threshold and that before.
+    """
     objective = group.objective
     theta = float(pair.threshold(objective.target))
-    above = math.nextafter(theta, math.inf)
+    if pair.inclusive:
+        quiet, above = math.nextafter(theta, -math.inf), theta
+        fires_at, quiet_at = f"exactly {format_number(theta)}", f"one double below {format_number(theta)}"
+    else:
+        quiet, above = theta, math.nextafter(theta, math.inf)
+        fires_at, quiet_at = f"one double above {format_number(theta)}", f"exactly {format_number(theta)}"
     ticks = _ticks(group, rule)
     # The alert on absent data reads what recordings make of raw series, and here there are none: but for the traffic.
     alone = [] if objective.alerting.min_events else _without_data(group, group.no_data_alerts, ticks)
@@ -162,15 +170,15 @@ def _pair(group: CompiledGroup, rule: CompiledRule, pair: BurnPair) -> Iterator[
         for line in _of_rule(group, rule, format_duration(tick * group.interval_ms), samples)
     ]
     yield _test(
-        f"{title}: one double above {format_number(theta)} fires",
+        f"{title}: {fires_at} fires",
         group,
         _inputs(group, pair, [above] * len(pair.windows_ms), ticks, objective.alerting.min_events),
         [*lines, *alone],
     )
     for low in range(len(pair.windows_ms)):
-        values = [theta if i == low else above for i in range(len(pair.windows_ms))]
+        values = [quiet if i == low else above for i in range(len(pair.windows_ms))]
         yield _test(
-            f"{title}: exactly {format_number(theta)} over {format_duration(pair.windows_ms[low])} is quiet",
+            f"{title}: {quiet_at} over {format_duration(pair.windows_ms[low])} is quiet",
             group,
             _inputs(group, pair, values, ticks, group.objective.alerting.min_events),
             [*_of_rule(group, rule, format_duration(ticks * group.interval_ms), []), *alone],
@@ -256,7 +264,7 @@ def _every_alert(group: CompiledGroup, at: str, share: Fraction, clean_ms: Seque
     objective = group.objective
     lines: list[str] = []
     for rule in group.burn_alerts:
-        above = [pair for pair in rule.pairs if share > pair.threshold(objective.target)]
+        above = [pair for pair in rule.pairs if pair.burns(share, objective.target)]
         if objective.alerting.min_events and above:
             continue  # how much traffic there is, the example does not say
         true = [pair for pair in above if not set(pair.windows_ms) & set(clean_ms)]

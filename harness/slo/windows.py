@@ -1,19 +1,25 @@
 """Which windows and burn rates alerts use: numbers from the literature, kept as data beside their source.
 
-A catalogue speaks of one period; one that `scales` gives windows for every other period too.
+A catalogue speaks of one period. For every other period its windows scale with the period, and its factors stay, so a
+pair goes on to mean the same burn rate and the same share of the budget. Windows shorter than two minutes hold too few
+samples for a rate: of short periods all windows stay longer than they should, in proportion, and the pairs stand for a
+larger share. Those that would fire only after the whole budget is gone are left out, and that is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
-from harness.errors import InputError
+from harness.errors import InputError, Notice, near_miss
+from harness.slo import closedform
 from harness.slo.alerting import SEVERITIES
 from harness.slo.model import DAY_MS, BurnPair, Objective
+from harness.slo.sloth import KUBERNETES_VERSION, WINDOWS_KIND
 from harness.slo.values import truth
 from harness.source import Fields, SourceFile, load_yaml, number
 from harness.units import format_duration, format_number
@@ -23,6 +29,8 @@ _MINUTE_MS = 60_000
 DEFAULT_PERIOD_MS = 30 * DAY_MS
 """The workbook's period; also that of sloth's files, which name none (`--default-slo-period`)."""
 _BASE_MS = 5 * _MINUTE_MS
+_SHORTEST_MS = 2 * _MINUTE_MS
+"""A rate needs two samples in its window, so one minute is not enough; pyrra itself goes down to `burnrate0s`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +42,41 @@ class Catalogue:
     period_ms: int
     pairs: tuple[BurnPair, ...]
     scales: bool = False
+    """Whether other periods are made of it."""
 
 
 def catalogues() -> Mapping[str, tuple[Catalogue, ...]]:
-    """All catalogues by the name under which `--windows` knows them."""
+    """All built-in catalogues by the name under which `--windows` knows them."""
     found: dict[str, tuple[Catalogue, ...]] = {}
     for catalogue in _all():
         found[catalogue.name] = (*found.get(catalogue.name, ()), catalogue)
     return found
+
+
+def windows_of(choice: str) -> tuple[Catalogue, ...]:
+    """What `--windows` names: a built-in catalogue, or a file of sloth's `AlertWindows`.
+
+    Raises InputError for what is neither.
+    """
+    if (known := catalogues().get(choice)) is not None:
+        return known
+    path = Path(choice)
+    if not path.is_file():
+        names = ", ".join(catalogues())
+        raise InputError(
+            f"--windows {choice}: there is no such catalogue and no such file{near_miss(choice, catalogues())}",
+            hint=f"name one of {names}, or a file with `kind: {WINDOWS_KIND}` (docs/slo-compile.md has one)",
+        )
+    source = SourceFile.read(path)
+    found = tuple(_alert_windows(Fields(node, source, f"an {WINDOWS_KIND} document")) for node in load_yaml(source))
+    if not found:
+        raise InputError(f"{source.name} is empty", hint=f"write `kind: {WINDOWS_KIND}` (docs/slo-compile.md has one)")
+    return found
+
+
+def usual_windows() -> tuple[Catalogue, ...]:
+    """The workbook's."""
+    return catalogues()[DEFAULT]
 
 
 @cache
@@ -69,8 +104,8 @@ def _pair(fields: Fields, period_ms: int) -> BurnPair:
     long_ms = fields.duration_ms("long")
     if "factor" in fields:
         factor = number(fields.text("factor"), "`factor`")
-    else:  # b = budget fraction × period / long window (SRE Workbook, chapter 5)
-        factor = number(fields.text("budget"), "`budget`") * period_ms / long_ms
+    else:
+        factor = _factor(number(fields.text("budget"), "`budget`"), period_ms, long_ms)
     return BurnPair(
         severity=fields.text("severity").value,
         long_ms=long_ms,
@@ -80,29 +115,123 @@ def _pair(fields: Fields, period_ms: int) -> BurnPair:
     )
 
 
-def pairs_of(objective: Objective, windows: str = DEFAULT, *, unreachable: bool = False) -> tuple[BurnPair, ...]:
-    """The pairs that an objective alerts on: its own policy's, else those of the catalogue `windows`.
+def _factor(share: Fraction, period_ms: int, long_ms: int) -> Fraction:
+    """b = budget fraction × period / long window (SRE Workbook, chapter 5)."""
+    return share * period_ms / long_ms
 
-    Disabled severities are left out. Raises InputError for a period without catalogue, for a pair that can never fire
-    (unless `unreachable` ones are wanted), and for windows in the wrong order.
+
+def _alert_windows(fields: Fields) -> Catalogue:
+    """A document of sloth's: per severity a quick and a slow pair, each with its share of the budget in percent."""
+    fields.only("apiVersion", "kind", "metadata", "spec")
+    for key, wanted in (("apiVersion", KUBERNETES_VERSION), ("kind", WINDOWS_KIND)):
+        if (text := fields.text(key)).value != wanted:
+            raise InputError(
+                f"`{key}: {text.value}` is no catalogue of windows{near_miss(text.value, [wanted])}",
+                span=text.span,
+                hint=f"expected `{key}: {wanted}` (docs/slo-compile.md has an example)",
+            )
+    spec = fields.fields("spec", "`spec`")
+    spec.only("sloPeriod", *SEVERITIES.values())
+    period_ms = _above_0(spec, "sloPeriod")
+    pairs = []
+    for severity in SEVERITIES.values():
+        pace = spec.fields(severity, f"`{severity}`")
+        pace.only("quick", "slow")
+        pairs += [
+            _alert_window(pace.fields(key, f"`{severity}.{key}`"), severity, period_ms) for key in ("quick", "slow")
+        ]
+    name = fields.source.name
+    return Catalogue(name, name, period_ms, tuple(pairs), scales=True)
+
+
+def _alert_window(fields: Fields, severity: str, period_ms: int) -> BurnPair:
+    fields.only("errorBudgetPercent", "shortWindow", "longWindow")
+    share = fields.text("errorBudgetPercent")
+    percent = number(share, "`errorBudgetPercent`")
+    if not 0 < percent <= 100:
+        raise InputError(
+            f"`errorBudgetPercent` is {share.value}, not above 0 and at most 100",
+            span=share.span,
+            hint="write how much of the period's budget may be spent within the long window: 2",
+        )
+    short_ms, long_ms = _above_0(fields, "shortWindow"), _above_0(fields, "longWindow")
+    factor = _factor(percent / 100, period_ms, long_ms)
+    return BurnPair(severity, long_ms, short_ms, factor, span=fields.text("longWindow").span)
+
+
+def _above_0(fields: Fields, key: str) -> int:
+    ms = fields.duration_ms(key)
+    if ms == 0:
+        raise InputError(
+            f"`{key}` of {fields.what} is 0", span=fields.text(key).span, hint="write a duration such as 1h"
+        )
+    return ms
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The pairs that an objective alerts on, and what is to be said of those that were left out."""
+
+    pairs: tuple[BurnPair, ...]
+    notices: tuple[Notice, ...] = field(default=(), compare=False)
+
+
+def pairs_of(
+    objective: Objective, windows: Sequence[Catalogue] = (), *, unreachable: bool = False
+) -> tuple[BurnPair, ...]:
+    """The pairs that an objective alerts on: its own policy's, else those of a catalogue (by default the workbook's).
+
+    Disabled severities are left out, and so are pairs that can never fire (unless `unreachable` ones are wanted), as
+    long as another is left. Raises InputError where none is, for a period that is too short for the catalogue, and for
+    windows in the wrong order.
     """
+    return choose(objective, windows, unreachable=unreachable).pairs
+
+
+def choose(objective: Objective, windows: Sequence[Catalogue] = (), *, unreachable: bool = False) -> Chosen:
+    """As :func:`pairs_of`, with what was left out and why."""
     own = objective.alerting.pairs
     severities = objective.alerting.severities
     if own is None and all(name in severities and severities[name].disabled for name in SEVERITIES.values()):
-        return ()
-    chosen = []
-    for pair in own if own is not None else _of_period(objective, windows):
+        return Chosen(())
+    offered, notices = (own, []) if own is not None else _of_period(objective, windows or usual_windows())
+    wanted: list[BurnPair] = []
+    for pair in offered:
         settings = severities.get(pair.severity)
         if settings is not None and settings.disabled:
             continue
         if settings is not None and settings.hold_ms is not None:
             pair = replace(pair, hold_ms=settings.hold_ms)
-        _check(pair, objective, unreachable=unreachable)
-        chosen.append(pair)
-    return tuple(chosen)
+        _check(pair, objective)
+        wanted.append(pair)
+    notices = [(pair, notice) for pair, notice in notices if not _is_disabled(objective, pair)]
+    dead = [] if unreachable else [pair for pair in wanted if not closedform.can_fire(pair, objective.target)]
+    found = [pair for pair in wanted if pair not in dead]
+    if dead and not found:
+        never = _never(dead[0], objective)
+        raise InputError(
+            never.message,
+            span=never.span,
+            hint=f"a {format_number(objective.target * 100)} % objective burns at most "
+            f"{format_number(1 / objective.budget)} × its budget: give it an alert policy of its own with thresholds "
+            "below that, or disable this severity's alerts",
+        )
+    if notices and not found:
+        raise InputError(notices[0][1].message, span=notices[0][1].span, hint=notices[0][1].hint)
+    told = [replace(notice, message=f"left out: {notice.message}") for _, notice in notices]
+    for pair in dead:
+        never, left = _never(pair, objective), [one.label for one in found if one.severity == pair.severity]
+        rest = f"alerts of this severity go on {', '.join(left)}" if left else "no alert of this severity is left"
+        told.append(replace(never, message=f"left out: {never.message}; {rest}"))
+    return Chosen(tuple(found), tuple(told))
 
 
-def recorded_windows_ms(objective: Objective, windows: str = DEFAULT) -> tuple[int, ...]:
+def _is_disabled(objective: Objective, pair: BurnPair) -> bool:
+    settings = objective.alerting.severities.get(pair.severity)
+    return settings is not None and settings.disabled
+
+
+def recorded_windows_ms(objective: Objective, windows: Sequence[Catalogue] = ()) -> tuple[int, ...]:
     """The windows over which error ratios are recorded, ascending; the first is at most 5 minutes.
 
     Those of disabled severities too, for dashboards show them.
@@ -110,60 +239,65 @@ def recorded_windows_ms(objective: Objective, windows: str = DEFAULT) -> tuple[i
     own = objective.alerting.pairs
     if own is None:
         enabled = pairs_of(objective, windows)
-        own = _of_period(objective, windows) if enabled else _usual_pairs()
+        own = _of_period(objective, windows or usual_windows())[0] if enabled else _usual_pairs()
     found = {ms for pair in own for ms in pair.windows_ms}
     return tuple(sorted(found | ({_BASE_MS} if min(found, default=_BASE_MS + 1) > _BASE_MS else set())))
 
 
 def _usual_pairs() -> tuple[BurnPair, ...]:
     """The windows that dashboards know, for an objective without alerts, whatever its period."""
-    return next(c for c in catalogues()[DEFAULT] if c.period_ms == DEFAULT_PERIOD_MS).pairs
+    return next(c for c in usual_windows() if c.period_ms == DEFAULT_PERIOD_MS).pairs
 
 
-def _of_period(objective: Objective, windows: str) -> tuple[BurnPair, ...]:
+def _of_period(
+    objective: Objective, windows: Sequence[Catalogue]
+) -> tuple[tuple[BurnPair, ...], list[tuple[BurnPair, Notice]]]:
+    """The catalogue's pairs for the objective's period, and those of them that the period is too short for."""
     period_ms = objective.period.nominal_ms
-    known = catalogues()[windows]
-    for catalogue in known:
+    for catalogue in windows:
         if catalogue.period_ms == period_ms:
-            return catalogue.pairs
-    for catalogue in known:
-        if catalogue.scales:
-            return tuple(_scaled(pair, period_ms, catalogue, objective) for pair in catalogue.pairs)
-    periods = ", ".join(sorted({format_duration(catalogue.period_ms) for catalogue in known}, reverse=True))
-    raise InputError(
-        f"`{objective.name}` has a period of {objective.period.label}, for which `{windows}` has no windows",
-        span=objective.span,
-        hint=f"choose a period of {periods}, or --windows pyrra, which scales its windows to any period, or give the "
-        "document an alert policy of its own",
+            return catalogue.pairs, []
+    catalogue = min(
+        (c for c in windows if c.scales),
+        key=lambda c: max(Fraction(c.period_ms, period_ms), Fraction(period_ms, c.period_ms)),
     )
-
-
-def _scaled(pair: BurnPair, period_ms: int, catalogue: Catalogue, objective: Objective) -> BurnPair:
-    def scale(ms: int) -> int:
-        # Go's Duration.Round: to the nearest minute, halves away from zero.
-        return int(Fraction(ms * period_ms, catalogue.period_ms * _MINUTE_MS) + Fraction(1, 2)) * _MINUTE_MS
-
-    scaled = replace(
-        pair,
-        long_ms=scale(pair.long_ms),
-        short_ms=None if pair.short_ms is None else scale(pair.short_ms),
-        hold_ms=scale(pair.hold_ms),
-    )
-    # A rate needs two samples in its window, so minutes are not enough; pyrra itself goes down to `burnrate0s`.
-    if min(scaled.windows_ms) < 2 * _MINUTE_MS:
-        raise InputError(
-            f"`{objective.name}` has a period of {objective.period.label}: scaled to it, the windows {pair.label} "
-            f"become {scaled.label}, too short for a rate",
-            span=objective.span,
-            hint="choose a longer period (`pyrra` needs 9d or more), or an alert policy of its own",
+    shortest = min(ms for pair in catalogue.pairs for ms in pair.windows_ms)
+    by = max(Fraction(period_ms, catalogue.period_ms), min(Fraction(1), Fraction(_SHORTEST_MS, shortest)))
+    found, left_out = [], []
+    for pair in catalogue.pairs:
+        scaled = replace(
+            pair,
+            long_ms=_scaled(pair.long_ms, by),
+            short_ms=None if pair.short_ms is None else _scaled(pair.short_ms, by),
+            hold_ms=_scaled(pair.hold_ms, by),
         )
-    return scaled
+        share = closedform.budget_fraction(scaled, period_ms)
+        if share < 1 and scaled.long_ms < period_ms:
+            found.append(scaled)
+            continue
+        label = objective.period.label
+        left_out.append(
+            (
+                scaled,
+                Notice(
+                    f"the {pair.severity} alert {scaled.label} × {format_number(pair.factor)} of `{objective.name}` "
+                    f"would fire only after {format_number(round(share * 100))} % of the budget of {label} is spent",
+                    objective.span,
+                    f"{label} are too short for these windows: choose a longer period, or give --windows FILE or the "
+                    "document an alert policy of its own with shorter windows",
+                ),
+            )
+        )
+    return tuple(found), left_out
 
 
-def _check(pair: BurnPair, objective: Objective, *, unreachable: bool) -> None:
+def _scaled(ms: int, by: Fraction) -> int:
+    """To the nearest minute, halves away from zero, as Go's Duration.Round does for pyrra."""
+    return int(ms * by / _MINUTE_MS + Fraction(1, 2)) * _MINUTE_MS
+
+
+def _check(pair: BurnPair, objective: Objective) -> None:
     span = pair.span or objective.target_span or objective.span
-    factor = format_number(pair.factor)
-    target = format_number(objective.target * 100)
     if pair.short_ms is not None and pair.short_ms >= pair.long_ms:
         raise InputError(
             f"the long window of {pair.label} is not longer than the short one",
@@ -176,13 +310,13 @@ def _check(pair: BurnPair, objective: Objective, *, unreachable: bool) -> None:
             span=span,
             hint="choose a shorter window",
         )
-    threshold = pair.threshold(objective.target)
-    if threshold >= 1 and not unreachable:
-        most = format_number(1 / objective.budget)
-        raise InputError(
-            f"the {pair.severity} alert {pair.label} can never fire: {factor} × (100 % − {target} %) is an error ratio "
-            f"of {format_number(threshold)}, and no ratio is above 1",
-            span=span,
-            hint=f"a {target} % objective burns at most {most} × its budget: give it an alert policy of its own with "
-            "thresholds below that, or disable this severity's alerts",
-        )
+
+
+def _never(pair: BurnPair, objective: Objective) -> Notice:
+    threshold = format_number(pair.threshold(objective.target))
+    target = format_number(objective.target * 100)
+    return Notice(
+        f"the {pair.severity} alert {pair.label} can never fire: {format_number(pair.factor)} × (100 % − {target} %) "
+        f"is an error ratio of {threshold}, and no ratio is above 1",
+        pair.span or objective.target_span or objective.span,
+    )

@@ -20,6 +20,7 @@ from harness.rules import load_rules
 from harness.slo.compile import compile_objectives
 from harness.slo.openslo_writer import write_openslo
 from harness.slo.unittests import unit_tests_yaml
+from harness.slo.windows import windows_of
 from harness.slo.write import Format, file_name, rules_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -203,7 +204,7 @@ def test_two_burning_pairs_are_one_alert_if_asked(
 def test_pairs_that_wait_differently_long_are_not_one_alert(tmp_path: Path) -> None:
     text = document(window="{duration: 28d, isRolling: true}")
     with pytest.raises(HarnessError) as caught:
-        compile_objectives(read(tmp_path, text), windows="pyrra", one_alert=True)
+        compile_objectives(read(tmp_path, text), windows=windows_of("pyrra"), one_alert=True)
     assert "which wait differently long: 1h/5m for 2m, 6h/30m for 15m" in caught.value.message
 
 
@@ -320,8 +321,7 @@ def _alerting(text: str) -> str:
     ("text", "message", "hint"),
     [
         (
-            document(method="Timeslices", goal="{target: 0.9, timeSliceTarget: 0.9, timeSliceWindow: 10m}"),
-            "can never fire", "an alert policy of its own",
+            document(goal="{target: 0.9}", policies=[("10", "1h")]), "can never fire", "an alert policy of its own",
         ),
         (
             document(method="Timeslices", goal="{target: 0.99, timeSliceTarget: 0.9, timeSliceWindow: 10m}"),

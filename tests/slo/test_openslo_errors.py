@@ -114,7 +114,7 @@ WRONG: dict[str, tuple[str, type[HarnessError], str, str]] = {
         InputError, "has no `value`", "op: lte",
     ),
     "ratio with a value": (
-        document(goal="{op: lt, value: 3, target: 0.9}"), InputError, "`op` means nothing with a `ratio", "remove",
+        document(goal="{op: lt, value: 3, target: 0.9}"), InputError, "`value` means nothing with a `ratio", "remove",
     ),
     "slices without window": (
         document(method="Timeslices", goal="{target: 0.9, timeSliceTarget: 0.9}"),
@@ -161,7 +161,7 @@ WRONG: dict[str, tuple[str, type[HarnessError], str, str]] = {
         InputError, "has 2 entries", "a document of its own",
     ),
     "another version": (
-        document().replace("openslo/v1", "openslo/v2"), InputError, "(did you mean `openslo/v1`?)", "sloth",
+        document().replace("openslo/v1", "openslo/v2"), InputError, "(did you mean `openslo/v1`?)", "of v1alpha",
     ),
     "no version": ("kind: SLO\n", InputError, "neither `apiVersion` (OpenSLO) nor `version` (sloth)", "start it with"),
     "another kind": (document().replace("kind: SLO", "kind: Slo", 1), InputError, "(did you mean `SLO`?)", "SLI"),
@@ -180,6 +180,49 @@ WRONG: dict[str, tuple[str, type[HarnessError], str, str]] = {
     "alerts on nothing": (
         POLICY.replace(CONDITIONS, "        alertWhenBreaching: false\n        alertWhenNoData: false\n" + CONDITIONS),
         UnsupportedError, "`alertWhenBreaching: false`", "set it to true",
+    ),
+    "a policy that nobody wrote": (
+        document() + "  alertPolicies: [fast]\n",
+        InputError, "no document of kind AlertPolicy is named `fast`",
+        "- {kind: AlertPolicy, metadata: {name: fast}, spec: {alertWhenBreaching: true, conditions: ",
+    ),
+    "a condition that nobody wrote": (
+        document() + "  alertPolicies: [{kind: AlertPolicy, metadata: {name: a}, spec: {conditions: [fast]}}]\n",
+        InputError, "no document of kind AlertCondition is named `fast`", "condition: {kind: burnrate, op: gt, ",
+    ),
+    "a condition for a low burn rate": (
+        POLICY.replace("kind: burnrate,", "kind: burnrate, op: lte,"),
+        UnsupportedError, "a condition of `op: lte` alerts while the budget is not being burned", "op: gte",
+    ),
+    "two names of one query": (
+        document(indicator=ratio().replace("spec: {query:", "spec: {promql: x, query:")),
+        InputError, "`query` and `promql` are two names", "keep `query`",
+    ),
+    "no period": (
+        document().replace("  timeWindow:\n    - {duration: 30d, isRolling: true}\n", ""),
+        InputError, "`answers` has no `timeWindow`", 'slo_period = "30d"',
+    ),
+    "a list in a list": ("- - kind: SLO\n", InputError, "must be a mapping", "docs/"),
+    "pyrra's form": (
+        "apiVersion: pyrra.dev/v1alpha1\nkind: ServiceLevelObjective\n",
+        InputError, "is pyrra's form", "--windows pyrra",
+    ),
+    "slo-generator's form": (
+        "apiVersion: sre.google.com/v2\nkind: ServiceLevelObjective\n",
+        InputError, "is slo-generator's form", "`filter_good`",
+    ),
+    "Nobl9's form": ("apiVersion: n9/v1alpha\nkind: SLO\n", InputError, "is Nobl9's form", "`countMetrics`"),
+    "slom's form": (
+        "name: shop\nslos: [{name: a, objective: {ratio: 0.99}}]\n", InputError, "is slom's form", "$window",
+    ),
+    "a rule file": ("groups: []\n", InputError, "this is a rule file", "slo prove"),
+    "windows": (
+        "apiVersion: sloth.slok.dev/v1\nkind: AlertWindows\n", InputError, "windows for alerts, and no objective",
+        "--windows",
+    ),
+    "another object of sloth's": (
+        "apiVersion: sloth.slok.dev/v1\nkind: PrometheusServiceLevels\n", InputError,
+        "(did you mean `PrometheusServiceLevel`?)", "expected",
     ),
     "burn rate of 0": (document(policies=[("0", "1h")]), InputError, "a burn rate of 0 is always exceeded", "above 0"),
 }  # fmt: skip
@@ -226,6 +269,11 @@ SOUND = {
     "good is not 5xx": ratio("good", 'http_requests_total{status!~"5.."}', "http_requests_total"),
     "bad is 5xx and 429": ratio("bad", 'http_requests_total{code=~"5..|429"}', "http_requests_total"),
     "errors of errors": ratio("good", 'errors_total{handled="true"}', "errors_total"),
+    "how many do not succeed": ratio(
+        "bad",
+        "sum(count_over_time((probe_success == 0)[{{.window}}:]))",
+        "sum(count_over_time(probe_success[{{.window}}]))",
+    ),
     "slow ones as a difference": ratio("bad", 'x_count - on() x_bucket{le="1"}', "x_count").replace(" on()", ""),
 }
 
@@ -234,3 +282,40 @@ SOUND = {
 def test_the_upside_down_check_is_silent_where_it_is_not_sure(name: str, tmp_path: Path) -> None:
     (objective,) = read(tmp_path, document(indicator=SOUND[name]))
     assert objective.name == "answers"
+
+
+def test_an_empty_list(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"slo\.yml is empty"):
+        read(tmp_path, "[]\n")
+
+
+_RAW = "      ratioMetric: {{rawType: {kind}, raw: {{metricSource: {{type: Prometheus, spec: {{query: '{query}'}}}}}}}}"
+UPSIDE_DOWN = {
+    # (query, what it is said to be): None where it is right, or where nobody can be sure
+    ("failure", "avg_over_time(probe_success[5m])"): "`probe_success` is a ratio of successes",
+    ("failure", "1 - avg_over_time(probe_success[5m])"): None,
+    ("success", "1 - avg_over_time(probe_success[5m])"): "1 less `probe_success` is a ratio of errors",
+    ("success", "avg_over_time(probe_success[5m])"): None,
+    ("failure", "1 - (sum(min_over_time(probe_success[5m])) / 3)"): None,
+    ("failure", "sum(rate(checks_success[5m])) / 3 * 3"): "`checks_success` is a ratio of successes",
+    ("success", "avg(errors_ratio) or vector(0)"): "`errors_ratio` is a ratio of errors",
+    ("failure", "1 - avg(errors_ratio)"): "1 less `errors_ratio` is a ratio of successes",
+    ("success", "-avg(errors_ratio) + 1"): None,
+    ("failure", "avg(probe_success == bool 0)"): None,
+    ("failure", "1 / probe_success"): None,
+    ("failure", "count(probe_success) - sum(probe_success)"): None,
+    ("failure", "absent(probe_success)"): None,
+}
+
+
+@pytest.mark.parametrize(("kind", "query"), UPSIDE_DOWN)
+def test_what_a_ratio_is_of_is_read_with_its_signs(kind: str, query: str, tmp_path: Path) -> None:
+    text = document(indicator=_RAW.format(kind=kind, query=query))
+    said = UPSIDE_DOWN[(kind, query)]
+    if said is None:
+        assert len(read(tmp_path, text)) == 1
+        return
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, text)
+    assert said in caught.value.message
+    assert caught.value.hint == f"write `rawType: {'success' if kind == 'failure' else 'failure'}`"

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slo_bench import THRESHOLD, document, ratio, read
 
+from harness.commands.objectives import load
+from harness.config import load_config
 from harness.errors import InputError, Span
 from harness.slo import Objective, load_objectives
 from harness.slo.calendar import bounds_ms
+from harness.slo.compile import compile_objectives
 from harness.slo.model import (
     Alerting,
     BurnPair,
@@ -126,6 +131,71 @@ def test_references_reach_into_other_files(tmp_path: Path) -> None:
         InputError, match=r"no document of kind SLI is named `page-requests` \(did you mean `page-request`"
     ):
         read(tmp_path, REFERENCES.replace("name: page-requests,", "name: page-request,"))
+
+
+def test_a_list_is_its_documents(tmp_path: Path) -> None:
+    """As go-sdk writes them, in YAML and in JSON, which is YAML."""
+    documents = [yaml.safe_load(text) for text in (document("one"), document("two"))]
+    for name, text in (("a.yml", yaml.safe_dump(documents)), ("a.json", json.dumps(documents, indent=2))):
+        assert [objective.name for objective in read(tmp_path, text, name=name)] == ["one", "two"]
+
+
+def test_policies_conditions_and_targets_can_be_named(tmp_path: Path) -> None:
+    text = (
+        REFERENCES.replace("{alertPolicyRef: fast}", "fast")
+        .replace("{conditionRef: burning}", "burning")
+        .replace("{targetRef: on-call}", "on-call")
+    )
+    assert text.count("Ref: ") == REFERENCES.count("Ref: ") - 3
+    assert read(tmp_path, text) == read(tmp_path, REFERENCES)
+
+
+def test_gte_fires_at_the_threshold_too(tmp_path: Path) -> None:
+    text = document(policies=[("2", "1h")]).replace("kind: burnrate,", "kind: burnrate, op: gte,")
+    (objective,) = read(tmp_path, text)
+    (pair,) = objective.alerting.pairs or ()
+    assert pair.inclusive
+    assert pair.burns(pair.threshold(objective.target), objective.target)
+    (group,) = compile_objectives([objective])
+    assert group.burn_alerts[0].expr.endswith(">= 0.002")
+    assert read(tmp_path, write_openslo([objective]))[0].alerting.pairs == objective.alerting.pairs
+    (usual,) = read(tmp_path, text.replace("gte", "gt"))[0].alerting.pairs or ()
+    assert not usual.inclusive
+    assert not usual.burns(usual.threshold(objective.target), objective.target)
+
+
+def test_promql_is_nobl9s_word_for_query(tmp_path: Path) -> None:
+    text = document()
+    assert read(tmp_path, text.replace("spec: {query:", "spec: {promql:")) == read(tmp_path, text)
+
+
+def test_an_operator_beside_a_ratio_is_told_and_ignored(tmp_path: Path) -> None:
+    text = document(goal="{target: 0.999, op: gt}")
+    (objective,) = read(tmp_path, text)
+    assert [objective] == read(tmp_path, document())
+    (notice,) = objective.notices
+    assert "`op` means nothing with a `ratioMetric`" in notice.message
+    assert notice.span is not None
+    assert text.splitlines()[notice.span.line - 1][notice.span.column - 1 :].startswith("op: gt")
+    with pytest.raises(InputError, match="`op` is `more`"):
+        read(tmp_path, document(goal="{target: 0.999, op: more}"))
+
+
+def test_the_period_of_those_that_name_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line's, else the settings'; sloth's files have it too, and a `timeWindow` overrides both."""
+    (tmp_path / "slo.yml").write_text(document().replace("  timeWindow:\n    - {duration: 30d, isRolling: true}\n", ""))
+    (tmp_path / "alert-harness.toml").write_text('slo_period = "14d"\nobjectives = ["slo.yml"]\n')
+    monkeypatch.chdir(tmp_path)
+    config = load_config(tmp_path)
+    assert load(config, [])[0].period == Rolling(14 * 86_400_000)
+    assert load(config, [], "7d")[0].period == Rolling(7 * 86_400_000)
+    (tmp_path / "slo.yml").write_text(document())
+    assert load(config, [], "7d")[0].period == Rolling(30 * 86_400_000)
+    (tmp_path / "alert-harness.toml").write_text('objectives = ["slo.yml"]\nslo_period = "a month"\n')
+    with pytest.raises(InputError, match="`slo_period`: ") as caught:
+        load(load_config(tmp_path), [])
+    assert caught.value.span is not None
+    assert caught.value.span.line == 2
 
 
 def test_documents_that_nobody_refers_to_are_checked_too(tmp_path: Path) -> None:

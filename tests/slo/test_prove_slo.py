@@ -394,8 +394,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_command_refuses_90_percent_times_14_4(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "slo.yml").write_text(_DOCUMENT.format(target=90), encoding="utf-8")
+def test_the_command_refuses_alerts_that_can_never_fire(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """10 % × 14.4 and × 6."""
+    (folder / "slo.yml").write_text(
+        _DOCUMENT.format(target=10).replace("{}", "{ticket_alert: {disable: true}}"), encoding="utf-8"
+    )
     assert _run(folder) == 2
     assert "can never fire" in capsys.readouterr().err
 

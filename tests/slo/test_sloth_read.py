@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -65,6 +66,26 @@ def test_a_raw_ratio(tmp_path: Path) -> None:
     (objective,) = _load(tmp_path, text)
     assert isinstance(objective.indicator, RawRatio)
     assert objective.indicator.is_error
+
+
+def _as_object(text: str) -> str:
+    """The same as sloth's Kubernetes object: fields in camelCase, under `spec`."""
+    camel = re.sub(r"_([a-z])(?=[a-z_]*: )", lambda match: match[1].upper(), text.partition("\n")[2])
+    body = "".join(f"  {line}\n" for line in camel.splitlines())
+    return f"apiVersion: sloth.slok.dev/v1\nkind: PrometheusServiceLevel\nmetadata: {{name: a}}\nspec:\n{body}"
+
+
+def test_a_kubernetes_object_is_the_same(tmp_path: Path) -> None:
+    text = _as_object(EXAMPLE)
+    assert "errorQuery: " in text
+    assert "pageAlert: " in text
+    assert _load(tmp_path, text) == _load(tmp_path, EXAMPLE)
+    with pytest.raises(InputError, match=r"unknown field `page_alert` .*did you mean `pageAlert`"):
+        _load(tmp_path, text.replace("pageAlert", "page_alert"))
+    with pytest.raises(UnsupportedError, match="`sloPlugins` of `spec`"):
+        _load(tmp_path, text.replace("  slos:", "  sloPlugins: {}\n  slos:"))
+    with pytest.raises(InputError, match="`totalQuery` has no"):
+        _load(tmp_path, text.replace('myservice"}[{{.window}}]', 'myservice"}[5m]'))
 
 
 @pytest.mark.parametrize(
