@@ -132,7 +132,7 @@ class Measurer:
         self.tape = tape
         self.replay = replay
         self.advance = advance
-        self._pace = Pace(0, 0, far=False, at_once=_ROUND)
+        self._pace = Pace(0, 0, far=False, at_once=_ROUND, narrowed_by=_ROUND)
 
     def measure(self, contract: Contract, located: Located) -> Measurement:
         """Measure boundary, timings and situations; raises QueryError where Prometheus cannot evaluate the rule."""
@@ -204,7 +204,7 @@ class Measurer:
             axis.at_threshold,
             lambda wanted: self._truth(contract, plan, axis, wanted),
             _MAX_FLIPS,
-            min(_ROUND, self._pace.at_once),
+            self._pace.narrowed_by,
         )
         return Search(truth, flips, surveyed, survey)
 
@@ -231,9 +231,13 @@ class Measurer:
         return self._record(plan, cases, length, [length - i * stride * interval for i in range(phases)])
 
     def _record(self, plan: Plan, cases: Sequence[Sequence[Trace]], length: int, offsets_ms: Sequence[int]) -> _Steady:
-        # What a far-sighted rule sees at the end of a case begins where the case does: nothing need stand in between.
-        reach = max(plan.reach_ms - min(offsets_ms), 0) if self._pace.far else plan.reach_ms
-        (reel,) = self.tape.record([Batch(cases, length, reach, plan.align_ms)])
+        reach, first = plan.reach_ms, 0
+        if self._pace.far:
+            # What it sees at the end of a case begins where the case does: between them need stand nothing but what
+            # recording rules write when the case is over.
+            reach = max(reach - min(offsets_ms), plan.marked_ms)
+            first = min(offsets_ms) // plan.align_ms * plan.align_ms
+        (reel,) = self.tape.record([Batch(cases, length, reach, plan.align_ms, asked_from_ms=first)])
         return _Steady(reel, cases, length, offsets_ms)
 
     def _holds(self, plan: Plan, steady: _Steady, expr: str) -> list[bool]:

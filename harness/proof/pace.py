@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,6 +50,8 @@ _MOST_IN_SITUATIONS = 3_000_000
 _MOST_TICKS = 400_000
 _AT_ONCE = 1_000_000
 """Samples of a search's worlds that are written at once."""
+_NARROWING = 20_000
+"""Samples of the worlds of one round that narrows a boundary."""
 _FEWEST = 8
 _COUNTS_SAMPLES = frozenset({"count_over_time", "sum_over_time"})
 
@@ -66,6 +68,8 @@ class Pace:
     """Whether that is further than the rule's group says."""
     at_once: int
     """How many positions of the knob are asked about at once."""
+    narrowed_by: int
+    """How many of them narrow a boundary: few where a world is dear, for 8 find in 16 rounds what 64 do in 9."""
 
     def played(self, plan: Plan) -> Plan:
         """The plan with these ticks; recording rules keep their own."""
@@ -80,10 +84,10 @@ def pace_of(contract: Contract, plan: Plan, tape: Tape) -> Pace:
     exprs = [plan.rule.expr, *(rule.expr for _, rule in plan.recordings)]
     scrape = contract.scrape_ms
     if window <= _DENSE * scrape and span <= _DENSE * interval:
-        return Pace(scrape, interval, far=False, at_once=64)
+        return Pace(scrape, interval, far=False, at_once=64, narrowed_by=64)
     if not _needs_its_scrapes(contract.signal, exprs):
         wanted = span // min(_SAMPLES, max(_SPARSE, _PROMTOOL_SAMPLES // (rows * len(list(_seen(exprs))))))
-        most = min(wanted, *_seen(exprs))
+        most = min([wanted, *_seen(exprs, _only_recorded(plan, contract.signal))])
         even = math.lcm(scrape, interval) if math.lcm(scrape, interval) <= most else scrape
         scrape = max(scrape, most // even * even)
     recorded = sum(plan.warm_ms.get(id(rule), 0) // group.interval_ms for group, rule in plan.recordings)
@@ -104,8 +108,11 @@ def pace_of(contract: Contract, plan: Plan, tape: Tape) -> Pace:
     if fit < 1:
         raise _unsupported(f"{far_sighted} and waits {format_duration(plan.rule.hold_ms)}: that does not fit", plan)
     at_once = min(64, _AT_ONCE // samples, tape.room_ms // (window + 4 * scrape + 1))
+    at_once = max(_FEWEST, at_once)
+    narrowed_by = max(_FEWEST, min(at_once, _NARROWING // samples))
     step = math.lcm(plan.align_ms, scrape)
-    return Pace(scrape, -(-max(span // _TICKS, interval) // step) * step, far=True, at_once=max(_FEWEST, at_once))
+    tick = -(-max(span // _TICKS, interval) // step) * step
+    return Pace(scrape, tick, far=True, at_once=at_once, narrowed_by=narrowed_by)
 
 
 def situation_scrape_ms(situation: Situation, plan: Plan) -> int:
@@ -118,7 +125,8 @@ def situation_scrape_ms(situation: Situation, plan: Plan) -> int:
     if _needs_its_scrapes(situation.signal, exprs):
         return own
     shortest = min((b - a for (a, _), (b, _) in itertools.pairwise(situation.knob)), default=_PLAIN_MS)
-    return max(own, min(window // _PROMTOOL_SAMPLES + own, shortest // 2, _PLAIN_MS, *_seen(exprs)) // own * own)
+    seen = _seen(exprs, _only_recorded(plan, situation.signal))
+    return max(own, min(window // _PROMTOOL_SAMPLES + own, shortest // 2, _PLAIN_MS, *seen) // own * own)
 
 
 def window_ms(plan: Plan) -> int:
@@ -146,13 +154,19 @@ def _needs_its_scrapes(signal: Signal, exprs: list[Text]) -> bool:
     return moves or any(node.func.name in _COUNTS_SAMPLES for node in calls)
 
 
-def _seen(exprs: list[Text]) -> Iterator[int]:
-    """Per selector how far apart its samples may be for it."""
+def _only_recorded(plan: Plan, signal: Signal) -> frozenset[str]:
+    """Metrics whose samples stand at the ticks of recording rules, wherever the signal has its own."""
+    return frozenset(rule.record for _, rule in plan.recordings) - {spec.metric for spec in signal.series}
+
+
+def _seen(exprs: list[Text], besides: Collection[str] = ()) -> Iterator[int]:
+    """Per selector of other metrics than these, how far apart its samples may be for it."""
     todo: list[tuple[Any, int]] = [(parse_expr(expr), 0) for expr in exprs]
     while todo:
         node, ranged = todo.pop()
         if isinstance(node, promql.VectorSelector):
-            yield ranged // _IN_SHORTEST if ranged else _PLAIN_MS
+            if node.name not in besides:
+                yield ranged // _IN_SHORTEST if ranged else _PLAIN_MS
         elif isinstance(node, promql.MatrixSelector):
             ranged = round(node.range.total_seconds() * 1000)
         todo += [(child, ranged) for child in children(node)]

@@ -45,6 +45,8 @@ class Plan:
     """By id of a recording rule: how long before a tick its results matter, because a reader ranges over them."""
     server: ServerSettings
     """What the engine at hand evaluates with."""
+    marked_ms: int
+    """How long after the last tick of a case its recording rules write their stale markers."""
     every_ms: int = 0
     """How far apart the alert's ticks are to be, where that is not the interval of its group."""
 
@@ -106,7 +108,8 @@ class Replay:
         reach, warm = looks_back(self.order, [*chain, (group, rule)])
         for key, ms in warm.items():
             self._warm_ms[key] = max(ms, self._warm_ms.get(key, 0))
-        return Plan(rule, group, tuple(chain), reach, align, warm, self.engine.server)
+        marked = [g.interval_ms + self.order.runs_ms(g) + self.order.stored_ms(r) for g, r in chain]
+        return Plan(rule, group, tuple(chain), reach, align, warm, self.engine.server, max(marked, default=0))
 
     def instants(self, plan: Plan, expr: str, reel: Reel, offset_ms: int) -> list[dict[Labels, float]]:
         """What `expr` returns in each case, `offset_ms` after its beginning: label set → value.
@@ -158,12 +161,8 @@ class Replay:
 
     def _at_beginnings(self, expr: Text, group: Group, rule: Rule, reel: Reel, warm_ms: int) -> Iterator[Series]:
         """The expression at each case's beginning, or at every tick of the `warm_ms` before it too."""
-        begins = [reel.begin_ms(case) + self._first_ms(group, rule) for case in range(reel.count)]
-        if warm_ms == 0:
-            yield from self.engine.query_range(expr.value, begins[0], begins[-1], reel.slot_ms)
-            return
-        for begin in begins:
-            yield from self.engine.query_range(expr.value, begin - warm_ms, begin, group.interval_ms)
+        first = self._first_ms(group, rule)
+        yield from self._case_by_case(expr, reel, first - warm_ms, first, group.interval_ms)
 
     def _first_ms(self, group: Group, rule: Rule) -> int:
         """How long after a case's beginning a rule is first evaluated there."""
@@ -252,23 +251,41 @@ class Replay:
         return not known
 
     def _warm(self, rule: RecordingRule, group: Group, reel: Reel) -> int:
-        """How long before a case's beginning the rule is evaluated, in whole ticks: for every plan that may come.
+        """How long before a case is asked about the rule is evaluated, in whole ticks: for every plan that may come.
 
         What was recorded once is not recorded again, so all plans for a reel are made before it is evaluated.
         """
-        return min(self._warm_ms.get(id(rule), 0), reel.lead_ms) // group.interval_ms * group.interval_ms
+        history_ms = reel.lead_ms + reel.asked_from_ms
+        return min(self._warm_ms.get(id(rule), 0), history_ms) // group.interval_ms * group.interval_ms
 
     def _over_reel(
         self, expr: Text, group: Group, rule: Rule, reel: Reel, warm_ms: int, interval_ms: int
     ) -> Iterator[Series]:
         """The expression at every tick of a reel: in one query, unless the time between its cases is far longer than
-        they are. A series may come in pieces."""
+        what is asked about of them. A series may come in pieces."""
         shift = self._first_ms(group, rule)
-        far_apart = reel.slot_ms >= _FAR_APART * (reel.length_ms + warm_ms)
-        alone = ((case, case) for case in range(reel.count))
-        for first, last in alone if far_apart else reel.stretches():
-            start, end = reel.begin_ms(first) - warm_ms, reel.begin_ms(last) + reel.length_ms
+        first, last = reel.asked_from_ms - warm_ms, reel.length_ms
+        if reel.slot_ms >= _FAR_APART * (last - first):
+            yield from self._case_by_case(expr, reel, shift + first, shift + last, interval_ms)
+            return
+        for one, other in reel.stretches():
+            start, end = reel.begin_ms(one) + first, reel.begin_ms(other) + last
             yield from self.engine.query_range(expr.value, start + shift, end + shift, interval_ms)
+
+    def _case_by_case(self, expr: Text, reel: Reel, first_ms: int, last_ms: int, interval_ms: int) -> Iterator[Series]:
+        """The expression at some ticks of each case, counted from its beginning, in as few queries as that takes: one a
+        tick for cases in equal steps, or one a case."""
+        ticks = range(first_ms, last_ms + 1, interval_ms)
+        runs = list(reel.runs())
+        if len(ticks) * len(runs) <= reel.count:
+            for at in ticks:
+                for case, count, step in runs:
+                    start = reel.begin_ms(case) + at
+                    yield from self.engine.query_range(expr.value, start, start + (count - 1) * step, step)
+            return
+        for case in range(reel.count):
+            begin = reel.begin_ms(case)
+            yield from self.engine.query_range(expr.value, begin + first_ms, begin + last_ms, interval_ms)
 
     def _record(self, plan: Plan, reel: Reel) -> None:
         """Evaluate the plan's recording rules over the reel and write their results back, stale markers included."""
@@ -276,7 +293,7 @@ class Replay:
             if self._first_time(reel, rule):
                 # Where there is history, at the tick before the case too: see `steady_before`.
                 once = -(-plan.interval_ms // group.interval_ms) * group.interval_ms
-                warm = max(self._warm(rule, group, reel), once if once <= reel.lead_ms else 0)
+                warm = max(self._warm(rule, group, reel), once if once <= reel.lead_ms + reel.asked_from_ms else 0)
                 returned = self._over_reel(rule.expr, group, rule, reel, warm, group.interval_ms)
                 self._write(group, rule, reel, returned, warm)
 

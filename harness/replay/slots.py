@@ -23,6 +23,14 @@ FIRST_SLOT_MS = 11_574 * _DAY_MS
 before today, after which Prometheus refuses samples."""
 
 
+_LONG_SERIES = 60_000
+"""Samples of one series, each with another value, before an engine is made empty, where that is possible. Prometheus
+cuts a series in chunks of 1 KB, about a hundred samples, and keeps them in a list; each query walks the list once per
+chunk until they are mapped to disk, once a minute (tsdb/head_read.go: appendSeriesChunks). So the time of a query grows
+with the square of what was written: with 400,000 samples a case takes 60 ms, with 40,000 less than one."""
+_STILL = 32
+"""So many samples of one value take the room of one that differs from the one before (XOR: 2 bits, about 64)."""
+
 Place = Callable[[int, int], int]
 """(case, earliest beginning) → its beginning, aligned and no earlier."""
 
@@ -42,6 +50,8 @@ class Batch:
     """How much history a case has before it begins, at negative times: what its rules look back on."""
     place: Place | None = None
     """Where each case may begin; None: anywhere."""
+    asked_from_ms: int = 0
+    """From when on a case is asked about; what its rules record before matters only to who looks back on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,8 @@ class Reel:
     """How often the tape had begun anew before: what stands where on it is another thing each time."""
     begins_ms: tuple[int, ...] = ()
     """Where cases do not follow each other: the beginning of each, slot_ms apart at least."""
+    asked_from_ms: int = 0
+    """From when on each case is asked about."""
 
     def begin_ms(self, case: int) -> int:
         return self.begins_ms[case] if self.begins_ms else self.start_ms + case * self.slot_ms
@@ -105,6 +117,8 @@ class Tape:
         self.engine = engine
         self._start_ms = self._next_ms = start_ms
         self._era = 0
+        self._longest = 0
+        """How many samples were written of the series that has most."""
 
     def free_ms(self, span_ms: int) -> int:
         """Where the next slot may begin, with so much time before the tape's end as far as that can be had."""
@@ -130,6 +144,7 @@ class Tape:
                 for trace in case:
                     series.setdefault(trace.labels, []).append((begin, trace.beginning_at(begin)))
         self._next_ms = reels[-1].end_ms if reels else self._next_ms
+        self._longest += _longest(batches)
         self.engine.write(_merged(series))
         return reels
 
@@ -149,7 +164,16 @@ class Tape:
                     begins.append(batch.place(i, begins[-1] + slot_ms if begins else start_ms))
             start_ms = begins[0] if begins else start_ms
             reels.append(
-                Reel(start_ms, slot_ms, len(batch.cases), batch.length_ms, batch.lead_ms, self._era, tuple(begins))
+                Reel(
+                    start_ms,
+                    slot_ms,
+                    len(batch.cases),
+                    batch.length_ms,
+                    batch.lead_ms,
+                    self._era,
+                    tuple(begins),
+                    batch.asked_from_ms,
+                )
             )
             next_ms = reels[-1].end_ms
         return reels
@@ -158,7 +182,8 @@ class Tape:
 class EndlessTape(Tape):
     """A time line for any number of recordings, each of which is evaluated before the next.
 
-    Before its end, which is now, it makes the engine empty and begins anew; so time and memory do not add up.
+    Before its end, which is now, and where its series grow long, it makes the engine empty and begins anew; so time and
+    memory do not add up.
     """
 
     latest: Reel | None = None
@@ -176,13 +201,14 @@ class EndlessTape(Tape):
 
     def _begin_anew(self) -> None:
         self.engine.reset()
-        self._next_ms, self._is_lost = self._start_ms, False
+        self._next_ms, self._longest, self._is_lost = self._start_ms, 0, False
         self._era += 1
 
     def record(self, batches: Iterable[Batch]) -> list[Reel]:
         batches = list(batches)
         ends_ms = max((reel.end_ms for reel in self._lay(batches)), default=0)
-        if self._is_lost or (ends_ms > time.time() * 1000 and self._next_ms > self._start_ms):
+        is_full = ends_ms > time.time() * 1000 or self._longest + _longest(batches) > _LONG_SERIES
+        if self._is_lost or (is_full and self._next_ms > self._start_ms):
             self._begin_anew()
         if max((reel.end_ms for reel in self._lay(batches)), default=0) > time.time() * 1000:
             raise UnsupportedError(
@@ -204,6 +230,18 @@ def _merged(series: dict[Labels, list[tuple[int, Trace]]]) -> Iterable[Samples]:
         if times is None:
             times = stamps[pattern] = [begin + at for begin, trace in pieces for at in trace.times_ms]
         yield Samples(labels, times, [value for _, trace in pieces for value in trace.values])
+
+
+def _longest(batches: Sequence[Batch]) -> int:
+    """How many samples these batches have of the series that has most, or a little more."""
+    return sum(max(map(_weight, case), default=0) for batch in batches for case in batch.cases)
+
+
+def _weight(trace: Trace) -> int:
+    """How many samples of values that differ take as much room as these do."""
+    values = trace.values
+    stands_still = len(values) > 0 and values[0] == values[len(values) // 2] == values[-1]
+    return len(values) // _STILL if stands_still else len(values)
 
 
 def _round_up(value: int, multiple: int) -> int:

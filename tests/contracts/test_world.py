@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -242,3 +243,37 @@ def test_a_histogram_is_cumulative_and_counts_all(tmp_path: Path) -> None:
     total = named['h_sum{job="a"}'].values
     assert 0 < total[0] < 300 * 2
     assert total[1] == pytest.approx(2 * total[0])
+
+
+BEGIN = Fraction(1_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("formula", "expected"),
+    [
+        # Straight lines in time …
+        ("now - x", lambda t: BEGIN + t - Fraction(7, 3)),
+        ("(now - x * 60) / 3 - 2 * t", lambda t: (BEGIN + t - 140) / 3 - 2 * t),
+        ("5 - -t / 7", lambda t: 5 + t / 7),
+        ("x - now", lambda t: Fraction(7, 3) - BEGIN - t),
+        ("now * (x + 1) - now", lambda t: (BEGIN + t) * Fraction(7, 3)),
+        # … and what bends, or only looks like one.
+        ("t * t", lambda t: t * t),
+        ("60 / (t + 1)", lambda t: 60 / (t + 1)),
+        ("mod(t, 60)", lambda t: t % 60),
+        ("floor(now / 60) * 60", lambda t: (BEGIN + t) // 60 * 60),
+        ("max(t, 200)", lambda t: max(t, Fraction(200))),
+        ("if(t, 1, 2)", lambda t: Fraction(1) if t else Fraction(2)),
+        ("if(t == 315, 1, 2)", lambda t: Fraction(1) if t == 315 else Fraction(2)),
+        ("x * (t > 300)", lambda t: Fraction(7, 3) * (t > 300)),
+    ],
+)
+def test_a_gauge_that_follows_the_clock(tmp_path: Path, formula: str, expected: Callable[[Fraction], Fraction]) -> None:
+    found = signal(tmp_path, f"gauge: m, value: '{formula}'")
+    (trace,) = traces(found, [(0, Fraction(7, 3))], Scrapes.regular(30_000, 10 * MINUTE, 30_000))
+    dated = trace.beginning_at(int(BEGIN) * 1000)
+    assert len(dated.values) > 10
+    if "now" not in formula:
+        assert dated is trace
+    for at, value in zip(dated.times_ms, dated.values, strict=True):
+        assert value == nearest(expected(Fraction(at, 1000)))

@@ -29,11 +29,18 @@ def tape(prometheus_path: Path) -> Iterator[EndlessTape]:
 def prove(tape: EndlessTape, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prove:
     """Prove one alert `A`: the lines of its rule and of its contract, each in YAML's flow style."""
 
-    def run(rule: str, contract: str, *, interval: str = "30s", scrape: str = "30s", emit: bool = False) -> AlertResult:
+    def run(
+        rule: str,
+        contract: str,
+        *,
+        interval: str = "30s",
+        scrape: str = "30s",
+        emit: bool = False,
+        groups: tuple[str, ...] = (),
+    ) -> AlertResult:
         rules, contracts = tmp_path / "rules.yml", tmp_path / "contracts.yml"
-        rules.write_text(
-            f"groups: [{{name: g, interval: {interval}, rules: [{{alert: A, labels: {{severity: page}}, {rule}}}]}}]\n"
-        )
+        own = f"{{name: g, interval: {interval}, rules: [{{alert: A, labels: {{severity: page}}, {rule}}}]}}"
+        rules.write_text(f"groups: [{', '.join((own, *groups))}]\n")
         contracts.write_text(
             f"scrape_interval: {scrape}\ncontracts: [{{alert: A, means: it, severity: page, {contract}}}]\n"
         )
@@ -211,6 +218,40 @@ def test_rules_that_look_back_or_wait_for_days(
         assert result.measured.fires_after_ms == {"1m": 60_000, "1w": 604_800_000}[hold]
         assert result.measured.resolves_after_ms == 0
         assert all(one.ok for one in result.situations)
+
+
+BURNS = (
+    "{name: slow, interval: 3m, rules: [{record: 'burn:1d', expr: 'rate(bad[1d]) / rate(all[1d])'}]}",
+    "{name: fast, rules: [{record: 'burn:6h', expr: 'rate(bad[6h]) / rate(all[6h])', labels: {of: a}}, "
+    "{record: 'burn:6h', expr: 'rate(none[6h])', labels: {of: b}}]}",
+)
+
+
+@pytest.mark.parametrize(
+    ("expr", "verdict", "confirmed"),
+    [
+        ("burn:1d > 0.02 and on () burn:6h > 0.02", Verdict.EXACT, True),
+        ("burn:1d > 0.02 and on () burn:6h > 0.021", Verdict.OFF_THRESHOLD, True),
+        # promtool would record as rarely as it looks, which is another average.
+        pytest.param(
+            "avg_over_time(burn:1d[2h]) > 0.02 and on () burn:6h", Verdict.EXACT, None, marks=pytest.mark.slow
+        ),
+        ("burn:1d offset 2d > 0.02", Verdict.EXACT, None),
+        ("burn:1d > 0.02 and on () absent(burn:6h{of='a'} offset 1h)", Verdict.NEVER_FIRES, None),
+    ],
+)
+def test_rules_that_look_back_for_days_through_what_is_recorded(
+    prove: Prove, expr: str, verdict: Verdict, confirmed: bool | None
+) -> None:
+    """One world follows the other on the tape; what recording rules write at the end of one is not in the way."""
+    result = prove(
+        f'expr: "{expr}", for: 15m',
+        "knob: {name: k, unit: '', range: [0, 1]}, op: '>', threshold: 0.02, for: 15m, "
+        "signal: [{counter: bad, rate: x}, {counter: all, rate: 1}]",
+        interval="1m",
+        groups=BURNS,
+    )
+    assert (result.verdict, result.confirmed) == (verdict, confirmed), result.reasons
 
 
 @pytest.mark.parametrize(
