@@ -43,7 +43,7 @@ def add(actions: Commands) -> None:
         "--fail-on",
         action="append",
         metavar="VERDICT",
-        help="exit 1 on at-risk (or worse), exhausted (default), no-data, or none (repeatable)",
+        help="exit 1 on at-risk (or worse), exhausted, no-data, or none (repeatable; default: exhausted and no-data)",
     )
     parser.add_argument(
         "--min-coverage", metavar="SHARE", help="measured less than this share of the time: no data (default: 50%%)"

@@ -156,14 +156,15 @@ def exit_code(report: SloReport, fail_on: Sequence[str] | None) -> int:
 
 
 def verdicts_that_fail(fail_on: Sequence[str] | None) -> frozenset[Verdict]:
-    """What the values of `--fail-on` name together; exhausted if there are none."""
+    """What the values of `--fail-on` name together; exhausted and no data if there are none: a misspelt metric passes
+    no gate."""
     for name in fail_on or ():
         if name not in FAIL_ON:
             raise InputError(
                 f"--fail-on {name}: there is no such verdict{near_miss(name, FAIL_ON)}",
                 hint=f"expected one of: {', '.join(FAIL_ON)}",
             )
-    return frozenset().union(*(FAIL_ON[name] for name in fail_on or ("exhausted",)))
+    return frozenset().union(*(FAIL_ON[name] for name in fail_on or ("exhausted", "no-data")))
 
 
 def open_server(url: str | None, *, timeout_s: float) -> Engine:

@@ -14,6 +14,7 @@ from harness.slo.report import ObjectiveReport, SloReport, unit_of
 COLUMNS = (
     "service", "objective", "verdict", "reason", "target", "sli", "budget_left", "unit", "total", "bad", "coverage",
     "seen_of_period", "period_start", "period_end", "counts_from", "burn_rate_last_hour", "incidents", "defects",
+    "small_incidents",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -29,7 +30,6 @@ def slo_report_csv(report: SloReport) -> str:
 
 def _row(one: ObjectiveReport) -> list[str]:
     objective = one.objective
-    small = one.incidents.small if one.incidents else 0
     return [
         _text(objective.service),
         _text(objective.name),
@@ -47,8 +47,9 @@ def _row(one: ObjectiveReport) -> list[str]:
         utc(one.judged.end_ms),
         "" if one.counts_from_ms is None else utc(one.counts_from_ms),
         _number(one.paces[0].burn if one.paces else None),
-        str(len(one.incidents.listed) + small if one.incidents else 0),
+        str(len(one.incidents.listed) if one.incidents else 0),
         _text("; ".join(one.defects)),
+        str(one.incidents.small if one.incidents else 0),
     ]
 
 

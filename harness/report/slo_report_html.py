@@ -38,7 +38,6 @@ from harness.report.slo_report_words import (
     sli_cell,
     state_text,
     target_cell,
-    trend_arrow,
     trend_text,
     verdict_counts,
     what_is_counted,
@@ -50,7 +49,7 @@ from harness.slo.model import Calendar
 from harness.slo.periods import Window, moment
 from harness.slo.report import POLICY, ObjectiveReport, SloReport, count_text, unit_of
 from harness.slo.verdict import HORIZON, PACE_MS, Rules, Verdict, factor, lasting, percent
-from harness.units import format_duration
+from harness.units import count_of, format_duration
 
 FRAME = {
     "width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT, "top": TOP, "bottom": HEIGHT - BOTTOM,
@@ -93,13 +92,7 @@ def _lighter(one: ObjectiveReport) -> ObjectiveReport:
     """What a page of many objectives has room for."""
     incidents = one.incidents
     if incidents is not None:
-        rest = incidents.listed[_FEWER_INCIDENTS:]
-        incidents = replace(
-            incidents,
-            listed=incidents.listed[:_FEWER_INCIDENTS],
-            small=incidents.small + len(rest),
-            small_cost=incidents.small_cost + sum((each.cost for each in rest), Fraction(0)),
-        )
+        incidents = replace(incidents, listed=incidents.listed[:_FEWER_INCIDENTS])
     return replace(one, points=tuple(thinned(one.points, _FEWER_STEPS)), incidents=incidents, hours=())
 
 
@@ -114,6 +107,7 @@ def _unbroken(text: str) -> str:
 
 
 def _view(number: int, one: ObjectiveReport, report: SloReport, many: bool) -> dict[str, Any]:
+    whole = report.objectives[number - 1]
     objective, verdict = one.objective, one.ruling.verdict
     judged = verdict is not Verdict.NO_DATA
     return {
@@ -134,7 +128,7 @@ def _view(number: int, one: ObjectiveReport, report: SloReport, many: bool) -> d
         "left": left_cell(one) if judged else "–",
         "bar": _bar(one.left) if judged else None,
         "spark": spark(one) if judged else "",
-        "trend_short": f"{trend_arrow(one)} {trend_text(one).partition(':')[0]}" if one.trend and judged else "",
+        "trend_short": trend_text(one).partition(":")[0] if one.trend and judged else "",
         "defects": [shown(sentence(text)) for text in one.defects],
         "facts": _facts(one),
         "charts": [
@@ -145,7 +139,8 @@ def _view(number: int, one: ObjectiveReport, report: SloReport, many: bool) -> d
         "alerts": _alerts(one),
         "quality": quality_table(report.quality, objective) if report.quality is not None else None,
         "incidents": _incidents(one),
-        "small": _small(one),
+        "incident_count": len(whole.incidents.listed) if whole.incidents else 0,
+        "small": _small(one, whole),
         "hours": [
             (moment(hour.start_ms), _bad(one, hour.tally), percent(hour.tally.error_ratio or Fraction(0)),
              percent(hour.cost))
@@ -204,7 +199,7 @@ def _facts(one: ObjectiveReport) -> list[tuple[str, str, str]]:
         facts.append(("Seen of the period", percent(one.seen_of_period), f"of {one.objective.period.label}"))
     if one.trend is not None:
         word, _, more = trend_text(one).partition(": ")
-        facts.append(("Trend", f"{trend_arrow(one)} {word}", more))
+        facts.append(("Trend", word, more))
     return facts
 
 
@@ -260,14 +255,21 @@ def _incidents(one: ObjectiveReport) -> list[dict[str, str]]:
     return rows
 
 
-def _small(one: ObjectiveReport) -> str:
-    if one.incidents is None or not one.incidents.small:
+def _small(one: ObjectiveReport, whole: ObjectiveReport) -> str:
+    """What the table of incidents leaves out: dear ones of a page of many objectives, and small ones."""
+    if one.incidents is None or whole.incidents is None:
         return ""
+    said, hidden = [], whole.incidents.listed[len(one.incidents.listed) :]
+    if hidden:
+        cost = sum((each.cost for each in hidden), Fraction(0))
+        said.append(f"{count_of(len(hidden), 'more incident')}, together {percent(cost)} of the budget.")
     number, more = one.incidents.small, "more" if one.incidents.listed else "short"
-    return (
-        f"{number} {more} {'stretch' if number == 1 else 'stretches'} of fast burning, together "
-        f"{percent(one.incidents.small_cost)} of the budget."
-    )
+    if number:
+        said.append(
+            f"{number} {more} {'stretch' if number == 1 else 'stretches'} of fast burning, together "
+            f"{percent(one.incidents.small_cost)} of the budget."
+        )
+    return " ".join(said)
 
 
 def _bad(one: ObjectiveReport, tally: Tally) -> str:

@@ -106,21 +106,23 @@ def allowed_cell(one: ObjectiveReport) -> str:
 
 
 def trend_text(one: ObjectiveReport) -> str:
-    """``spent 12 % in the last 7d, 3 % in the 7d before: worse``."""
+    """``spending faster: 12 % of the budget in the last 7d, 3 % in the 7d before``.
+
+    It tells how the line beside it falls, which it does in every case: slower spending is no recovery.
+    """
     if one.trend is None:
         return "–"
     last, before = one.trend.last, one.trend.before
-    word = "steady"
-    if abs(last - before) >= Fraction(1, 100):
-        word = "worse" if last > before else "better"
-    return f"{word}: spent {percent(last)} in the last {lasting(one.trend.length_ms)}, {percent(before)} before"
+    length = lasting(one.trend.length_ms)
+    return f"{_trend_word(last, before)}: {percent(last)} of the budget in the last {length}, {percent(before)} before"
 
 
-def trend_arrow(one: ObjectiveReport) -> str:
-    if one.trend is None:
-        return ""
-    change = one.trend.last - one.trend.before
-    return "→" if abs(change) < Fraction(1, 100) else "↘" if change > 0 else "↗"
+def _trend_word(last: Fraction, before: Fraction) -> str:
+    if last == 0:
+        return "nothing spent lately"
+    if abs(last - before) < Fraction(1, 100):
+        return "spending as before"
+    return "spending faster" if last > before else "spending more slowly"
 
 
 def lasts_text(pace: Pace) -> str:

@@ -17,15 +17,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from fractions import Fraction
+from typing import Any
 
 import promql_parser as promql
 
 from harness.engines.base import Engine, QueryError, Series
 from harness.errors import UnsupportedError
+from harness.rules.selectors import selectors_of
 from harness.slo.course import Count, Course, Grid, sliced
 from harness.slo.model import Events, Objective, Occurrences, Query, RawRatio, Reading, Threshold, Timeslices
 from harness.slo.periods import Judged
-from harness.slo.queries import per_second, selected, terms, tree, windowed
+from harness.slo.queries import or_zero, per_second, terms, tree, windowed
 from harness.slo.sli import LONGEST_GAP_MS, Counter, Oddities, Part, Raw
 from harness.units import format_duration
 
@@ -369,30 +371,32 @@ def _selectors(query: Query) -> list[tuple[int, str]] | None:
     """The query as a sum and difference of selectors of counters (or of events per sample); None if it is none."""
     if query.reading is not Reading.WINDOWED:
         return [(term.sign, str(term.selector)) for term in terms(query, "the query")]
-    signs = _signs(tree(query), 1)
-    if signs is None:
-        return None
-    return [(sign, str(selector)) for sign, selector in zip(signs, selected(query), strict=True)]
+    return _summed(tree(query), 1)
 
 
-def _signs(node: object, sign: int) -> list[int] | None:
-    """The signs of a windowed query's selectors, from left to right, if it is a sum of rates or of increases."""
+def _summed(node: object, sign: int) -> list[tuple[int, str]] | None:
+    """A windowed query's selectors with their signs, if it is a sum and difference of rates or of increases.
+
+    ``… or vector(0)`` adds nothing: without a series there are no events.
+    """
     match node:
         case promql.ParenExpr():
-            return _signs(node.expr, sign)
+            return _summed(node.expr, sign)
+        case promql.BinaryExpr() if (kept := or_zero(node)) is not None:
+            return _summed(kept, sign)
         case promql.AggregateExpr() if str(node.op) == "sum" and node.modifier is None:
-            inner = node.expr
-            while isinstance(inner, promql.ParenExpr):
-                inner = inner.expr
+            inner: Any = node.expr
+            while isinstance(inner, promql.ParenExpr) or or_zero(inner) is not None:
+                inner = inner.expr if isinstance(inner, promql.ParenExpr) else or_zero(inner)
             if isinstance(inner, promql.Call) and inner.func.name in ("rate", "increase"):
                 (ranged,) = inner.args
                 if isinstance(ranged, promql.MatrixSelector):
                     selected = ranged.vector_selector
                     plain = selected.offset is None and selected.at is None and not selected.matchers.or_matchers
-                    return [sign] if plain else None
+                    return [(sign, str(selectors_of(selected)[0]))] if plain else None
         case promql.BinaryExpr() if str(node.op) in ("+", "-") and node.modifier is None:
-            left = _signs(node.lhs, sign)
-            right = _signs(node.rhs, sign if str(node.op) == "+" else -sign)
+            left = _summed(node.lhs, sign)
+            right = _summed(node.rhs, sign if str(node.op) == "+" else -sign)
             return None if left is None or right is None else [*left, *right]
     return None
 

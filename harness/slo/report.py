@@ -326,7 +326,7 @@ def _caveats(
             f"the period ends at {moment(stretch.closes_ms, zone)}; the budget is that of the events so far, and grows "
             "with those to come"
         )
-    if whole.total > 0:
+    if whole.total > 0 and unit_of(objective, 1) == "event":
         allowed = objective.budget * Fraction(whole.total)
         if allowed < _FEW_BAD_EVENTS:
             each = "" if allowed == 0 else f": a single one spends {percent(1 / allowed)} of it"

@@ -148,7 +148,7 @@ def test_patience_with_a_busy_server(serve, project: Path, capsys: pytest.Captur
         return 200, OK, vector()
 
     url, _ = serve(busy)
-    assert run(url) == 0
+    assert run(url) == 1
     assert "cannot be judged" in capsys.readouterr().out
 
 
@@ -163,7 +163,7 @@ def test_warnings_in_an_answer_are_told(serve, project: Path, capsys: pytest.Cap
         return 200, OK, json.dumps(answer | {"warnings": ["store \x1b[31m<b>s3</b> unavailable"]}).encode()
 
     url, _ = serve(partial)
-    assert run(url) == 0
+    assert run(url) == 1
     out = capsys.readouterr().out
     assert "The server warned: store ␛[31m<b>s3</b> unavailable." in out
 
@@ -178,7 +178,7 @@ def test_samples_from_the_future_and_out_of_range_are_not_counted(
         return 200, OK, vector((END / 1000 - 30, "5"), (ahead, "1000"))
 
     url, _ = serve(answer)
-    assert run(url, "--json", "-") == 0
+    assert run(url, "--json", "-") == 1
     (one,) = json.loads(capsys.readouterr().out)["objectives"]
     assert one["counts"]["total"] == 0
     assert one["verdict"] == "no_data"
@@ -197,7 +197,7 @@ def test_credentials_are_sent_and_never_told(
     url, _ = serve(answer)
     monkeypatch.setenv("ALERT_HARNESS_URL_TOKEN", "s3cret")
     monkeypatch.setenv("ALERT_HARNESS_URL_TENANT", "team-a")
-    assert run(url, "--json", "report.json", "--junit", "report.xml", "--report", "page") == 0
+    assert run(url, "--json", "report.json", "--junit", "report.xml", "--report", "page") == 1
     assert set(seen) == {("Bearer s3cret", "team-a")}
     told = "".join(capsys.readouterr()) + "".join(f.read_text() for f in project.rglob("*") if f.is_file())
     assert "s3cret" not in told
@@ -250,7 +250,14 @@ def filled(prometheus_path: Path) -> Iterator[Engine]:
 
 @pytest.mark.parametrize(
     ("fail_on", "code", "failures"),
-    [([], 1, 1), (["none"], 0, 0), (["at-risk"], 1, 2), (["no-data"], 1, 1), (["at-risk", "no-data"], 1, 3)],
+    [
+        ([], 1, 2),
+        (["none"], 0, 0),
+        (["exhausted"], 1, 1),
+        (["at-risk"], 1, 2),
+        (["no-data"], 1, 1),
+        (["at-risk", "no-data"], 1, 3),
+    ],
 )
 def test_exit_code_and_junit_follow_fail_on(
     filled: Engine, project: Path, capsys: pytest.CaptureFixture[str], fail_on: list[str], code: int, failures: int
@@ -260,11 +267,18 @@ def test_exit_code_and_junit_follow_fail_on(
     assert run(filled.url, *options, "--junit", "out/report.xml") == code
     root = fromstring((project / "out" / "report.xml").read_text())
     assert root.get("failures") == str(failures)
-    assert root.get("skipped") == ("0" if "no-data" in fail_on else "1")
+    assert root.get("skipped") == ("0" if "no-data" in fail_on or not fail_on else "1")
     out = capsys.readouterr().out
     assert "1 of 6 objectives has spent its error budget, 1 is at risk, 1 cannot be judged." in out
     assert "\x1b" not in out  # no terminal, no colours
     assert "██████▃" in out
+
+
+def test_a_misspelt_metric_passes_no_gate(filled: Engine, project: Path) -> None:
+    checkout, *_ = world.OBJECTIVES.split("---\n")
+    (project / "slo" / "checkout.yml").write_text(checkout.replace("checkouts_total", "chekouts_total"))
+    assert run(filled.url) == 1
+    assert run(filled.url, "--fail-on", "exhausted") == 0
 
 
 def test_everything_is_written_and_the_page_is_named(

@@ -26,8 +26,9 @@ from harness.report.slo_report_junit import slo_report_junit
 from harness.report.slo_report_markdown import slo_report_markdown
 from harness.report.slo_report_quality import check_quality, quality_table
 from harness.report.slo_report_terminal import print_slo_report
-from harness.report.slo_report_words import sparkline
+from harness.report.slo_report_words import sparkline, trend_text
 from harness.report.terminal import console
+from harness.slo.budget import Trend
 from harness.slo.model import Objective
 from harness.slo.periods import Window
 from harness.slo.report import POLICY, SloReport, make_report
@@ -110,11 +111,35 @@ def test_the_schema_refuses_what_is_wrong(report: SloReport, path: str, value: o
         jsonschema.validate(document, SCHEMA)
 
 
+@pytest.mark.parametrize(
+    ("last", "before", "said"),
+    [
+        ("0.2", "0.5", "spending more slowly: 20 % of the budget in the last 7d, 50 % before"),
+        ("0.5", "0.2", "spending faster: 50 % of the budget in the last 7d, 20 % before"),
+        ("0.203", "0.2", "spending as before: 20.3 % of the budget in the last 7d, 20 % before"),
+        ("0", "0.5", "nothing spent lately: 0 % of the budget in the last 7d, 50 % before"),
+    ],
+)
+def test_a_trend_never_calls_a_falling_line_better(report: SloReport, last: str, before: str, said: str) -> None:
+    trend = Trend(7 * world.DAY, Fraction(last), Fraction(before))
+    one = replace(report.objectives[0], trend=trend)
+    assert one.ruling.verdict is Verdict.EXHAUSTED
+    assert trend_text(one) == said
+    page = slo_report_html(replace(report, objectives=(one,)))
+    assert said.partition(":")[0] in page
+    assert not {"↗", "↘", "better"} & set(page.split())
+
+
 def test_csv_has_a_line_an_objective_and_no_formula(report: SloReport) -> None:
     rows = list(csv.DictReader(io.StringIO(slo_report_csv(report))))
     assert [row["verdict"] for row in rows] == ["exhausted", "at_risk", "met", "met", "met", "no_data"]
     assert set(rows[0]) == set(COLUMNS)
     assert Fraction(rows[0]["bad"]) == report.objectives[0].whole.bad
+    listed = [len(one.incidents.listed) if one.incidents else 0 for one in report.objectives]
+    assert [int(row["incidents"]) for row in rows] == listed
+    assert rows[0]["incidents"] == "2"
+    assert "<h3>Incidents (2)</h3>" in slo_report_html(report)
+    assert int(rows[1]["small_incidents"]) > 0
     spoilt = list(csv.DictReader(io.StringIO(slo_report_csv(hostile(report)))))
     assert spoilt[4]["objective"].startswith("'=javascript")
 

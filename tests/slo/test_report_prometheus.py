@@ -113,6 +113,14 @@ def test_partial_history_says_from_when_it_counts(report: SloReport) -> None:
     assert any("low traffic" in text and "holds 3 bad ones" in text for text in of(report, "export").caveats)
 
 
+def test_slices_are_no_traffic(month: tuple[Engine, list[Objective]]) -> None:
+    engine, objectives = month
+    queue = next(one for one in objectives if one.name == "queue")
+    run = make_report([queue], engine, END - 10 * MINUTE, END, window=Window.RUN).objectives[0]
+    assert run.allowed_bad < 1
+    assert not any("traffic" in text for text in run.caveats)
+
+
 def test_incidents_tell_their_cost(report: SloReport) -> None:
     checkout = of(report, "checkout")
     assert checkout.incidents is not None
@@ -366,6 +374,22 @@ def test_a_query_that_is_no_sum_of_counters_is_estimated_and_says_so(shared_engi
     assert float(one.whole.error_ratio or 0) == pytest.approx(0.2, rel=1e-9)
     assert float(one.whole.total) == pytest.approx(100 * 1440, rel=0.01)
     assert any("estimated" in text for text in one.caveats)
+
+
+@pytest.mark.parametrize(
+    "zero",
+    ["Q or vector(0)", "Q OR on() vector(0)", "(Q) or (vector(0))", "Q or 0 * sum(rate(zero_total[{{.window}}]))"],
+)
+def test_a_zero_that_stands_in_for_no_series_changes_no_count(shared_engine: Engine, tmp_path: Path, zero: str) -> None:
+    """What people write around sums so that they are never empty."""
+    bad, total = 'sum(rate(zero_total{code="500"}[{{.window}}]))', "sum(rate(zero_total[{{.window}}]))"
+    if not shared_engine.query("zero_total", START + 5 * MINUTE):
+        write(shared_engine, "zero_total", [0, 0, 1, 1, 3, 3], code="500")
+        write(shared_engine, "zero_total", [0, 9, 20, 31, 44, 55], code="200")
+    objective = sloth(tmp_path, "zero", zero.replace("Q", bad), zero.replace("Q", total))
+    one = make_report([objective], shared_engine, START, START + 5 * MINUTE, window=Window.RUN).objectives[0]
+    assert one.how is not None
+    assert (one.how.counting, one.whole.total, one.whole.bad) == (Counting.RAW, 58, 3)
 
 
 def test_ready_made_ratios(shared_engine: Engine, tmp_path: Path) -> None:
