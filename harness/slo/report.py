@@ -30,7 +30,7 @@ from harness.slo.history import Clock, Counting, History, How, Observed
 from harness.slo.model import Calendar, Objective
 from harness.slo.periods import Judged, Window, judged, moment
 from harness.slo.verdict import Rules, Ruling, Verdict, factor, lasting, pace, percent, ruling
-from harness.slo.windows import pairs_of
+from harness.slo.windows import choose
 from harness.units import format_duration
 
 POLICY = "alert-harness/budget-policy"
@@ -242,14 +242,16 @@ def _unread(
 
 def _alerts(
     objective: Objective, course: Course, left: Fraction | None, length_ms: int
-) -> tuple[tuple[Burning, ...], str | None]:
-    """The objective's window pairs over the course, and why there are none."""
+) -> tuple[tuple[Burning, ...], list[str]]:
+    """The objective's window pairs over the course, and what is to be said of those that are not among them."""
     try:
-        pairs = pairs_of(objective)
+        chosen = choose(objective)
     except InputError as err:
-        return (), err.message
-    found = tuple(burning(course, pair, objective.target, left, length_ms) for pair in pairs)
-    return found, None if found else "its document disables the alerts"
+        return (), [f"no burn-rate alerts are shown: {err.message}"]
+    found = tuple(burning(course, pair, objective.target, left, length_ms) for pair in chosen.pairs)
+    if not found:
+        return (), ["no burn-rate alerts are shown: its document disables the alerts"]
+    return found, [notice.message for notice in chosen.notices]
 
 
 def _paces(course: Course, budget: Fraction, left: Fraction | None, length_ms: int) -> tuple[Pace, ...]:
@@ -297,7 +299,7 @@ def _caveats(
     stretch: Judged,
     window: Window,
     counts_from: int | None,
-    no_alerts: str | None,
+    no_alerts: Sequence[str],
     compress: int,
 ) -> list[str]:
     course, how, odd = observed.course, observed.how, observed.how.oddities
@@ -368,8 +370,7 @@ def _caveats(
         found.append(
             f"the query returned up to {how.series:,} series at once; each counts as an event of its own at each tick"
         )
-    if no_alerts is not None:
-        found.append(f"no burn-rate alerts are shown: {no_alerts}")
+    found += no_alerts
     if compress > 1:
         found.append(
             f"the run's clock ran {compress} times as fast; times and durations are the world's, counts are as counted"

@@ -215,7 +215,7 @@ def test_credentials_are_sent_and_never_told(
         (["--fail-on", "exausted"], "did you mean `exhausted`?"),
         (["--min-coverage", "2"], "not between 0 and 100 %"),
         (["--at-risk", "much"], "--at-risk `much` is no share"),
-        (["--step", "0"], "--step must be longer than 0"),
+        (["--step", "0"], "--step is 0"),
         (["--gap", "5 minutes"], "--gap: `5 minutes` is not a duration"),
         (["--json", "-", "--csv", "-"], "both want standard output"),
         (["--quality", "absent.json"], "cannot read absent.json"),
