@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -94,6 +94,19 @@ class HarnessError(Exception):
 
 class InputError(HarnessError):
     """What the user gave (a file, an option, a rule) is wrong."""
+
+
+class InputErrors(InputError):
+    """Several at once, so that one hides no other; told by its first where there is room for one only."""
+
+    def __init__(self, errors: Sequence[HarnessError]) -> None:
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more like this)" if len(errors) > 1 else ""
+        super().__init__(f"{first.message}{more}", span=first.span, hint=first.hint)
+        self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.errors))
 
 
 class UnsupportedError(HarnessError):

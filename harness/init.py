@@ -25,8 +25,8 @@ from harness.config import FILE_NAMES, is_unit_test
 from harness.contracts import Kind
 from harness.contracts.load import CONFIRM
 from harness.drafts import Entry, Line, World, is_time, line, number_text, value
-from harness.errors import InputError, UnsupportedError
-from harness.rules import AlertRule, RuleFile, load_rule_file
+from harness.errors import HarnessError, InputError, InputErrors
+from harness.rules import AlertRule, Group, Loaded, RuleFile, read_rules
 from harness.rules.expr import children, parse_expr
 from harness.rules.model import RecordingRule
 from harness.rules.selectors import selectors_of
@@ -54,6 +54,8 @@ _UNITS = {"seconds": "s", "bytes": "bytes", "percent": "%", "celsius": "°C", "v
 _NAMED_LABEL = re.compile(r"\$labels\.(\w+)|\.Labels\.(\w+)")
 _METRIC = re.compile(r"[A-Za-z_:][\w:]*", re.ASCII)
 _MOST_FILES = 10_000
+_RULE_LIKE = [re.compile(rb"^[ \t-]*%s\s*:" % key, re.MULTILINE) for key in (rb"groups", rb"alert", rb"expr")]
+"""What a rule file has that cannot be read at all: a template, or a slip in its YAML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +66,29 @@ class Written:
     new: bool
 
 
-def init(folder: Path) -> tuple[list[Written], int]:
-    """Write what is missing below `folder`; returns the files and the number of alerts found.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What :func:`init` did."""
+
+    written: list[Written]
+    alerts: int
+    """How many were found."""
+    faults: list[HarnessError]
+    """What is wrong with rules for which nothing was written."""
+
+
+def init(folder: Path) -> Start:
+    """Write what is missing below `folder`.
 
     Raises InputError if there is no alert rule below it. Nothing is ever overwritten.
     """
     if not folder.is_dir():
         raise InputError(f"{display_path(folder)} is no folder", hint="name the folder of your project")
-    files = list(_rule_files(folder))
+    loaded = _loaded(folder)
+    files = loaded.files
     alerts = sum(len(group.alerts()) for file in files for group in file.groups)
+    if not alerts and loaded.faults:
+        raise InputErrors(loaded.errors)
     if not alerts:
         raise InputError(
             f"no alert rules below {display_path(folder.resolve())}",
@@ -85,18 +101,19 @@ def init(folder: Path) -> tuple[list[Written], int]:
         for rule in group.rules
         if isinstance(rule, RecordingRule)
     }
-    rules = sorted(_relative(file.path, folder) for file in files)
+    rules = sorted({_relative(file.path, folder) for file in files})
     tests = sorted({_relative(path.parent, folder) for path in _yaml_files(folder) if is_unit_test(path)})
     contracts = _contract_names(files, folder)
     wanted = {folder / FILE_NAMES[0]: _settings(rules, sorted({_folder(name) for name in contracts.values()}), tests)}
     names = Counter(rule.alert for file in files for group in file.groups for rule in group.alerts())
     seen: set[_Key] = set()
-    for file in files:
-        if text := _contracts(file, recordings, names, seen):
-            wanted[folder / contracts[file.path]] = text
+    for path, name in contracts.items():
+        groups = [group for file in files if file.path == path for group in file.groups]
+        if text := _contracts(path, groups, recordings, names, seen):
+            wanted[folder / name] = text
     wanted[folder / "ci" / "alert-harness.github.yml"] = _GITHUB
     wanted[folder / "ci" / "alert-harness.gitlab.yml"] = _GITLAB
-    return [_write(path, text) for path, text in wanted.items()], alerts
+    return Start([_write(path, text) for path, text in wanted.items()], alerts, loaded.errors)
 
 
 def _write(path: Path, text: str) -> Written:
@@ -126,19 +143,23 @@ def _yaml_files(folder: Path) -> Iterator[Path]:
                     return
 
 
-def _rule_files(folder: Path) -> Iterator[RuleFile]:
+def _loaded(folder: Path) -> Loaded:
     """Every file with an alert; what is no rule file is none of ours."""
+    found = Loaded()
     for path in _yaml_files(folder):
         if is_unit_test(path):
             continue
         try:
-            if b"alert" not in path.read_bytes():
-                continue
-            file = load_rule_file(path)
-        except (InputError, OSError, UnsupportedError):
+            data = path.read_bytes()
+        except OSError:
             continue
-        if file.groups:
-            yield file
+        if b"alert" not in data:
+            continue
+        loaded = read_rules([path])
+        found.files += loaded.files
+        if loaded.files or any(fault.alerts for fault in loaded.faults) or all(r.search(data) for r in _RULE_LIKE):
+            found.faults += loaded.faults
+    return found
 
 
 def _relative(path: Path, folder: Path) -> str:
@@ -153,6 +174,8 @@ def _contract_names(files: Sequence[RuleFile], folder: Path) -> dict[Path, str]:
     """`contracts/NAME.yml` for each rule file; with the folder's name where two files are named alike."""
     names: dict[Path, str] = {}
     for file in files:
+        if file.path in names:
+            continue
         stem = file.path.stem
         name = f"contracts/{stem}.yml"
         if name in names.values():
@@ -191,10 +214,12 @@ _Key = tuple[str, frozenset[tuple[str, str]]]
 """An alert's name and its rule's plain labels: what can tell two rules apart."""
 
 
-def _contracts(file: RuleFile, recordings: Mapping[str, Text], names: Mapping[str, int], seen: set[_Key]) -> str:
+def _contracts(
+    path: Path, groups: Sequence[Group], recordings: Mapping[str, Text], names: Mapping[str, int], seen: set[_Key]
+) -> str:
     """The drafts of a file's alerts; `names` counts how many rules of all files have a name."""
     parts = []
-    for group in file.groups:
+    for group in groups:
         for rule in group.alerts():
             labels = {**group.labels, **rule.labels}
             fixed = {name: text.value for name, text in labels.items() if text.value and "{{" not in text.value}
@@ -204,7 +229,7 @@ def _contracts(file: RuleFile, recordings: Mapping[str, Text], names: Mapping[st
                 parts.append(_contract(rule, fixed, recordings, told_apart=names[rule.alert] > 1))
     if not parts:
         return ""
-    return _HEAD.format(file=_plain(file.path.name)) + "\n".join(parts)
+    return _HEAD.format(file=_plain(path.name)) + "\n".join(parts)
 
 
 def _contract(rule: AlertRule, fixed: Mapping[str, str], recordings: Mapping[str, Text], *, told_apart: bool) -> str:

@@ -20,6 +20,7 @@ from harness.units import TooLongError, parse_duration_ms
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL_TAG = "tag:yaml.org,2002:null"
+_MERGE_TAG = "tag:yaml.org,2002:merge"
 _MAX_BYTES = 64 * 1024 * 1024
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """What YAML 1.1 takes as the end of a line."""
@@ -209,6 +210,38 @@ def _side_by_side(node: yaml.ScalarNode, source: SourceFile) -> tuple[tuple[int,
     return tuple(places)
 
 
+def merged(node: yaml.MappingNode, source: SourceFile) -> list[tuple[yaml.Node, yaml.Node]]:
+    """The fields of a mapping: its own, then those that `<<` merges into it, as Prometheus' YAML (Go's v3) has it.
+
+    Its own win wherever `<<` stands, an empty one too; of several merged mappings the first that has a field wins.
+    Raises InputError for what Prometheus refuses: a second `<<`, and one that merges anything but mappings.
+    """
+    merges = [(key, value) for key, value in node.value if key.tag == _MERGE_TAG]
+    if not merges:
+        return list(node.value)
+    if len(merges) > 1:
+        raise InputError(
+            f"`<<` stands twice in one mapping (first on line {merges[0][0].start_mark.line + 1})",
+            span=source.span_of(merges[1][0]),
+            hint="merge several mappings with one: `<<: [*first, *second]`",
+        )
+    ((_, value),) = merges
+    fields = [(key, own) for key, own in node.value if key.tag != _MERGE_TAG]
+    known = {key.value for key, _ in fields if isinstance(key, yaml.ScalarNode)}
+    for each in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+        if not isinstance(each, yaml.MappingNode):
+            raise InputError(
+                f"`<<` merges a mapping or a list of mappings, found {_kind(each)}",
+                span=source.span_of(each),
+                hint="name an anchor that stands before a mapping",
+            )
+        for key, inherited in merged(each, source):
+            if key.value not in known:
+                known.add(key.value)
+                fields.append((key, inherited))
+    return fields
+
+
 class Fields:
     """A YAML mapping, read field by field; every complaint names file, line and column."""
 
@@ -222,8 +255,9 @@ class Fields:
                 span=self.span,
                 hint="see the example in docs/ for its shape",
             )
+        self.node: yaml.MappingNode = node
         self._fields: dict[str, tuple[Text, yaml.Node]] = {}
-        for key_node, value_node in node.value:
+        for key_node, value_node in merged(node, source):
             key = _text_of(key_node, source, f"a key of {what}")
             if key.value in self._fields:
                 first = self._fields[key.value][0].span.line
@@ -240,15 +274,21 @@ class Fields:
     def names(self) -> list[Text]:
         return [key for key, _ in self._fields.values()]
 
-    def only(self, *known: str) -> None:
-        """Refuse unknown fields, with the near miss."""
+    def unknown(self, known: Collection[str], aside: Collection[str] = ()) -> InputError | None:
+        """What is wrong with the first field that is neither known nor `aside`, with the near miss; None: nothing."""
         for name, (key, _) in self._fields.items():
-            if name not in known:
-                raise InputError(
+            if name not in known and name not in aside:
+                return InputError(
                     f"unknown field `{name}` in {self.what}{near_miss(name, known)}",
                     span=key.span,
                     hint=f"expected one of: {', '.join(known)}",
                 )
+        return None
+
+    def only(self, *known: str) -> None:
+        """Refuse unknown fields, with the near miss."""
+        if (found := self.unknown(known)) is not None:
+            raise found
 
     def _node(self, name: str) -> yaml.Node:
         if name not in self:
@@ -345,6 +385,10 @@ class Item:
         return self.source.span_of(self.node)
 
     @property
+    def is_nothing(self) -> bool:
+        return self.node.tag == _NULL_TAG
+
+    @property
     def is_mapping(self) -> bool:
         return isinstance(self.node, yaml.MappingNode)
 
@@ -432,7 +476,7 @@ def load_yaml(source: SourceFile) -> list[yaml.Node]:
             hint="remove it, or write it as an escape in double quotes",
         )
     try:
-        documents = [node for node in yaml.compose_all(source.text, Loader=_Loader) if not _is_empty(node)]
+        documents = [node for node in _composed(source.text) if not _is_empty(node)]
     except yaml.MarkedYAMLError as err:
         mark, begun = err.problem_mark or err.context_mark, err.context_mark
         problem = err.problem or err.context or "not valid YAML"
@@ -460,6 +504,25 @@ def load_yaml(source: SourceFile) -> list[yaml.Node]:
     except RecursionError as err:
         raise _too_deep(source) from err
     return documents
+
+
+def _composed(text: str) -> list[yaml.Node]:
+    try:
+        return [node for node in yaml.compose_all(text, Loader=_Loader) if node is not None]
+    except yaml.composer.ComposerError as err:
+        if "duplicate anchor" not in str(err):
+            raise
+        return [node for node in yaml.compose_all(text, Loader=_Reanchoring) if node is not None]
+
+
+class _Reanchoring(yaml.SafeLoader):
+    """An anchor may be set again, as YAML has it and Go does; PyYAML refuses that. Slower, being written in Python."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if not isinstance(event, yaml.AliasEvent):
+            self.anchors.pop(getattr(event, "anchor", None), None)
+        return super().compose_node(parent, index)
 
 
 def _too_deep(source: SourceFile) -> InputError:

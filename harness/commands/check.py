@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,14 +20,15 @@ from harness.check import (
     rule_uses,
 )
 from harness.commands.objectives import read
+from harness.commands.project import tell_notes
 from harness.commands.writing import must_be_writable, write
 from harness.config import Config, dashboard_files, objective_files, rule_files
 from harness.engines.url import UrlEngine
-from harness.errors import EXIT_FINDINGS, EXIT_OK, InputError
+from harness.errors import EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, InputError, InputErrors
 from harness.report.check_json import check_json
 from harness.report.check_text import write_check
 from harness.report.terminal import console
-from harness.rules import load_rules
+from harness.rules import read_rules
 from harness.slo.model import Objective, Reading
 from harness.slo.prove_series import queries_of
 from harness.slo.queries import windowed
@@ -62,7 +64,11 @@ def run(config: Config, choices: CheckChoices) -> int:
     if choices.json is not None and choices.json != "-":
         must_be_writable("--json", Path(choices.json), folder=False)
     # Also where only dashboards are checked: the rules tell what is recorded, and which alerts there are.
-    files = load_rules(_paths(rule_files, choices.rules, "rules", config))
+    loaded = read_rules(_paths(rule_files, choices.rules, "rules", config))
+    files = loaded.files
+    if loaded.faults and not files:
+        raise InputErrors(loaded.errors)
+    tell_notes(loaded)
     wanted = choices.rules or not choices.named
     dashboards = [
         load_dashboard(path) for path in _chosen(dashboard_files, choices.dashboards, "dashboards", config, choices)
@@ -99,6 +105,10 @@ def run(config: Config, choices: CheckChoices) -> int:
         write_check(report, console())
     if choices.json is not None:
         write(choices.json, check_json(report))
+    for fault in loaded.errors:
+        print(f"alert-harness: {fault}", file=sys.stderr)
+    if loaded.faults:
+        return EXIT_INPUT
     return EXIT_OK if report.passed else EXIT_FINDINGS
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from rich.text import Text
 
-from harness.errors import EXIT_OK
+from harness.errors import EXIT_INPUT, EXIT_OK
 from harness.init import init as start_project
 from harness.report.terminal import console
 from harness.report.wording import one_line
@@ -15,10 +16,11 @@ from harness.units import count_of
 
 
 def run(folder: Path) -> int:
-    """Write the start of a project, and say what was written, what was there, and what to do next."""
-    written, alerts = start_project(folder)
+    """Write the start of a project, and say what was written, what was there, and what to do next; 2 if there are
+    rules that are wrong."""
+    start = start_project(folder)
     out = console()
-    for file in written:
+    for file in start.written:
         what = ("wrote", "green") if file.new else ("kept", "dim")
         note = "" if file.new else ", which was there"
         out.print(
@@ -27,9 +29,11 @@ def run(folder: Path) -> int:
     out.print()
     out.print(
         Text(
-            f"{count_of(alerts, 'alert')} found. The contracts are drafts: confirm or correct what says `confirm:`, "
-            "take `draft: true` away, then run alert-harness prove."
+            f"{count_of(start.alerts, 'alert')} found. The contracts are drafts: confirm or correct what says "
+            "`confirm:`, take `draft: true` away, then run alert-harness prove."
         ),
         soft_wrap=True,
     )
-    return EXIT_OK
+    for fault in start.faults:
+        print(f"alert-harness: {fault}", file=sys.stderr)
+    return EXIT_INPUT if start.faults else EXIT_OK

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.commands.project import Choices, Project, load, toolchain
@@ -12,7 +12,7 @@ from harness.config import Config
 from harness.engines.base import Engine
 from harness.engines.private import sweep
 from harness.engines.promtool import Promtool
-from harness.errors import EXIT_ENGINE, EXIT_FINDINGS, EXIT_OK, EngineError, InputError
+from harness.errors import EXIT_ENGINE, EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, EngineError, InputError, InputErrors
 from harness.live import DEFAULT_FACTOR
 from harness.live.clock import Clock
 from harness.live.model import LiveReport
@@ -20,7 +20,6 @@ from harness.live.routing import Routing
 from harness.live.run import Progress, Tools, fitting_factor, live
 from harness.live.servers import ContainerOpener, Opener, ProcessOpener
 from harness.prometheus import ServerSettings
-from harness.proof.prove import check_rule_files
 from harness.report.live_json import live_json
 from harness.report.live_text import live_progress, live_summary, live_table
 from harness.report.outcome import Outcome
@@ -29,9 +28,12 @@ from harness.toolchain import Toolchain
 
 
 def command(config: Config, choices: Choices, *, factor: int | None, alertmanager: Path | None) -> int:
-    """Run, and print one row per alert; 3 if any is an `error`, else 1 if any is not exact."""
+    """Run, and print one row per alert; 3 if any is an `error`, else 2 if a rule is wrong, else 1 if any is not
+    exact."""
+    tools = toolchain(config)
+    project = load(config, choices).checked(Promtool(tools.find("promtool").path))
     with live_progress() as progress:
-        report = run(config, choices, factor=factor, alertmanager=alertmanager, progress=progress)
+        report = over(project, tools, config, choices, factor=factor, alertmanager=alertmanager, progress=progress)
     out = console(sys.stderr if choices.json == "-" else None)
     if choices.json != "-":
         live_table(report, out)
@@ -40,30 +42,13 @@ def command(config: Config, choices: Choices, *, factor: int | None, alertmanage
     if choices.json is not None:
         write(choices.json, live_json(report))
     choices.outputs.write(Outcome(live=report), out)
+    for fault in project.faults:
+        print(f"alert-harness: {fault}", file=sys.stderr)
     if report.failed:
         return EXIT_ENGINE
+    if project.faults:
+        return EXIT_INPUT
     return EXIT_OK if report.exact else EXIT_FINDINGS
-
-
-def run(
-    config: Config,
-    choices: Choices,
-    *,
-    factor: int | None = None,
-    alertmanager: Path | None = None,
-    progress: Progress | None = None,
-) -> LiveReport:
-    """One live run over the project.
-
-    `factor` None: the largest up to DEFAULT_FACTOR that fits every duration. `alertmanager` replaces the configured
-    file.
-    Raises InputError and UnsupportedError for what is wrong with rules, contracts or configuration, EngineError where
-    Prometheus or Alertmanager cannot be had or break.
-    """
-    return over(
-        load(config, choices), toolchain(config), config, choices,
-        factor=factor, alertmanager=alertmanager, progress=progress,
-    )  # fmt: skip
 
 
 def over(
@@ -75,19 +60,25 @@ def over(
     factor: int | None = None,
     alertmanager: Path | None = None,
     progress: Progress | None = None,
-    complaints: Mapping[int, str] | None = None,
 ) -> LiveReport:
-    """The same over a project that is loaded; `complaints` are what promtool says of its rules, None: it is asked."""
+    """One live run over a project; promtool is asked about its rules if it was not yet.
+
+    `factor` None: the largest up to DEFAULT_FACTOR that fits every duration. `alertmanager` replaces the configured
+    file.
+    Raises InputError and UnsupportedError for what is wrong with rules, contracts or configuration, EngineError where
+    Prometheus or Alertmanager cannot be had or break.
+    """
+    if not project.contracts and project.faults:
+        raise InputErrors(project.faults)
     if not project.contracts:
         raise InputError("there is no contract to run", hint="write one, or let `alert-harness init` begin it")
     routing = Routing.load(alertmanager or config.alertmanager)
     clock = _clock(factor, project)
     routing.for_run(clock, lambda receiver: "http://127.0.0.1/")  # what it refuses, before anything starts
     sweep()
-    if complaints is None:
-        complaints = check_rule_files(Promtool(tools.find("promtool").path), project.files)
+    project = project.checked(Promtool(tools.find("promtool").path))
     servers = _tools(config, choices, tools, project.server)
-    return live(project.files, project.contracts, servers, routing, clock, progress, complaints)
+    return live(project.files, project.contracts, servers, routing, clock, progress, project.complaints)
 
 
 def _clock(factor: int | None, project: Project) -> Clock:

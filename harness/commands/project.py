@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.commands.writing import check_outputs, must_be_writable
@@ -14,10 +14,12 @@ from harness.contracts import Contract, load_contracts
 from harness.engines import KINDS, open_engine
 from harness.engines.base import Engine
 from harness.engines.private import sweep
-from harness.errors import InputError, near_miss
+from harness.engines.promtool import Promtool
+from harness.errors import HarnessError, InputError, InputErrors, near_miss, printable
 from harness.prometheus import ServerSettings
+from harness.proof.checked import check_rule_files
 from harness.report.outputs import NO_OUTPUTS, Outputs
-from harness.rules import RuleFile, load_rules
+from harness.rules import Loaded, RuleFile, read_rules
 from harness.toolchain import Toolchain
 
 
@@ -51,17 +53,41 @@ class Project:
     contracts: list[Contract]
     server: ServerSettings
     """Prometheus' own settings, with which they were loaded."""
+    faults: list[HarnessError] = field(default_factory=list)
+    """What is wrong with rules, of which nothing more is said: neither they nor their contracts are in here."""
+    complaints: Mapping[int, str] | None = None
+    """What promtool says against single alerts, by the id of the rule; None: it was not asked yet."""
+
+    def checked(self, promtool: Promtool) -> Project:
+        """The same without the rules that promtool refuses."""
+        if self.complaints is not None:
+            return self
+        checked = check_rule_files(promtool, self.files)
+        lost = Loaded(checked.files, checked.faults).lost()
+        return Project(
+            checked.files,
+            [contract for contract in self.contracts if contract.alert.value not in lost],
+            self.server,
+            [*self.faults, *(fault.error for fault in checked.faults)],
+            checked.complaints,
+        )
 
 
 def load(config: Config, choices: Choices) -> Project:
-    """Load rules and contracts; with `choices.alerts` only these contracts, and no word on other alerts."""
+    """Load rules and contracts; with `choices.alerts` only these contracts, and no word on other alerts.
+
+    What is wrong with single rules is in the project's `faults`; raised where there is nothing else.
+    """
     # A path on the command line is relative to where the user stands, one in the configuration to its own folder.
     check_choices(config, choices)
     here = Path.cwd()
     rules = rule_files(choices.rules, here) if choices.rules else rule_files(config.rules, config.folder)
     found = rule_files(choices.contracts, here) if choices.contracts else _own_contracts(config)
     server = server_of(config, choices.engine or config.engine, url_of(config, choices.url))
-    files, contracts = load_rules(rules, server), load_contracts(found, server)
+    loaded, contracts = read_rules(rules, server), load_contracts(found, server)
+    if not loaded.files:
+        raise InputErrors(loaded.errors)
+    tell_notes(loaded)
     if choices.alerts:
         known = {contract.alert.value for contract in contracts}
         for name in choices.alerts:
@@ -71,7 +97,15 @@ def load(config: Config, choices: Choices) -> Project:
                     hint=f"known alerts: {', '.join(sorted(known))}",
                 )
         contracts = [contract for contract in contracts if contract.alert.value in choices.alerts]
-    return Project(files, contracts, server)
+    lost = loaded.lost()
+    contracts = [contract for contract in contracts if contract.alert.value not in lost]
+    return Project(loaded.files, contracts, server, loaded.errors)
+
+
+def tell_notes(loaded: Loaded) -> None:
+    """Say, on standard error, what is right but not for Prometheus."""
+    for note in loaded.notes:
+        print(f"alert-harness: note: {printable(note)}", file=sys.stderr)
 
 
 def _own_contracts(config: Config) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.text import Text
@@ -13,11 +13,11 @@ from harness.commands.writing import write
 from harness.config import Config
 from harness.engines.base import Engine
 from harness.engines.promtool import Promtool
-from harness.errors import EXIT_ENGINE, EXIT_INPUT, InputError, printable
+from harness.errors import EXIT_ENGINE, EXIT_INPUT, HarnessError, InputErrors, printable
 from harness.proof import STEPS_PER_ALERT, Proof
 from harness.proof.model import AlertResult, Verdict
 from harness.proof.pairing import pair
-from harness.proof.prove import ALERT_TIMEOUT_S, check_rule_files
+from harness.proof.prove import ALERT_TIMEOUT_S
 from harness.report.jsonfile import proof_json
 from harness.report.markdown import proof_markdown
 from harness.report.outcome import Outcome, Proved
@@ -30,31 +30,34 @@ def run(config: Config, choices: Choices) -> int:
     """Prove the alerts and print a row for each as it is known; 3 after all rows if one is an error, 1 if one is not
     exact.
 
-    A contract that turns out to be wrong while it is measured is told after all that (exit code 2). What is known when
+    A rule that is wrong, and a contract that turns out to be while it is measured, are told after all that (exit code
+    2). What is known when
     the run is interrupted is printed and written too.
     """
     project = load(config, choices)
     tools = toolchain(config)
     promtool = Promtool(tools.find("promtool").path)
-    complaints = check_rule_files(promtool, project.files)  # before any engine starts
+    project = project.checked(promtool)  # before any engine starts
+    if not project.files:
+        raise InputErrors(project.faults)
     out = console(sys.stderr if choices.prints_document else None)
     with open_for(config, choices, tools, project.server) as engine:
         proved = Proved([], engine.kind, engine.version)
         try:
-            faults = prove_all(proved, project, engine, promtool, complaints, choices, "proving", out)
+            faults = prove_all(proved, project, engine, promtool, choices, "proving", out)
         except KeyboardInterrupt:
             proved.complete = False
             _tell(proved, choices, out)
             raise
         _tell(proved, choices, out)
-    for fault in faults:
+    for fault in (*project.faults, *faults):
         print(f"alert-harness: {fault}", file=sys.stderr)
     code = proved.exit_code
     if code == EXIT_ENGINE:
         wrong = [result.reasons[0] for result in proved.results if result.verdict is Verdict.ERROR]
         print(printable(f"alert-harness: {count_of(len(wrong), 'alert')} in error: {wrong[0]}"), file=sys.stderr)
         return code
-    return EXIT_INPUT if faults else code
+    return EXIT_INPUT if faults or project.faults else code
 
 
 def prove_all(
@@ -62,17 +65,16 @@ def prove_all(
     project: Project,
     engine: Engine,
     promtool: Promtool,
-    complaints: Mapping[int, str],
     choices: Choices,
     what: str,
     out: Console,
-) -> list[InputError]:
+) -> list[HarnessError]:
     """Add each result to `proved`, and print its row, as soon as it is known. Returns what is wrong with contracts."""
     steps = STEPS_PER_ALERT * len(project.contracts)
     table = ProofTable(pair(project.files, project.contracts), out)
     with watching(steps, what, out) as step:
         proof = Proof(
-            project.files, project.contracts, engine, promtool, step, complaints,
+            project.files, project.contracts, engine, promtool, step, project.complaints,
             ALERT_TIMEOUT_S if choices.alert_timeout_s is None else choices.alert_timeout_s,
         )  # fmt: skip
 

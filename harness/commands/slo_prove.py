@@ -15,13 +15,12 @@ from harness.commands.objectives import duration_ms, load, tell
 from harness.commands.writing import must_be_writable, write
 from harness.config import Config, rule_files
 from harness.engines.private import private_folder
-from harness.errors import EXIT_FINDINGS, EXIT_OK, InputError, near_miss
-from harness.prometheus import ServerSettings
+from harness.errors import EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, InputError, InputErrors, near_miss
 from harness.report.slo_quality_chart import picture
 from harness.report.slo_quality_json import quality_json
 from harness.report.slo_quality_text import quality_table, summary
 from harness.report.terminal import console, watching
-from harness.rules import RuleFile, load_rules
+from harness.rules import RuleFile, load_rules, read_rules
 from harness.slo.compile import compile_objectives
 from harness.slo.model import Objective
 from harness.slo.prove import STEPS, Subject, prove
@@ -56,7 +55,12 @@ def run(config: Config, choices: Choices) -> int:
     tools = project.toolchain(config)
     server = project.server_of(config, choices.engine or config.engine, project.url_of(config, choices.url))
     with private_folder() as folder:
-        subjects = _subjects(objectives, choices, folder, server)
+        loaded = read_rules(rule_files(choices.rules, Path.cwd()), server) if choices.rules else None
+        if loaded is not None and not loaded.files:
+            raise InputErrors(loaded.errors)
+        if loaded is not None:
+            project.tell_notes(loaded)
+        subjects = _subjects(objectives, choices, folder, None if loaded is None else tuple(loaded.files))
         with project.open_for(config, chosen, tools, server) as engine, _progress(len(subjects)) as advance:
             qualities = list(prove(subjects, engine, advance))
             kind, version = engine.kind, engine.version
@@ -69,6 +73,10 @@ def run(config: Config, choices: Choices) -> int:
         write(choices.json, quality_json(qualities, kind, version))
     if choices.picture is not None:
         write(choices.picture, picture(qualities))
+    for fault in loaded.errors if loaded is not None else ():
+        print(f"alert-harness: {fault}", file=sys.stderr)
+    if loaded is not None and loaded.faults:
+        return EXIT_INPUT
     return EXIT_OK if qualities and all(quality.as_meant for quality in qualities) else EXIT_FINDINGS
 
 
@@ -92,9 +100,10 @@ def _objectives(config: Config, choices: Choices) -> list[Objective]:
     return [objective for objective in found if objective.name in choices.objectives]
 
 
-def _subjects(objectives: Sequence[Objective], choices: Choices, folder: Path, server: ServerSettings) -> list[Subject]:
+def _subjects(
+    objectives: Sequence[Objective], choices: Choices, folder: Path, theirs: tuple[RuleFile, ...] | None
+) -> list[Subject]:
     """Objectives that alert, each with its rules: those of the user, or its own compiled ones."""
-    theirs = tuple(load_rules(rule_files(choices.rules, Path.cwd()), server)) if choices.rules else None
     windows = windows_of(choices.windows)
     made = []
     for objective in objectives:

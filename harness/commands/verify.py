@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,10 +28,11 @@ from harness.errors import (
     EngineError,
     HarnessError,
     InputError,
+    InputErrors,
     near_miss,
 )
 from harness.live.model import LiveReport
-from harness.proof.prove import check_rule_files
+from harness.proof.checked import lint
 from harness.report.live_text import live_counts, live_progress, live_table
 from harness.report.outcome import Outcome, Proved
 from harness.report.scenario_text import scenario_report, traffic_in_words
@@ -80,6 +81,8 @@ def run(config: Config, choices: Choices, *, tests: Sequence[str] | None, skip: 
     choices.outputs.write(outcome, out)
     out.print()
     out.print(_answer(outcome))
+    for fault in found.faults:
+        print(f"alert-harness: {fault}", file=sys.stderr)
     return found.exit_code(outcome)
 
 
@@ -95,6 +98,8 @@ class _Found:
     problems: list[str] = field(default_factory=list)
     failures: list[HarnessError] = field(default_factory=list)
     """Steps that could not be done."""
+    faults: list[HarnessError] = field(default_factory=list)
+    """Rules that are wrong: told once more at the end, with their lines."""
 
     def outcome(self) -> Outcome:
         failed = [err.message.splitlines()[0] for err in self.failures]
@@ -122,16 +127,26 @@ def _steps(
 ) -> None:
     tools = toolchain(config)
     promtool = Promtool(tools.find("promtool").path)
-    problems = promtool.check_rules([file.path for file in project.files], lint=True)
+    project = project.checked(promtool)  # an expression with a caret, before any engine starts
+    found.failures += project.faults
+    found.faults = project.faults
+    problems = lint(promtool, project.files)
     found.problems += map(str, problems)
-    _step(out, not problems, f"promtool check rules, with lint (promtool {promtool.version})", map(str, problems))
+    wrong = [f"{err.span}: {err.message}" if err.span else err.message for err in project.faults]
+    _step(
+        out,
+        not problems and not wrong,
+        f"promtool check rules, with lint (promtool {promtool.version})",
+        [*wrong, *map(str, problems)],
+    )
     with _attempt("promtool test rules", out, found):
         found.suites = _tested(config, project, promtool, tests, out)
-    complaints = check_rule_files(promtool, project.files)  # an expression with a caret, before any engine starts
+    if not project.files:
+        raise InputErrors(project.faults)
     with _attempt("prove", out, found), open_for(config, choices, tools, project.server) as engine:
         found.proved = proved = Proved([], engine.kind, engine.version)
         out.print()
-        found.failures += prove_all(proved, project, engine, promtool, complaints, choices, "proving", out)
+        found.failures += prove_all(proved, project, engine, promtool, choices, "proving", out)
         proof_reasons(proved.results, out)
         write_documents(proved, choices)
         out.print()
@@ -139,10 +154,10 @@ def _steps(
         kind = engine.kind
     if found.proved is not None and kind == "process" and (choices.engine or config.engine) == "auto":
         with _attempt("prove in a container", out, found):
-            found.problems += _prove_in_container(config, choices, project, promtool, complaints, out)
+            found.problems += _prove_in_container(config, choices, project, promtool, out)
     if "live" not in skip:
         with _attempt("live", out, found):
-            found.live = _live(config, choices, project, tools, complaints, out)
+            found.live = _live(config, choices, project, tools, out)
     if "stack" not in skip:
         with _attempt("stack", out, found):
             found.scenario, found.objectives = _played(config, project, out)
@@ -199,7 +214,6 @@ def _live(
     choices: Choices,
     project: Project,
     tools: Toolchain,
-    complaints: Mapping[int, str],
     out: Console,
 ) -> LiveReport | None:
     """Every alert end to end on a compressed clock; None where Alertmanager cannot be had."""
@@ -212,7 +226,7 @@ def _live(
         _step(out, None, f"live: skipped, {err.message.splitlines()[0]}")
         return None
     with live_progress(aloud=False) as progress:
-        report = live.over(project, tools, config, choices, progress=progress, complaints=complaints)
+        report = live.over(project, tools, config, choices, progress=progress)
     exact = sum(result.exact for result in report.results)
     _step(
         out,
@@ -280,7 +294,6 @@ def _prove_in_container(
     choices: Choices,
     project: Project,
     promtool: Promtool,
-    complaints: Mapping[int, str],
     out: Console,
 ) -> list[str]:
     """Where a container engine runs and has the image, the same proof in a container; else say why not, and go on.
@@ -299,9 +312,7 @@ def _prove_in_container(
     with engine:
         proved.version = engine.version
         quiet = replace(choices, json=None, markdown=None, emit=None)
-        faults = prove_all(
-            proved, project, engine, promtool, complaints, quiet, "proving in a container", console(io.StringIO())
-        )
+        faults = prove_all(proved, project, engine, promtool, quiet, "proving in a container", console(io.StringIO()))
     if faults:
         raise faults[0]
     wrong = [result for result in proved.results if not result.accepted]

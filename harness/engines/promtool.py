@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.engines.base import with_log
 from harness.engines.private import private_folder
 from harness.errors import EngineError, InputError
-from harness.source import display_path
+from harness.source import SourceFile, display_path
 from harness.units import parse_duration_ms
 
 _LINT_EXIT = 3
@@ -171,6 +171,60 @@ class Promtool:
         ended = f"with exit status {run.returncode}" if run.returncode >= 0 else f"by signal {-run.returncode}"
         said = "\n".join((run.stderr or run.stdout).strip().splitlines()[-12:])
         return EngineError(with_log(f"`promtool {what}` ended {ended} ({self.path})", said, "it says"))
+
+
+_UNKNOWN_FIELD = re.compile(r"line (\d+): field (\S+) not found in type (\w+)\.(\w+)")
+_TYPES = {
+    "RuleGroups": "a rule file", "RuleGroup": "a rule group", "Rule": "a rule", "RuleNode": "a rule",
+    "unitTestFile": "a unit-test file", "testGroup": "a test group", "series": "an input series",
+    "alertTestCase": "an alert test", "alert": "an expected alert", "promqlTestCase": "an expression test",
+    "sample": "an expected sample",
+}  # fmt: skip
+"""promtool's Go types, in words."""
+_SINCE = {
+    ("labels", "RuleGroup"): "3.0",
+    ("query_offset", "RuleGroup"): "2.53",
+    ("limit", "RuleGroup"): "2.31",
+    ("keep_firing_for", "Rule"): "2.42",
+    ("start_timestamp", "testGroup"): "3.9",
+    ("fuzzy_compare", "unitTestFile"): "3.0",
+}
+"""The Prometheus with which promtool has come to know a field."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownField:
+    """A field that promtool does not know, as it says; `line` is that of the file that it read."""
+
+    line: int
+    name: str
+    message: str
+    hint: str
+
+    def error(self, source: SourceFile | None, line: int | None) -> InputError:
+        """The same for people, at the user's line, if it is known."""
+        span = None
+        if source is not None and line:
+            span = source.span(line, max(source.lines[line - 1].find(self.name), 0) + 1, len(self.name))
+        return InputError(self.message, span=span, hint=self.hint)
+
+
+def unknown_fields(message: str, version: str) -> list[UnknownField]:
+    """The fields that promtool does not know, from a message of its own. One that a newer promtool knows is told as
+    that."""
+    found = []
+    for line, field, _, kind in dict.fromkeys(_UNKNOWN_FIELD.findall(message)):
+        what = _TYPES.get(kind, f"`{kind}`")
+        since = _SINCE.get((field, kind.removesuffix("Node")))
+        if since is None:
+            found.append(
+                UnknownField(int(line), field, f"promtool {version} knows no field `{field}` in {what}", "remove it")
+            )
+        else:
+            told = f"promtool {version} does not know `{field}` in {what} yet: Prometheus has it since {since}"
+            hint = f"set `versions` or `tools` to a promtool of {since} or later, or remove the field"
+            found.append(UnknownField(int(line), field, told, hint))
+    return found
 
 
 def _must_exist(files: Sequence[Path]) -> None:

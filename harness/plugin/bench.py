@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from numbers import Real
 from pathlib import Path
@@ -24,9 +24,9 @@ from harness.contracts import Contract, load_contracts
 from harness.contracts.world import Trace
 from harness.engines.base import QueryError
 from harness.engines.promtool import CompletedRun, Promtool, RuleProblem
-from harness.errors import HarnessError, InputError, Span, UnsupportedError, near_miss
+from harness.errors import HarnessError, InputError, InputErrors, Span, UnsupportedError, near_miss
 from harness.replay import AlertTimeline, Batch, EndlessTape, Plan, Reel, Replay, State
-from harness.rules import AlertRule, Group, RuleFile, load_rules
+from harness.rules import AlertRule, Group, RuleFile, load_rules, read_rules
 from harness.series import STALE, Labels, format_labels, labels_of
 from harness.source import Text
 from harness.suites.notation import Kind, parse_values
@@ -96,14 +96,21 @@ class AlertRules:
 
     files: list[RuleFile]
     contracts: list[Contract]
+    faults: list[HarnessError] = field(default_factory=list)
+    """What is wrong with rules; neither they nor their contracts are in here."""
 
     @classmethod
     def load(cls, rules: Sequence[Path], contracts: Sequence[Path]) -> Self:
-        return cls(load_rules(rules), load_contracts(contracts))
+        loaded = read_rules(rules)
+        if not loaded.files:
+            raise InputErrors(loaded.errors)
+        lost = loaded.lost()
+        left = [contract for contract in load_contracts(contracts) if contract.alert.value not in lost]
+        return cls(loaded.files, left, loaded.errors)
 
     @property
     def paths(self) -> list[Path]:
-        return [file.path for file in self.files]
+        return list(dict.fromkeys(file.path for file in self.files))
 
     def rule(self, alert: str) -> AlertRule:
         """The first rule of this name; InputError, with the near miss, if there is none."""

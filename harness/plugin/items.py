@@ -20,6 +20,7 @@ from harness.proof.pairing import Pairing, pair
 from harness.report.aspects import aspect_names, not_rendered
 from harness.report.suites_text import write_file
 from harness.report.wording import one_line
+from harness.source import display_path
 from harness.suites.load import load_suite
 from harness.suites.model import FileResult, Severity, Status, TestGroup
 from harness.units import format_number
@@ -72,6 +73,11 @@ class Door:
                 config.args.append(str(path))
 
     @property
+    def faults(self) -> list[HarnessError]:
+        """What is wrong with single rules."""
+        return self.workshop.alert_rules().faults
+
+    @property
     def pairings(self) -> list[Pairing]:
         if self._pairings is None:
             loaded = self.workshop.alert_rules()
@@ -117,13 +123,17 @@ class AlertFile(pytest.File):
         super().__init__(**named)
         self.door = door
 
-    def collect(self) -> Iterator[pytest.Collector]:
+    def collect(self) -> Iterator[pytest.Collector | pytest.Item]:
         path = self.path.resolve()
         here = [pairing for pairing in self.door.pairings if _file_of(pairing) == path]
         plain = Counter(_name_of(pairing) for pairing in here)
         names = [_name_of(p) if plain[_name_of(p)] == 1 else f"{_name_of(p)}{_severity(p)}" for p in here]
         for pairing, name in zip(here, _unique(names), strict=True):
             yield AlertNode.from_parent(self, name=name, pairing=pairing, door=self.door)
+        shown = display_path(path)
+        wrong = [fault for fault in self.door.faults if fault.span is not None and fault.span.file == shown]
+        for fault, name in zip(wrong, _unique(f"line {f.span.line}" for f in wrong if f.span), strict=True):
+            yield FaultItem.from_parent(self, name=name, fault=fault, door=self.door)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         return _told(excinfo) or super().repr_failure(excinfo)
@@ -187,6 +197,17 @@ class _OurItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, self._line - 1, self.nodeid.partition("::")[2].replace("::", " ")
+
+
+class FaultItem(_OurItem):
+    """A rule that cannot be read: it fails, and those beside it run."""
+
+    def __init__(self, *, fault: HarnessError, **named: Any) -> None:
+        super().__init__(line=fault.span.line if fault.span else 1, **named)
+        self.fault = fault
+
+    def runtest(self) -> None:
+        raise self.fault
 
 
 class AspectItem(_OurItem):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InputErrors
 from harness.plugin.bench import AlertRules
 from harness.plugin.workshop import Workshop
 from harness.proof import AlertResult, Proof
@@ -53,7 +53,7 @@ class Proofs:
         for result in proof.run():
             self._known[_key(Pairing(result.contract, result.located))] = result
         if proof.faults:
-            raise proof.faults[0]
+            raise InputErrors(proof.faults)
 
 
 class Suites:

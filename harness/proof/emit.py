@@ -126,9 +126,13 @@ def _not_exact(promtool: Promtool, folder: Path, one: Proven, deed: Deed, contra
 def _more(deed: Deed, note: str) -> Iterable[str]:
     if note:
         yield f"# {note}"
-    for path in deed.rules.renamed:
-        yield f"# Two groups of one name have no order in promtool, so it reads a copy of {path.name} with one renamed;"
-        yield "# write it anew (prove --emit) whenever the rules change."
+    for number, file in enumerate(deed.rules.files):
+        if number in deed.rules.renamed:
+            yield f"# Two groups of one name have no order in promtool, so it reads a copy of {file.path.name} with one"
+            yield "# renamed; write it anew (prove --emit) whenever the rules change."
+        elif not file.as_it_is:
+            yield f"# promtool does not take {file.path.name} as it is, so it reads a copy of its groups; write it anew"
+            yield "# (prove --emit) whenever the rules change."
 
 
 def _meant_test(deed: Deed, folder: Path, prefix: str, one: Proven, contract: Contract, comments: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.proof.model import Located
 from harness.replay import Replay
 from harness.rules import AlertRule, Group, RuleFile
-from harness.rules.copies import with_group_names, with_groups
+from harness.rules.copies import copy_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,8 @@ class OrderedRules:
     """The intervals of the groups on which the alert depends, its own among them."""
     needed: frozenset[str] = frozenset()
     """The names of the alert and of the recording rules that it reads."""
-    renamed: Mapping[Path, Mapping[str, str]] = field(default_factory=dict)
-    """By file: groups that need another name, for one that the alert depends on as well has the same."""
-    cut: Mapping[Path, str] = field(default_factory=dict)
-    """By file: its text with only the groups that matter, where all of it would take promtool too long."""
+    renamed: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    """By number of a file: groups that need another name, for one that the alert depends on as well has the same."""
 
     @classmethod
     def of(cls, files: Sequence[RuleFile], located: Located, replay: Replay) -> OrderedRules:
@@ -50,26 +48,22 @@ class OrderedRules:
             {names[id(g)]: g.interval_ms for g in every if id(g) in groups},
             frozenset({located.rule.alert, *(rule.record for _, rule in needed)}),
             {
-                f.path: changed
-                for f in own
+                number: changed
+                for number, f in enumerate(own)
                 if (changed := {g.name: n for g in f.groups if (n := names[id(g)]) != g.name})
             },
         )
 
     def lean(self, located: Located) -> OrderedRules:
-        """The same with only the groups on which the alert depends, of each file that holds others and can be cut."""
-        cut, files = {}, []
-        for file in self.files:
-            kept = tuple(group for group in file.groups if group.name in self.intervals_ms)
-            text = None
-            if len(kept) < len(file.groups) and file.path not in self.renamed:
-                text = with_groups(file.path, {group.name for group in kept})
-            if text is not None:
-                cut[file.path] = text
-                file = RuleFile(file.path, file.name, kept)
-            files.append(file)
-        loaded = {self.renamed.get(f.path, {}).get(g.name, g.name) for f in files for g in f.groups}
-        return replace(self, files=tuple(files), order=tuple(n for n in self.order if n in loaded), cut=cut)
+        """The same with only the groups on which the alert depends, of each file that holds others."""
+        files = tuple(
+            file
+            if number in self.renamed or file.origin is None
+            else file.of_groups(tuple(group for group in file.groups if group.name in self.intervals_ms))
+            for number, file in enumerate(self.files)
+        )
+        loaded = {self.renamed.get(n, {}).get(g.name, g.name) for n, f in enumerate(files) for g in f.groups}
+        return replace(self, files=files, order=tuple(name for name in self.order if name in loaded))
 
     def others_named(self, located: Located) -> Iterator[Located]:
         """Other alerting rules of the name of this one."""
@@ -82,27 +76,25 @@ class OrderedRules:
     def listed(self, folder: Path, prefix: str) -> list[str]:
         """The paths of the rule files as a test in `folder` names them; without `prefix` no copies stand beside it."""
         paths = [
-            folder / _copy(prefix, file)
-            if prefix and (file.path in self.renamed or file.path in self.cut)
-            else file.path
-            for file in self.files
+            folder / self._copy(prefix, number) if prefix and self._copied(number) else file.path
+            for number, file in enumerate(self.files)
         ]
         return [os.path.relpath(path.resolve(), folder.resolve()) for path in paths]
 
     def copies(self, folder: Path, prefix: str) -> Iterator[tuple[Path, str]]:
-        """(path, text) of the files that must stand beside a test in `folder`: the user's own with groups renamed, or
-        without those that do not matter."""
-        for file in self.files:
-            if file.path in self.cut:
-                yield folder / _copy(prefix, file), self.cut[file.path]
-        for path, names in self.renamed.items():
-            text = with_group_names(path, names)
-            if text is not None:
-                yield folder / _copy(prefix, next(file for file in self.files if file.path == path)), text
+        """(path, text) of the files that must stand beside a test in `folder`: those that promtool would refuse as they
+        are, with groups renamed, or without those that do not matter."""
+        for number, file in enumerate(self.files):
+            if self._copied(number):
+                yield folder / self._copy(prefix, number), copy_of(file, self.renamed.get(number)).text
 
+    def _copied(self, number: int) -> bool:
+        return number in self.renamed or not self.files[number].as_it_is
 
-def _copy(prefix: str, file: RuleFile) -> str:
-    return f"{prefix}.{file.path.stem}.copy.yml"
+    def _copy(self, prefix: str, number: int) -> str:
+        stem = self.files[number].path.stem
+        alike = sum(file.path.stem == stem for file in self.files[:number])
+        return f"{prefix}.{stem}{f'-{alike + 1}' if alike else ''}.copy.yml"
 
 
 def _names(placed: Sequence[tuple[RuleFile, Group]], needed: Collection[int]) -> dict[int, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,8 +12,9 @@ from pathlib import Path
 from harness.contracts import Contract
 from harness.contracts.model import Kind
 from harness.engines.base import Engine, QueryError
-from harness.engines.promtool import Promtool, go_unquote
-from harness.errors import EngineError, HarnessError, InputError, Span, UnsupportedError
+from harness.engines.promtool import Promtool
+from harness.errors import EngineError, HarnessError, InputError, UnsupportedError
+from harness.proof.checked import check_rule_files
 from harness.proof.emit import Emitted, Proven, emit
 from harness.proof.judge import (
     holes,
@@ -35,7 +35,7 @@ from harness.proof.notary import Deed, Notary, Testimony, pinned
 from harness.proof.ordered import OrderedRules
 from harness.proof.pairing import Pairing, findings_of, pair
 from harness.replay import EndlessTape, Replay
-from harness.rules import AlertRule, RuleFile
+from harness.rules import Loaded, RuleFile
 from harness.rules.expr import UnreadableError
 
 STEPS_PER_ALERT = 4
@@ -50,11 +50,6 @@ OUT_OF_REACH = (
 )
 """Why promtool is not asked about a rule that fires in July only."""
 UNRENDERED = "labels and annotations are not checked, for promtool renders them"
-
-_IN_RULE = re.compile(
-    r'group (?P<group>"(?:\\.|[^"\\])*"), rule (?P<rule>\d+), (?P<name>"(?:\\.|[^"\\])*"): (?P<what>.*)', re.DOTALL
-)
-_AT = re.compile(r"could not parse expression: (?:(\d+):(\d+): )?(?:parse error: )?(.*)", re.DOTALL)
 
 
 def _failed(verdict: Verdict, err: HarnessError, located: Located | None = None) -> Finding:
@@ -83,50 +78,6 @@ def _replayed_labels(result: AlertResult) -> dict[str, str]:
     return next((dict(alert.labels) for alert in firing), {})
 
 
-def check_rule_files(promtool: Promtool, files: Sequence[RuleFile]) -> dict[int, str]:
-    """What `promtool check rules` says against single rules: id of the rule → its complaint.
-
-    Raises InputError, with a caret in the expression, for a file that Prometheus would not load because of an
-    expression or its shape. Broken templates are returned: they belong to one alert's verdict.
-    """
-    complaints: dict[int, str] = {}
-    by_path = {str(file.path): file for file in files}
-    for problem in promtool.check_rules([file.path for file in files], lint=False):
-        file = by_path.get(problem.file) or next(f for f in files if f.name == problem.file or len(files) == 1)
-        match = _IN_RULE.search(problem.message)
-        found = _rule_of(file, go_unquote(match["group"]), int(match["rule"])) if match else None
-        if match is None or found is None:
-            span = Span(file.name, problem.line, problem.column or 1) if problem.line else None
-            raise InputError(
-                f"promtool refuses {file.name}: {problem.message}", span=span, hint="promtool check rules shows it too"
-            )
-        at = _AT.match(match["what"])
-        if at:
-            line, column = int(at[1] or 1), int(at[2] or 1)
-            lines = found.expr.value.split("\n")
-            # Prometheus counts bytes.
-            before = lines[line - 1].encode()[: column - 1].decode("utf-8", "ignore") if line <= len(lines) else ""
-            offset = sum(len(text) + 1 for text in lines[: line - 1]) + len(before)
-            raise InputError(
-                f"`{go_unquote(match['name'])}`: not a valid PromQL expression: {at[3].strip()}",
-                span=found.expr.span_at(offset),
-                hint="the caret stands where Prometheus' parser stopped",
-            )
-        if isinstance(found, AlertRule):
-            complaints[id(found)] = match["what"].strip()
-    return complaints
-
-
-def _rule_of(file: RuleFile, group: str, number: int) -> AlertRule | None:
-    for candidate in file.groups:
-        if candidate.name == group and 0 < number <= len(candidate.rules):
-            rule = candidate.rules[number - 1]
-            return rule if isinstance(rule, AlertRule) else AlertRule(
-                rule.record, rule.expr, 0, 0, rule.labels, {}, rule.span
-            )  # fmt: skip
-    return None
-
-
 @dataclass(slots=True)
 class _Unfinished:
     """A result in the making, with what is needed to finish it."""
@@ -152,11 +103,12 @@ class Proof:
     promtool: Promtool
     advance: Callable[[str], None] = lambda _: None
     complaints: Mapping[int, str] | None = None
-    """What :func:`check_rule_files` said, where it was asked already."""
+    """What :func:`check_rule_files` said against alerts, where it was asked already."""
     alert_timeout_s: float = ALERT_TIMEOUT_S
     """How long one alert may take to measure, and promtool to confirm it; one that takes longer is an `error`."""
-    faults: list[InputError] = field(default_factory=list, init=False)
-    """Contracts that turned out to be wrong while they were measured: they have no result."""
+    faults: list[HarnessError] = field(default_factory=list, init=False)
+    """Contracts that turned out to be wrong while they were measured, and rules that promtool refuses: they have no
+    result."""
     emitted: list[Emitted] = field(default_factory=list, init=False)
     """What :meth:`run` wrote as promtool unit tests."""
     _waiting: deque[_Unfinished] = field(default_factory=deque, init=False)
@@ -174,7 +126,11 @@ class Proof:
         """
         complaints = self.complaints
         if complaints is None:
-            complaints = check_rule_files(self.promtool, self.files)
+            checked = check_rule_files(self.promtool, self.files)
+            complaints, self.files = checked.complaints, checked.files
+            self.faults += [fault.error for fault in checked.faults]
+            lost = Loaded(checked.files, checked.faults).lost()
+            self.contracts = [contract for contract in self.contracts if contract.alert.value not in lost]
         self._begin()
         waiting = self._waiting
         heard: list[Proven] = []

@@ -1,6 +1,17 @@
 """Prometheus rule files: groups, alerting and recording rules with their places, and what an expression says."""
 
-from harness.rules.load import load_rule_file, load_rules
+from harness.rules.load import Fault, Loaded, load_rule_file, load_rules, read_rules
 from harness.rules.model import AlertRule, Group, RecordingRule, Rule, RuleFile
 
-__all__ = ["AlertRule", "Group", "RecordingRule", "Rule", "RuleFile", "load_rule_file", "load_rules"]
+__all__ = [
+    "AlertRule",
+    "Fault",
+    "Group",
+    "Loaded",
+    "RecordingRule",
+    "Rule",
+    "RuleFile",
+    "load_rule_file",
+    "load_rules",
+    "read_rules",
+]

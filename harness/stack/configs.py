@@ -18,6 +18,7 @@ from harness.config import Config, rule_files
 from harness.errors import InputError
 from harness.live.clock import Clock
 from harness.rules import load_rules
+from harness.rules.copies import copy_of
 from harness.source import SourceFile, display_path
 from harness.stack.services import SERVICES
 
@@ -152,16 +153,17 @@ def _moved(node: Any, secrets: Path) -> Any:
 
 
 def write_rules(config: Config, clock: Clock, folder: Path) -> list[Path]:
-    """The rule files to load: the project's own in real time, else copies for the clock in `folder`."""
-    sources = [path.resolve() for path in rule_files(config.rules, config.folder)]
-    if clock.factor == 1:
-        return sources
-    folder.mkdir(exist_ok=True)
+    """The rule files to load: the project's own in real time, else copies for the clock in `folder`, and of what
+    Prometheus would not read as it is."""
     written = []
-    for number, file in enumerate(load_rules(sources)):
+    for number, file in enumerate(load_rules([path.resolve() for path in rule_files(config.rules, config.folder)])):
+        if clock.factor == 1 and file.as_it_is:
+            written.append(file.path)
+            continue
+        folder.mkdir(exist_ok=True)
         # Two files of one name may lie in different folders.
-        target = folder / f"{number}-{sources[number].name}"
-        target.write_text(clock.rules(file), encoding="utf-8")
+        target = folder / f"{number}-{file.path.stem}.yml"
+        target.write_text(copy_of(file).text if clock.factor == 1 else clock.rules(file), encoding="utf-8")
         written.append(target)
     return written
 

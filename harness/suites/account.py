@@ -34,8 +34,10 @@ def write_copy(
     rules: Sequence[Path],
     target: Path,
     order: Sequence[str] | None = None,
-) -> None:
+) -> yaml.Node:
     """Write the copy of these groups of a file to `target`; `rules` are what promtool reads as rule files.
+
+    Returns what was written, in which the user's nodes know where they stood.
 
     `order` are the names of all rule groups, in the order in which they are evaluated; None: as the file says.
     """
@@ -52,6 +54,7 @@ def write_copy(
     root = yaml.MappingNode(_MAP, fields)
     with target.open("w", encoding="utf-8") as out:
         yaml.serialize(root, out, Dumper=_DUMPER, allow_unicode=True, width=2**31 - 1)
+    return root
 
 
 def probes(group: TestGroup) -> bool:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.errors import InputError
+from harness.errors import InputError, Span
 from harness.rules import AlertRule, Group, Rule, RuleFile
-from harness.rules.copies import with_group_names
+from harness.rules.copies import copy_of
 from harness.rules.expr import parse_expr
 from harness.rules.selectors import NAME, Selector, selectors
 from harness.source import Text
@@ -95,9 +95,9 @@ class EvaluationOrder:
     @classmethod
     def of(cls, suite: SuiteFile, rules: RuleSet) -> EvaluationOrder:
         """Rule files that we cannot read are left out."""
-        known: dict[tuple[Path, str], tuple[RuleFile, Group]] = {}
+        known: dict[tuple[Path, Span], tuple[RuleFile, Group]] = {}
         for file, group in rules.groups():  # a file that two patterns name is loaded once
-            known.setdefault((file.path.resolve(), group.name), (file, group))
+            known.setdefault(_place(file, group), (file, group))
         units = tuple(Unit(number, *pair) for number, pair in enumerate(known.values()))
         nodes = tuple(_Node(u, r, _makes(u.group, r), _selectors(r.expr)) for u in units for r in u.group.rules)
         order = cls(units, suite.order, nodes, {text.value: place for place, text in enumerate(suite.order)})
@@ -297,6 +297,10 @@ class Arranged:
         return Given(self.paths, tuple(self.names[unit.number] for unit in order), self.shown)
 
 
+def _place(file: RuleFile, group: Group) -> tuple[Path, Span]:
+    return file.path.resolve(), replace(group.span, file="")
+
+
 def arrange(order: EvaluationOrder, rules: RuleSet, folder: Path, prefix: str) -> Arranged:
     """The rule files as they are; where two groups share a name, copies in which each has one of its own."""
     bearers: dict[str, list[int]] = defaultdict(list)
@@ -309,18 +313,15 @@ def arrange(order: EvaluationOrder, rules: RuleSet, folder: Path, prefix: str) -
         for number in bearers[name]:
             names[number] = next(n for i in itertools.count(number) if (n := f"{name} #{i}") not in taken)
             taken.add(names[number])
-    by_place = {(unit.file.path.resolve(), unit.name): unit.number for unit in order.units}
+    by_place = {_place(unit.file, unit.group): unit.number for unit in order.units}
     paths: dict[Path, Path] = {}
     shown: dict[str, Path] = {}
     for file in rules.files:
-        for path in file.given:
-            if path in paths:
-                continue
-            paths[path] = path
-            own = {n: names[by_place[key]] for n in shared if (key := (file.path.resolve(), n)) in by_place}
-            text = with_group_names(path, own)
-            if text is not None:
-                paths[path] = copy = folder / f"{prefix}-{len(paths)}-{path.name}"
-                copy.write_text(text, encoding="utf-8")
+        paths |= {path: path for path in file.paths if path not in paths}
+        for one in file.given:
+            own = {g.name: names[by_place[_place(one.file, g)]] for g in one.file.groups if g.name in shared}
+            if own and paths.get(one.path) == one.path:
+                paths[one.path] = copy = folder / f"{prefix}-{len(paths)}-{one.path.name}"
+                copy.write_text(copy_of(one.file, own).text, encoding="utf-8")
                 shown[str(copy)] = file.path
     return Arranged(tuple(paths.values()), tuple(names), shown)

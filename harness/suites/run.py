@@ -16,8 +16,9 @@ import yaml
 
 from harness.engines.owner import processes_with
 from harness.engines.private import private_folder
-from harness.engines.promtool import CompletedRun, Promtool
-from harness.errors import EngineError, InputError, Span
+from harness.engines.promtool import CompletedRun, Promtool, unknown_fields
+from harness.errors import EngineError, HarnessError, InputError, InputErrors, Span
+from harness.rules.copies import line_map
 from harness.source import display_path
 from harness.suites import checks
 from harness.suites.account import probes, read_account, write_copy
@@ -67,7 +68,7 @@ class SuiteRun:
         known.
         """
         with private_folder() as folder:
-            rules = RuleFiles(folder)
+            rules = RuleFiles(folder, self.options.ignore_unknown_fields)
             chosen = self._chosen(folder) if self.options.run else None
             pool = ThreadPoolExecutor(max_workers=self.options.jobs or os.cpu_count() or 1)
             try:
@@ -123,21 +124,33 @@ class SuiteRun:
             result = self._misread(path, err)
             return replace(result, seconds=time.monotonic() - begun), none
         groups = [group for group in suite.groups if chosen is None or group.name in chosen]
-        order = EvaluationOrder.of(suite, rule_set)
         copy = folder / f"{number}.test.yml"
-        leanings: tuple[Leaning, ...] = ()
-        if order.undecided():  # left to promtool, the next run might say something else
-            arranged = arrange(order, rule_set, folder, f"{number}-rules")
-            result = self._judged(suite, groups, rule_set, copy, arranged.given(order.main()))
-            leanings = self._leanings(suite, groups, rule_set, copy, order, arranged, result)
-        else:
-            result = self._judged(suite, groups, rule_set, copy)
+        result, leanings = self._run_file(suite, groups, rule_set, copy, number)
+        if (
+            groups and not result.results and result.errors and result.problem is None
+        ):  # it does not load: see what does of its rules
+            sound = rules.without_refused(rule_set, self.promtool)
+            if sound.problems:
+                rule_set = sound
+                result, leanings = self._run_file(suite, groups, rule_set, copy, number)
+                result = replace(result, problem=InputErrors(sound.problems))
         view = checks.FileView.of(
             suite, groups, rule_set, result, strict=self.options.strict, configured=self.options.configured_rules,
             leanings=leanings,
         )  # fmt: skip
-        result = result.with_findings(tuple(checks.check_file(view)))
+        unread = () if result.problem is not None else map(_not_understood, rule_set.problems)
+        result = result.with_findings((*unread, *checks.check_file(view)))
         return replace(result, seconds=time.monotonic() - begun), rule_set
+
+    def _run_file(
+        self, suite: SuiteFile, groups: list[TestGroup], rule_set: RuleSet, copy: Path, number: int
+    ) -> tuple[FileResult, tuple[Leaning, ...]]:
+        order = EvaluationOrder.of(suite, rule_set)
+        if order.undecided():  # left to promtool, the next run might say something else
+            arranged = arrange(order, rule_set, copy.parent, f"{number}-rules")
+            result = self._judged(suite, groups, rule_set, copy, arranged.given(order.main()))
+            return result, self._leanings(suite, groups, rule_set, copy, order, arranged, result)
+        return self._judged(suite, groups, rule_set, copy), ()
 
     def _misread(self, path: Path, err: InputError) -> FileResult:
         """A file that we cannot read. If promtool can, the fault is ours, and its verdict stands."""
@@ -155,19 +168,22 @@ class SuiteRun:
         self, suite: SuiteFile, groups: list[TestGroup], rule_set: RuleSet, copy: Path, given: Given | None = None
     ) -> FileResult:
         if given is None:
-            given = Given(tuple(path for file in rule_set.files for path in file.given), None, {})
-        write_copy(suite, groups, given.paths, copy, given.order)
+            given = Given(rule_set.paths, None, {})
+        tree = write_copy(suite, groups, given.paths, copy, given.order)
         run: CompletedRun = self.promtool.test_rules([copy], flags=self.options.flags)
         account = read_account(run.stderr, len(groups))
-        names = {str(path): display_path(file.path) for file in rule_set.files for path in file.given}
+        names = {str(path): display_path(file.path) for file in rule_set.files for path in file.paths}
         names |= {copied: display_path(path) for copied, path in given.shown.items()}
         names[str(copy)] = suite.name
         results: list[Result] = []
         errors: list[str] = []
         observed: dict[tuple[int, int], Observed] = {}
         if groups and not account.groups:
+            said = account.before or run.stderr.strip()
+            lines = line_map(copy.read_text(encoding="utf-8"), tree) if _AT_LINE.search(said) else {}
             return FileResult(
-                suite.path, suite.name, suite, False, (), (_renamed(account.before or run.stderr.strip(), names),),
+                suite.path, suite.name, suite, False, (), (_renamed(_at_lines(said, lines), names),),
+                problem=_unknown(suite, said, lines, self.promtool.version),
                 ran=tuple(group.index for group in groups),
             )  # fmt: skip
         reads = Reads(rule_set)
@@ -183,7 +199,7 @@ class SuiteRun:
         passed = not any(text.strip() for text in (*account.groups, account.before))
         return FileResult(
             suite.path, suite.name, suite, passed, tuple(results), tuple(errors),
-            problem=_explanation(groups, rule_set) if errors else None,
+            problem=_explanation(groups) if errors else None,
             observed=observed, ran=tuple(group.index for group in groups),
         )  # fmt: skip
 
@@ -252,6 +268,20 @@ class SuiteRun:
         return {names[parse_duration_ms(text)] for text in times}
 
 
+_AT_LINE = re.compile(r"\bline (\d+):")
+
+
+def _at_lines(said: str, lines: Mapping[int, int]) -> str:
+    """What promtool says of lines of the copy, said of the user's."""
+    return _AT_LINE.sub(lambda at: f"line {lines.get(int(at[1]), int(at[1]))}:", said)
+
+
+def _unknown(suite: SuiteFile, said: str, lines: Mapping[int, int], version: str) -> InputError | None:
+    """The fields that this promtool does not know, each with its place."""
+    found = [each.error(suite.source, lines.get(each.line)) for each in unknown_fields(said, version)]
+    return InputErrors(found) if found else None
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -265,16 +295,16 @@ def _renamed(text: str, names: Mapping[str, str]) -> str:
     return text
 
 
-def _explanation(groups: Sequence[TestGroup], rules: RuleSet) -> InputError | None:
+def _explanation(groups: Sequence[TestGroup]) -> InputError | None:
     """What is wrong with the input, with its place, once promtool has refused it."""
     for group in groups:
         for series in group.series:
             if series.problem is not None:
                 return series.problem
-    return next((file.problem for file in rules.files if file.problem is not None), None)
+    return None
 
 
-def _not_understood(err: InputError) -> Finding:
+def _not_understood(err: HarnessError) -> Finding:
     span: Span | None = err.span
     return Finding(
         "not-understood",

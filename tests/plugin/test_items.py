@@ -154,9 +154,13 @@ def test_bad_input_reads_like_the_command_line(project: Path, run_pytest: Pytest
     rules = project / "rules" / "r.yml"
     text = rules.read_text(encoding="utf-8")
     rules.write_text(text.replace("expr: good_level", "exp: good_level"), encoding="utf-8")
-    done = run_pytest("--alert-rules", "rules")
-    assert done.returncode == 2
+    done = run_pytest("--alert-rules", "rules", "-v")
+    assert done.returncode == 1
     assert "did you mean `expr`?" in done.stdout
+    line = text[: text.index("expr: good_level")].count("\n") + 1
+    assert f"rules/r.yml::line {line} FAILED" in done.stdout  # the others are played all the same
+    assert "::Good::" not in done.stdout
+    assert "::Wrong::threshold" in done.stdout
     assert "Traceback" not in done.stdout
     rules.write_text(text.replace("good_level > 80", "good_level >"), encoding="utf-8")
     done = run_pytest("--alert-rules", "rules", "-k", "Good and hold")

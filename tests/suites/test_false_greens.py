@@ -74,6 +74,7 @@ MESSAGES = {
     "misspelt-alertname": "defines an alert `HostDwon` (did you mean `HostDown`?)",
     "missing-rule-files": "`rule.yml` matches no file (did you mean `rules.yml`?)",
     "nan-cannot-be-asserted": "NaN cannot be asserted",
+    "later-document": "group `disks` stands behind the first document",
     "line-end-in-values": "promtool drops the 1 series after it",
     "no-assertions": "this test group asserts nothing",
     "pending-not-asserted": "`HostDown` is pending at 4m",

@@ -22,7 +22,7 @@ def check(view: FileView) -> Iterator[Hit]:
             asserted |= alerts_selected(expr, names)
     for file, group in view.rules.groups():
         tested = [rule for rule in group.alerts() if rule.alert in asserted]
-        if not tested or group.interval_ms == evaluation_ms or not view.rules.has_own_interval(file, group):
+        if not tested or group.interval_ms == evaluation_ms or not group.own_interval:
             continue
         wrong = [
             (rule.alert, rule.hold_ms)
