@@ -57,6 +57,10 @@ class ServerSettings:
         known = [self.jobs[job] for job in jobs if job in self.jobs]
         return max(known) if known else self.scrape_ms
 
+    def sent(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """The labels of an alert as Alertmanager gets them: external ones stand where it has none of that name."""
+        return {**self.external_labels, **{name: value for name, value in labels.items() if value}}
+
     def flags(self) -> list[str]:
         """The flags of a throwaway Prometheus with these settings."""
         features = ",".join(dict.fromkeys((_ALWAYS_ON, *self.features)))

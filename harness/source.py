@@ -7,10 +7,11 @@ seen, and each field still knows its line and column.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -21,6 +22,8 @@ from harness.units import TooLongError, parse_duration_ms
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL_TAG = "tag:yaml.org,2002:null"
 _MERGE_TAG = "tag:yaml.org,2002:merge"
+_DEEPEST = 200
+"""Levels of nesting; no file that we read needs a tenth of them, and what walks them must come to an end."""
 _MAX_BYTES = 64 * 1024 * 1024
 _LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """What YAML 1.1 takes as the end of a line."""
@@ -525,6 +528,14 @@ class _Reanchoring(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
+def unshared(value: Any) -> Any:
+    """A copy of plain values in which nothing stands in two places, as YAML's aliases do: what is changed in one would
+    change in the other."""
+    if isinstance(value, Mapping):
+        return {key: unshared(each) for key, each in value.items()}
+    return [unshared(each) for each in value] if isinstance(value, list) else value
+
+
 def _too_deep(source: SourceFile) -> InputError:
     return InputError(f"{source.name} is nested too deeply", hint="is this really a rule or contract file?")
 
@@ -538,6 +549,12 @@ def _refuse_cycles(node: yaml.Node, source: SourceFile, above: frozenset[int], c
         return
     if id(node) in above:
         raise InputError("a YAML alias that contains itself", span=source.span_of(node), hint="write the value out")
+    if len(above) > _DEEPEST:
+        raise InputError(
+            f"nested more than {_DEEPEST} levels deep",
+            span=source.span_of(node),
+            hint="is this really what the file should hold?",
+        )
     for child in node.value:
         for part in child if isinstance(child, tuple) else (child,):
             _refuse_cycles(part, source, above | {id(node)}, checked)

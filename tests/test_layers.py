@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
     "errors", "numbers", "units", "series", "source", "prometheus", "config", "rules", "contracts", "toolchain",
-    "engines", "replay", "proof", "suites", "live", "stack", "check", "slo", "report", "drafts", "init", "commands",
-    "cli", "strategies", "plugin", "pytest_plugin",
+    "engines", "replay", "alertmanager", "proof", "suites", "live", "stack", "check", "slo", "report", "drafts", "init",
+    "commands", "cli", "strategies", "plugin", "pytest_plugin",
 ]  # fmt: skip
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from harness.alertmanager.file import AlertmanagerFile
 from harness.commands.project import Choices, Project, load, toolchain
 from harness.commands.writing import write
 from harness.config import Config
@@ -16,12 +18,12 @@ from harness.errors import EXIT_ENGINE, EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, Engi
 from harness.live import DEFAULT_FACTOR
 from harness.live.clock import Clock
 from harness.live.model import LiveReport
-from harness.live.routing import Routing
+from harness.live.routing import config_for_run
 from harness.live.run import Progress, Tools, fitting_factor, live
 from harness.live.servers import ContainerOpener, Opener, ProcessOpener
 from harness.prometheus import ServerSettings
 from harness.report.live_json import live_json
-from harness.report.live_text import live_progress, live_summary, live_table
+from harness.report.live_text import live_progress, live_summary, live_table, live_warnings
 from harness.report.outcome import Outcome
 from harness.report.terminal import console
 from harness.toolchain import Toolchain
@@ -30,30 +32,27 @@ from harness.toolchain import Toolchain
 def command(config: Config, choices: Choices, *, factor: int | None, alertmanager: Path | None) -> int:
     """Run, and print one row per alert; 3 if any is an `error`, else 2 if a rule is wrong, else 1 if any is not
     exact."""
-    tools = toolchain(config)
-    project = load(config, choices).checked(Promtool(tools.find("promtool").path))
     with live_progress() as progress:
-        report = over(project, tools, config, choices, factor=factor, alertmanager=alertmanager, progress=progress)
+        report = run(config, choices, factor=factor, alertmanager=alertmanager, progress=progress)
     out = console(sys.stderr if choices.json == "-" else None)
     if choices.json != "-":
         live_table(report, out)
+        live_warnings(report, out)
         out.print()
         live_summary(report, out)
     if choices.json is not None:
         write(choices.json, live_json(report))
-    choices.outputs.write(Outcome(live=report), out)
-    for fault in project.faults:
+    choices.outputs.write(Outcome(live=report, warnings=report.warnings), out)
+    for fault in report.faults:
         print(f"alert-harness: {fault}", file=sys.stderr)
     if report.failed:
         return EXIT_ENGINE
-    if project.faults:
+    if report.faults:
         return EXIT_INPUT
     return EXIT_OK if report.exact else EXIT_FINDINGS
 
 
-def over(
-    project: Project,
-    tools: Toolchain,
+def run(
     config: Config,
     choices: Choices,
     *,
@@ -61,10 +60,36 @@ def over(
     alertmanager: Path | None = None,
     progress: Progress | None = None,
 ) -> LiveReport:
-    """One live run over a project; promtool is asked about its rules if it was not yet.
+    """Load the project and its Alertmanager file (or `alertmanager` instead of it), and run :func:`over` them."""
+    tools = toolchain(config)
+    routing = alertmanager_file(config, tools, alertmanager)
+    project = load(config, choices).checked(Promtool(tools.find("promtool").path))
+    return over(project, tools, config, choices, routing, factor=factor, progress=progress)
 
-    `factor` None: the largest up to DEFAULT_FACTOR that fits every duration. `alertmanager` replaces the configured
-    file.
+
+def alertmanager_file(config: Config, tools: Toolchain, instead: Path | None = None) -> AlertmanagerFile:
+    """The configured Alertmanager file (or the one `instead` of it; without either the one that is built in), as
+    amtool takes it.
+
+    Raises InputError for one that it refuses, EngineError where there is no amtool.
+    """
+    path = instead or config.alertmanager
+    return AlertmanagerFile.load(path, None if path is None else tools.find("amtool"))
+
+
+def over(
+    project: Project,
+    tools: Toolchain,
+    config: Config,
+    choices: Choices,
+    routing: AlertmanagerFile,
+    *,
+    factor: int | None = None,
+    progress: Progress | None = None,
+) -> LiveReport:
+    """One live run over a project and an Alertmanager file; promtool is asked about its rules if it was not yet.
+
+    `factor` None: the largest up to DEFAULT_FACTOR that fits every duration.
     Raises InputError and UnsupportedError for what is wrong with rules, contracts or configuration, EngineError where
     Prometheus or Alertmanager cannot be had or break.
     """
@@ -72,13 +97,13 @@ def over(
         raise InputErrors(project.faults)
     if not project.contracts:
         raise InputError("there is no contract to run", hint="write one, or let `alert-harness init` begin it")
-    routing = Routing.load(alertmanager or config.alertmanager)
     clock = _clock(factor, project)
-    routing.for_run(clock, lambda receiver: "http://127.0.0.1/")  # what it refuses, before anything starts
+    config_for_run(routing, clock, lambda receiver: "http://127.0.0.1/")  # what it refuses, before anything starts
     sweep()
     project = project.checked(Promtool(tools.find("promtool").path))
     servers = _tools(config, choices, tools, project.server)
-    return live(project.files, project.contracts, servers, routing, clock, progress, project.complaints)
+    report = live(project.files, project.contracts, servers, routing, clock, progress, project.complaints)
+    return replace(report, faults=project.faults)
 
 
 def _clock(factor: int | None, project: Project) -> Clock:
@@ -95,7 +120,8 @@ def _clock(factor: int | None, project: Project) -> Clock:
 
 def _tools(config: Config, choices: Choices, found: Toolchain, server: ServerSettings) -> Tools:
     opener, replay = _engines(config, choices, found, server)
-    return Tools(opener, replay, found.find("alertmanager"), found.find("amtool"))
+    promtool = Promtool(found.find("promtool").path)
+    return Tools(opener, replay, found.find("alertmanager"), found.find("amtool"), promtool)
 
 
 def _engines(

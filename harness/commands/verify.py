@@ -12,6 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from harness.alertmanager.file import AlertmanagerFile
+from harness.alertmanager.unused import Idle
 from harness.commands import live, slo_report, stack_run
 from harness.commands.objectives import read
 from harness.commands.project import Choices, Project, load, open_for, toolchain
@@ -32,6 +34,7 @@ from harness.errors import (
     near_miss,
 )
 from harness.live.model import LiveReport
+from harness.live.routing import idle_here
 from harness.proof.checked import lint
 from harness.report.live_text import live_counts, live_progress, live_table
 from harness.report.outcome import Outcome, Proved
@@ -42,6 +45,7 @@ from harness.report.terminal import console, narrating, proof_reasons
 from harness.report.wording import summary
 from harness.slo.model import Objective
 from harness.slo.report import SloReport
+from harness.source import display_path
 from harness.stack.opening import Kind
 from harness.stack.run import ScenarioResult
 from harness.suites.model import Report
@@ -96,6 +100,7 @@ class _Found:
     scenario: ScenarioResult | None = None
     objectives: SloReport | None = None
     problems: list[str] = field(default_factory=list)
+    warnings: Sequence[Idle] = ()
     failures: list[HarnessError] = field(default_factory=list)
     """Steps that could not be done."""
     faults: list[HarnessError] = field(default_factory=list)
@@ -104,7 +109,8 @@ class _Found:
     def outcome(self) -> Outcome:
         failed = [err.message.splitlines()[0] for err in self.failures]
         return Outcome(
-            self.proved, self.suites, self.live, self.scenario, self.objectives, [*self.problems, *failed]
+            self.proved, self.suites, self.live, self.scenario, self.objectives, [*self.problems, *failed],
+            self.warnings,
         )  # fmt: skip
 
     def exit_code(self, outcome: Outcome) -> int:
@@ -139,6 +145,9 @@ def _steps(
         f"promtool check rules, with lint (promtool {promtool.version})",
         [*wrong, *map(str, problems)],
     )
+    routing = None
+    with _attempt("amtool check-config", out, found):
+        routing, found.warnings = _routing(config, project, tools, out)
     with _attempt("promtool test rules", out, found):
         found.suites = _tested(config, project, promtool, tests, out)
     if not project.files:
@@ -157,7 +166,7 @@ def _steps(
             found.problems += _prove_in_container(config, choices, project, promtool, out)
     if "live" not in skip:
         with _attempt("live", out, found):
-            found.live = _live(config, choices, project, tools, out)
+            found.live = _live(config, choices, project, tools, routing, out)
     if "stack" not in skip:
         with _attempt("stack", out, found):
             found.scenario, found.objectives = _played(config, project, out)
@@ -209,24 +218,48 @@ def _own_tests(config: Config) -> list[Path]:
         return []
 
 
+def _routing(
+    config: Config, project: Project, tools: Toolchain, out: Console
+) -> tuple[AlertmanagerFile, Sequence[Idle]]:
+    """The Alertmanager file, as amtool takes it, and what of it does nothing for the project's alerts."""
+    if config.alertmanager is None:
+        return AlertmanagerFile.load(None, None), ()
+    passed: bool | None = True
+    try:
+        amtool = tools.find("amtool")
+        said = f"{display_path(config.alertmanager)} (amtool {amtool.version_text})"
+        routing = AlertmanagerFile.load(config.alertmanager, amtool)
+    except EngineError as err:
+        passed, said = None, f"skipped, {err.message.splitlines()[0]}"
+        routing = AlertmanagerFile.load(config.alertmanager, None)
+    idle = idle_here(routing, project.files, project.contracts, project.server)
+    _step(out, passed, f"amtool check-config: {said}", [f"warning: {each}" for each in idle])
+    return routing, idle
+
+
 def _live(
     config: Config,
     choices: Choices,
     project: Project,
     tools: Toolchain,
+    routing: AlertmanagerFile | None,
     out: Console,
 ) -> LiveReport | None:
-    """Every alert end to end on a compressed clock; None where Alertmanager cannot be had."""
+    """Every alert end to end on a compressed clock; None where Alertmanager or its file cannot be had."""
+    if routing is None:
+        _step(out, None, "live: skipped, Alertmanager would not run with its file")
+        return None
     if (choices.engine or config.engine) == "url":
         _step(out, None, "live: skipped, it needs a Prometheus of its own and the engine is `url`")
         return None
     try:
         tools.find("alertmanager")
+        tools.find("amtool")
     except EngineError as err:
         _step(out, None, f"live: skipped, {err.message.splitlines()[0]}")
         return None
     with live_progress(aloud=False) as progress:
-        report = live.over(project, tools, config, choices, progress=progress)
+        report = live.over(project, tools, config, choices, routing, progress=progress)
     exact = sum(result.exact for result in report.results)
     _step(
         out,

@@ -6,23 +6,23 @@ measured beforehand on the world's own clock by replay, so that the live run has
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
+from harness.alertmanager.file import Inhibition
 from harness.contracts import Contract, Kind, Op
 from harness.contracts.model import Shape, Signal
 from harness.contracts.world import Scrapes, Trace, traces
 from harness.engines.base import Engine, QueryError
 from harness.errors import UnsupportedError
 from harness.live.clock import Clock
-from harness.live.routing import Inhibition
 from harness.proof.axis import Axis
 from harness.proof.model import Located
 from harness.replay import AlertTimeline, Batch, Plan, Replay, State, Tape
 from harness.rules import AlertRule, Group, Rule, RuleFile
-from harness.rules.expr import subquery_steps_ms
-from harness.rules.selectors import metric_names
+from harness.rules.expr import parse_expr, subquery_steps_ms
+from harness.rules.selectors import made_labels, metric_names
 from harness.series import STALE, Labels, is_stale
 from harness.units import format_duration
 
@@ -68,12 +68,23 @@ class Case:
     """Alerts that silence it in this world, so that no notification may come."""
     bystanders: Sequence[Located] = ()
     """Other alerts that the same signal may set off and that may silence this one; they run beside it."""
+    rendered: Mapping[str, str] = field(default_factory=dict)
+    """The labels that only Prometheus' templates can tell, as it renders them in this world."""
     routed: Sequence[str] = ()
     """The receivers to which Alertmanager routes what the contract describes."""
 
     @property
     def name(self) -> str:
         return self.contract.alert.value
+
+    @property
+    def may_carry(self) -> set[str]:
+        """The names of labels that its alert may have, by its signal, its rule and what rules before it make."""
+        exprs = [self.located.rule.expr, *(recording.expr for _, recording in self.plan.recordings)]
+        shown = {name for spec in self.contract.signal.series for name, _ in spec.labels}
+        recorded = [set(group.labels_of(recording)) for group, recording in self.plan.recordings]
+        made = [made_labels(parse_expr(expr)) for expr in exprs]
+        return shown.union(self.located.group.labels_of(self.located.rule), *recorded, *made)
 
     @property
     def uses_up(self) -> bool:
@@ -136,18 +147,19 @@ class Planner:
     def __init__(
         self,
         engine: Engine,
+        tape: Tape,
         files: Sequence[RuleFile],
         shrunk: Sequence[RuleFile],
         clock: Clock,
         inhibitions: Sequence[Inhibition],
         rest_ms: int,
     ) -> None:
-        """`shrunk` are the same files on the compressed clock; in `rest_ms` (of the world) what was firing is over and
-        told."""
+        """`tape` is all of the engine's history; `shrunk` are the same files on the compressed clock; in `rest_ms` (of
+        the world) what was firing is over and told."""
         self._rest_ms = rest_ms
         self._clock = clock
         self._inhibitions = inhibitions
-        self._tape = Tape(engine)
+        self._tape = tape
         self._replay = Replay(engine, files)
         self._fast = Replay(engine, shrunk)
         self._twins = {
@@ -217,12 +229,14 @@ class Planner:
             except QueryError:
                 continue  # what Prometheus cannot evaluate silences nobody
             for timeline in timelines:
-                if timeline.fires and main is not None and self._silences(dict(timeline.labels), dict(main.labels)):
+                if timeline.fires and main is not None and self._silences(timeline, main):
                     return True
         return False
 
-    def _silences(self, source: dict[str, str], target: dict[str, str]) -> bool:
-        return any(inhibition.holds(source, target) for inhibition in self._inhibitions)
+    def _silences(self, source: AlertTimeline, target: AlertTimeline) -> bool:
+        sent = self._clock.server.sent
+        labels = sent(dict(source.labels)), sent(dict(target.labels))
+        return any(inhibition.holds(*labels) for inhibition in self._inhibitions)
 
     def _world(self, case: Case) -> list[AlertTimeline]:
         """What replay sees on the world's clock."""

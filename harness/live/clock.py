@@ -8,7 +8,6 @@ look back over or are scraped at shrinks together. A counter that grows by 5 a s
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,7 +22,7 @@ from harness.rules.expr import parse_expr, reads_clock, walk
 from harness.rules.model import AlertRule, Group, Rule, RuleFile
 from harness.rules.selectors import selectors_of
 from harness.rules.spans import Range, node_span, node_text, one_line, place_of
-from harness.source import Text
+from harness.source import Text, unshared
 from harness.units import format_duration, parse_duration_ms
 
 _MS = timedelta(milliseconds=1)
@@ -230,7 +229,7 @@ class Clock:
 
         Time-outs are patience with real machines: they are not divided, but may not pass the interval either.
         """
-        made: dict[str, Any] = copy.deepcopy(dict(config))
+        made: dict[str, Any] = unshared(config)
         top = made.setdefault("global", {})
         for name in ("scrape_interval", "evaluation_interval"):
             top[name] = self.duration(top.get(name, "1m"), f"global.{name}")
@@ -262,7 +261,7 @@ class Clock:
 
         Routes that are muted or active at times of the day are refused: an hour of the day has no equal here.
         """
-        made: dict[str, Any] = copy.deepcopy(dict(config))
+        made: dict[str, Any] = unshared(config)
         top = made.get("global") or {}
         top["resolve_timeout"] = self._wait(top.get("resolve_timeout", _RESOLVE_TIMEOUT), "global.resolve_timeout")
         made["global"] = top

@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from harness.alertmanager.file import AlertmanagerFile
 from harness.engines.base import Engine
 from harness.live.cases import UP, Case, says
 from harness.live.clock import Clock
 from harness.live.model import Delivery, LiveResult, LiveVerdict
-from harness.live.routing import Routing
 from harness.live.world import World, group_key
 from harness.proof.measure import looks_back
 from harness.replay import State
@@ -101,7 +101,7 @@ def judge(
     case: Case,
     witness: Witness,
     clock: Clock,
-    routing: Routing,
+    routing: AlertmanagerFile,
     silenced: Sequence[tuple[Case, Witness]],
 ) -> LiveResult:
     """The outcome for a case; `silenced` are its appearances as a companion, where it must not be notified."""
@@ -278,7 +278,9 @@ def _but_state(labels: Mapping[str, str]) -> dict[str, str]:
 # -- notification ------------------------------------------------------------------------------------------------
 
 
-def _delivery(case: Case, witness: Witness, routing: Routing, told: Sequence[Delivery], result: LiveResult) -> None:
+def _delivery(
+    case: Case, witness: Witness, routing: AlertmanagerFile, told: Sequence[Delivery], result: LiveResult
+) -> None:
     told = [d for d in told if _is_of(case, d.labels)]
     firing = [d for d in told if d.status == "firing"]
     result.receivers = tuple(dict.fromkeys(d.receiver for d in firing))

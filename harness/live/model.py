@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
 
+from harness.alertmanager.unused import Idle
 from harness.contracts import Contract
+from harness.errors import HarnessError
 from harness.proof.model import Located
 
 
@@ -155,8 +157,10 @@ class LiveReport:
     """Where the time went, by phase, in order."""
     set_aside: int = 0
     """How many alerts are only set aside, so that there was nothing to run."""
-    notes: Sequence[str] = ()
-    """What a reader should know of the configuration although it changes no verdict."""
+    warnings: Sequence[Idle] = ()
+    """Parts of the configuration that do nothing for these alerts."""
+    faults: Sequence[HarnessError] = ()
+    """Rules that are wrong, and why; all others ran."""
 
     @property
     def exact(self) -> bool:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import requests
 
+from harness.alertmanager.amtool import routed_to
+from harness.alertmanager.file import AlertmanagerFile
 from harness.contracts import Contract, Kind
 from harness.engines.base import Engine, QueryError, new_session
 from harness.engines.private import private_folder
+from harness.engines.promtool import Promtool
 from harness.errors import EngineError, HarnessError, UnsupportedError
 from harness.live.cases import Case, Planner, new_case, only
 from harness.live.clock import PROMETHEUS_WAITS_MS, Clock, durations_ms
 from harness.live.exporter import Exporter
 from harness.live.judge import Witness, judge
 from harness.live.model import Attempt, LiveReport, LiveResult, LiveVerdict
-from harness.live.routing import Routing, routed_to
+from harness.live.routing import config_for_run, idle_here
 from harness.live.servers import Alertmanager, Opener
-from harness.live.silence import idle_rules, judge_silence
+from harness.live.silence import judge_silence
+from harness.live.templates import render_labels
 from harness.live.webhook import Webhook
 from harness.live.world import (
     TICK,
@@ -39,7 +43,8 @@ from harness.live.world import (
 )
 from harness.prometheus import ServerSettings
 from harness.proof.pairing import pair
-from harness.replay import State
+from harness.replay import State, Tape
+from harness.replay.labels import opaque_labels
 from harness.rules import AlertRule, RuleFile, load_rule_file
 from harness.toolchain import Tool
 
@@ -64,6 +69,7 @@ class Tools:
     """An engine for replay, on the world's clock."""
     alertmanager: Tool
     amtool: Tool
+    promtool: Promtool
 
 
 @dataclass(slots=True)
@@ -78,7 +84,7 @@ def live(
     files: Sequence[RuleFile],
     contracts: Sequence[Contract],
     tools: Tools,
-    routing: Routing,
+    routing: AlertmanagerFile,
     clock: Clock,
     progress: Progress | None = None,
     complaints: Mapping[int, str] | None = None,
@@ -142,7 +148,7 @@ class _Run:
         files: Sequence[RuleFile],
         contracts: Sequence[Contract],
         tools: Tools,
-        routing: Routing,
+        routing: AlertmanagerFile,
         clock: Clock,
         progress: Progress,
         complaints: Mapping[int, str],
@@ -157,7 +163,6 @@ class _Run:
         self.busy = ""
         """Why this run is not believed."""
         self.results: list[LiveResult] = []
-        self.notes: list[str] = []
         self._seconds: dict[str, float] = {}
         self._lap_s = time.monotonic()
 
@@ -171,14 +176,16 @@ class _Run:
         with self.tools.replay() as replayer:
             cases = self._cases(replayer)
             version = replayer.version
+            tape = Tape(replayer)
+            self._foresee(replayer, tape, cases)
             if cases:
-                worlds = divide(cases, self.routing.inhibitions())
+                worlds = divide(cases, self.routing.inhibitions)
                 for world in worlds:
                     make_targets(world, self.clock)
                 with private_folder() as folder, self._open(worlds, folder) as stages:
                     version = stages[0].engine.version if stages else version
                     self._lap("start the servers")
-                    self._settle(replayer, worlds)
+                    self._settle(replayer, tape, worlds)
                     self._route(stages)
                     self._lap("replay on the world's clock")
                     self._play(stages)
@@ -201,7 +208,7 @@ class _Run:
             tuple(attempts),
             self._seconds,
             sum(contract.kind is Kind.SET_ASIDE for contract in self.contracts),
-            self.notes,
+            idle_here(self.routing, self.files, self.contracts, self.clock.server),
         )
 
     # -- before --------------------------------------------------------------------------------------------------
@@ -233,7 +240,6 @@ class _Run:
                     self.clock.expression(expr)
                 self.clock.shrink_ms(group.interval_ms, f"the interval of group `{group.name}`", group.span)
                 list(up_series(case, self.clock))
-                case.bystanders = bystanders(case, self.files, self.routing.inhibitions())
             except UnsupportedError as err:
                 result.find(LiveVerdict.NOT_LIVE, str(err))
                 self.results.append(result)
@@ -276,7 +282,7 @@ class _Run:
             opened.callback(exporter.close)
             webhook = Webhook()
             opened.callback(webhook.close)
-            alertmanager = Alertmanager(self.tools.alertmanager, self.routing.for_run(self.clock, webhook.url))
+            alertmanager = Alertmanager(self.tools.alertmanager, config_for_run(self.routing, self.clock, webhook.url))
             opened.callback(alertmanager.close)
             config = self.clock.prometheus({"global": self.clock.server.config()})
             config["scrape_configs"] = scrape_configs(world, exporter.port, self.clock)
@@ -286,19 +292,46 @@ class _Run:
             opened.pop_all()
         return _Stage(world, exporter, webhook, alertmanager, engine, shrunk)
 
-    def _settle(self, replayer: Engine, worlds: Sequence[World]) -> None:
-        """Every case's course, and what must come of it, while the servers wait for their first scrape."""
+    @contextlib.contextmanager
+    def _planner(self, replayer: Engine, tape: Tape, needed: Collection[int]) -> Iterator[Planner]:
+        """A planner for the rules of these ids."""
         with private_folder() as folder:
-            needed = {each for world in worlds for each in world.rules()}
             parts = [part for file in self.files if (part := only(file, needed, lambda group: [])) is not None]
             shrunk = []
             for number, part in enumerate(parts):
                 path = folder / f"{number}.yml"
                 path.write_text(self.clock.rules(part), encoding="utf-8")
                 shrunk.append(load_rule_file(path))
-            told = self.routing.longest_ms("group_wait", "30s") + self.routing.longest_ms("group_interval", "5m")
+            told = self.routing.longest_ms("group_wait") + self.routing.longest_ms("group_interval")
             rest_ms = told + _SLACK_MS * self.clock.factor
-            planner = Planner(replayer, parts, shrunk, self.clock, self.routing.inhibitions(), rest_ms)
+            yield Planner(replayer, tape, parts, shrunk, self.clock, self.routing.inhibitions, rest_ms)
+
+    def _foresee(self, replayer: Engine, tape: Tape, cases: Sequence[Case]) -> None:
+        """Measure the labels that inhibition rules ask for and neither rule nor contract tells, for who silences whom
+        decides what can run beside what; render those that are templates; then look for bystanders."""
+        asked = set().union(*(inhibition.asks_for() for inhibition in self.routing.inhibitions))
+        unknown = [
+            case
+            for case in cases
+            if (asked & case.may_carry) - set(labels_of(case)) or opaque_labels(case.located.rule, case.located.group)
+        ]
+        if unknown:
+            with (
+                self._planner(replayer, tape, World(list(unknown)).rules()) as planner,
+                private_folder() as folder,
+            ):
+                for case in unknown:
+                    # what cannot be measured is said when the courses are settled
+                    with contextlib.suppress(UnsupportedError, QueryError):
+                        planner.settle(case, self._linger_ms())
+                        render_labels(case, self.tools.promtool, folder)
+        for case in cases:
+            case.bystanders = bystanders(case, self.files, self.routing.inhibitions)
+
+    def _settle(self, replayer: Engine, tape: Tape, worlds: Sequence[World]) -> None:
+        """Every case's course, and what must come of it, while the servers wait for their first scrape."""
+        needed = {each for world in worlds for each in world.rules()}
+        with self._planner(replayer, tape, needed) as planner:
             for world in worlds:
                 for case in list(world.all()):
                     try:
@@ -322,10 +355,10 @@ class _Run:
 
     def _linger_ms(self) -> int:
         """How long the knob stays past the threshold after the alert fires, on the world's clock."""
-        wait = self.routing.longest_ms("group_wait", "30s")
+        wait = self.routing.longest_ms("group_wait")
         if not self.routing.groups_alone():
             # Another alert may have opened the group; then ours waits for its next turn.
-            wait += self.routing.longest_ms("group_interval", "5m")
+            wait += self.routing.longest_ms("group_interval")
         return wait + _SLACK_MS * self.clock.factor
 
     def _route(self, stages: Sequence[_Stage]) -> None:
@@ -337,7 +370,7 @@ class _Run:
 
     def _silence(self, planner: Planner, world: World) -> None:
         """Let silencers fire before and after the companions that they silence."""
-        inhibitions = self.routing.inhibitions()
+        inhibitions = self.routing.inhibitions
         for case in list(world.companions):
             by = [
                 other
@@ -427,14 +460,14 @@ class _Run:
                 stage.witness.rendered.setdefault(name, []).append((alert["labels"], alert["annotations"]))
                 if name in measured:
                     self.progress.state(name, str(alert["state"]))
-        if self.routing.inhibitions():
+        if self.routing.inhibitions:
             for name, by in stage.alertmanager.inhibitors().items():
                 stage.witness.inhibited.setdefault(name, set()).update(by)
 
     def _ends_ms(self, stage: _Stage) -> int:
         """When there is nothing more to wait for in a world, as far as is known now."""
         told = stage.webhook.deliveries()
-        interval = -(-self.routing.longest_ms("group_interval", "5m") // self.clock.factor)
+        interval = -(-self.routing.longest_ms("group_interval") // self.clock.factor)
         ends = stage.moves_ms
         for case in stage.world.all():
             over, firing = case.over(), case.first(State.FIRING)
@@ -467,7 +500,6 @@ class _Run:
             for case in stage.world.companions:
                 companions.setdefault(case.name, []).append((case, stage.witness))
         every = [case for stage in stages for case in stage.world.cases]
-        self.notes = idle_rules(every, self.files, self.routing)
         for stage in stages:
             for case in stage.world.cases:
                 result = judge(

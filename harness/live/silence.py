@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from harness.alertmanager.file import AlertmanagerFile, Inhibition
 from harness.errors import near_miss
 from harness.live.cases import Case
 from harness.live.model import LiveResult, LiveVerdict
-from harness.live.routing import Inhibition, Routing
 from harness.live.world import labels_of
 from harness.proof.model import Located
 from harness.rules import RuleFile
@@ -15,7 +15,7 @@ from harness.series import format_labels
 
 
 def judge_silence(
-    case: Case, cases: Sequence[Case], files: Sequence[RuleFile], routing: Routing, result: LiveResult
+    case: Case, cases: Sequence[Case], files: Sequence[RuleFile], routing: AlertmanagerFile, result: LiveResult
 ) -> None:
     """Compare `silenced_by` and `never_silenced_by` of the case's contract with the inhibition rules.
 
@@ -32,14 +32,14 @@ def judge_silence(
                 result.find(LiveVerdict.WRONG_SILENCE, f"{what} ({name.span})")
                 continue
             others = list(_labels(name.value, case, cases, files, mine))
-            silent = any(inhibition.holds(theirs, mine) for theirs in others for inhibition in routing.inhibitions())
+            silent = any(inhibition.holds(theirs, mine) for theirs in others for inhibition in routing.inhibitions)
             if field == "never_silenced_by" and silent:
                 result.find(
                     LiveVerdict.WRONG_SILENCE,
                     f"`{name.value}` silences it by the inhibition rules of {routing.name}; the contract says never",
                 )
             elif field == "silenced_by" and not silent:
-                why = _why(others, mine, routing.inhibitions())
+                why = _why(others, mine, routing.inhibitions)
                 result.find(
                     LiveVerdict.WRONG_SILENCE,
                     f"`{name.value}` does not silence it by the inhibition rules of {routing.name}, the contract says "
@@ -50,20 +50,6 @@ def judge_silence(
                     f"`{name.value}` silences it by the inhibition rules, which was not seen: it has no contract that "
                     "could be run beside this one"
                 )
-
-
-def idle_rules(cases: Sequence[Case], files: Sequence[RuleFile], routing: Routing) -> list[str]:
-    """Inhibition rules that can silence nothing, because no alert of the rule files is a source or a target of them."""
-    exact = {id(case.located.rule): labels_of(case) for case in cases}
-    partly = [
-        Located(file, group, rule).fixed_labels
-        for file in files
-        for group in file.groups
-        for rule in group.alerts()
-        if id(rule) not in exact
-    ]
-    told = ((n, rule.idle(list(exact.values()), partly)) for n, rule in enumerate(routing.inhibitions(), 1))
-    return [f"inhibition rule {n} of {routing.name} silences nothing here: {why}" for n, why in told if why]
 
 
 def _labels(

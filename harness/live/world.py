@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.alertmanager.file import Inhibition
 from harness.errors import UnsupportedError
 from harness.live.cases import UP, Case, compressed
 from harness.live.clock import Clock
 from harness.live.exporter import Feed, line
-from harness.live.routing import Inhibition
 from harness.proof.model import Located
+from harness.replay.labels import opaque_labels
 from harness.rules import Group, RecordingRule, Rule, RuleFile
 from harness.rules.selectors import metric_names
 from harness.series import Labels, format_labels
@@ -88,7 +89,7 @@ def bystanders(case: Case, files: Sequence[RuleFile], inhibitions: Sequence[Inhi
 
 def companion(case: Case, silencers: Sequence[Case]) -> Case:
     """The case once more, for a world in which it must be silenced."""
-    twin = Case(case.contract, case.located, case.plan, case.reads, case.shows, case.course)
+    twin = Case(case.contract, case.located, case.plan, case.reads, case.shows, case.course, rendered=case.rendered)
     twin.inhibitors = [other.name for other in silencers]
     return twin
 
@@ -108,11 +109,16 @@ def _silences(source: Case, target: Case, inhibitions: Sequence[Inhibition]) -> 
 
 
 def labels_of(case: Case) -> dict[str, str]:
-    """The labels that the alert will carry, as far as rule and contract tell; exact ones once its course is settled."""
+    """The labels with which Alertmanager will get the alert, as far as rule and contract tell; exact ones once its
+    course is settled."""
     main = case.main()
-    if main is not None:
-        return dict(main.labels)
-    return {**case.contract.meant_labels, **case.located.fixed_labels}
+    if main is None:
+        told = {**case.contract.meant_labels, **case.located.fixed_labels}
+    else:
+        opaque = opaque_labels(case.located.rule, case.located.group)
+        meant = {name: value for name, value in case.contract.meant_labels.items() if name in opaque}
+        told = {**dict(main.labels), **meant, **case.rendered}
+    return case.plan.server.sent(told)
 
 
 def group_key(group: Group) -> str:

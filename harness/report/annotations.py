@@ -46,6 +46,8 @@ def notes_of(outcome: Outcome) -> Iterator[Annotation]:
             for found in live.findings:
                 what = found.verdict.value
                 yield _at(span, "error", what, f"{live.alert}: {what.replace('_', ' ')}", found.reason, live.alert)
+    for idle in outcome.warnings:
+        yield _at(idle.span, "warning", "idle-configuration", "Alertmanager", idle.message, idle.message)
     if outcome.scenario is not None:
         for judged in outcome.scenario.judged:
             if not judged.judgement.ok:

@@ -46,7 +46,7 @@ def live_view(report: LiveReport, shown: Callable[[str], str]) -> dict[str, Any]
             for result in wrong
         ],
         "notes": [
-            *((shown(report.configuration), shown(note)) for note in report.notes),
+            *((shown(str(idle.span)), shown(idle.message)) for idle in report.warnings),
             *((shown(result.alert), shown(note)) for result in report.results for note in result.notes),
         ],
         "received": [

@@ -20,7 +20,15 @@ def live_json(report: LiveReport) -> str:
             "repeated": [{"compress": each.factor, "reason": each.reason} for each in report.attempts],
             "alerts": [_alert(result) for result in report.results],
             "summary": {"exact": sum(result.exact for result in report.results), "total": len(report.results)},
-            "notes": list(report.notes),
+            "warnings": [
+                {
+                    "file": idle.span.file,
+                    "line": idle.span.line,
+                    "column": idle.span.column,
+                    "message": idle.message,
+                }
+                for idle in report.warnings
+            ],
             "seconds": dict(report.seconds),
         }
     )

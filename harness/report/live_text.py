@@ -60,12 +60,18 @@ def live_table(report: LiveReport, out: Console) -> None:
         for finding in result.findings:
             indented(out, Text(f"- {finding.reason}"), 2)
     notes = [(result, note) for result in report.results for note in result.notes]
-    if notes or report.notes:
+    if notes:
         out.print()
-    for note in report.notes:
-        out.print(Text(f"note: {shortened(one_line(note))}", style="dim"))
     for result, note in notes:
         out.print(Text(f"note: {shortened(one_line(result.alert))}: {note}", style="dim"))
+
+
+def live_warnings(report: LiveReport, out: Console) -> None:
+    """What of the Alertmanager file does nothing, a line each."""
+    if report.warnings:
+        out.print()
+    for idle in report.warnings:
+        out.print(Text(f"warning: {one_line(str(idle))}", style="yellow"))
 
 
 def row(result: LiveResult, report: LiveReport) -> list[str]:

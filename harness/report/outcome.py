@@ -11,6 +11,7 @@ from harness.proof.model import AlertResult, Verdict
 from harness.suites.model import Report
 
 if TYPE_CHECKING:
+    from harness.alertmanager.unused import Idle
     from harness.live.model import LiveReport
     from harness.slo.report import SloReport
     from harness.stack.run import ScenarioResult
@@ -58,6 +59,8 @@ class Outcome:
     objectives: SloReport | None = None
     problems: Sequence[str] = ()
     """What else a run found wrong (promtool's lint), one line each."""
+    warnings: Sequence[Idle] = ()
+    """Parts of the Alertmanager file that do nothing; they make no run fail."""
 
     @property
     def good(self) -> bool:

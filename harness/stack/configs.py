@@ -6,7 +6,6 @@ addresses on 127.0.0.1, rule files are the project's own, and the clock divides 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from harness.errors import InputError
 from harness.live.clock import Clock
 from harness.rules import load_rules
 from harness.rules.copies import copy_of
-from harness.source import SourceFile, display_path
+from harness.source import SourceFile, display_path, unshared
 from harness.stack.services import SERVICES
 
 SECRETS = "/run/secrets/"
@@ -117,7 +116,7 @@ def local_prometheus(
 
     Targets of services that do not run are left out: ServiceDown is for what ought to be there.
     """
-    made = copy.deepcopy(dict(config))
+    made = unshared(config)
     made["rule_files"] = [str(path) for path in rules]
     for job in made.get("scrape_configs") or []:
         job["static_configs"] = list(_local_groups(job.get("static_configs") or [], addresses))
@@ -137,7 +136,7 @@ def _local_groups(groups: Sequence[dict[str, Any]], addresses: Mapping[str, str]
 
 def local_alertmanager(config: Mapping[str, Any], secrets: Path, clock: Clock) -> dict[str, Any]:
     """alertmanager.yml for a process on this machine, whose secrets are files in `secrets`."""
-    made: dict[str, Any] = _moved(copy.deepcopy(dict(config)), secrets)
+    made: dict[str, Any] = _moved(config, secrets)
     return clock.alertmanager(made)
 
 

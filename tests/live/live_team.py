@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.live.model import LiveVerdict
 
 ROUTES = """\
+global: {slack_api_url: 'https://example.org/'}
 route:
   receiver: chat
   group_by: [alertname]
@@ -21,6 +22,7 @@ inhibit_rules:
   - {source_matchers: ['alertname="Parent"'], target_matchers: ['alertname="Child"']}
   - {source_matchers: ['alertname="Earlier"'], target_matchers: ['alertname="Swallowed"'], equal: [instance]}
   - {source_matchers: ['alertname="Worse"'], target_matchers: ['alertname="Bad"'], equal: [instance]}
+  - {source_matchers: ['layer="below a:1"'], target_matchers: ['alertname="Above"'], equal: [instance]}
   - {source_matchers: ['alertname="BecomeOne"'], target_matchers: ['alertname="BesideIt"']}
 receivers:
   - {name: chat, slack_configs: [{channel: '#alerts', send_resolved: true}]}
@@ -96,6 +98,8 @@ ALERTS = (
     Alert("Unrouted", V.NOT_DELIVERED, "it is routed to `nowhere`, which sends nowhere", severity="log", means_severity="log"),
     Alert("Parent", V.EXACT),
     Alert("Child", V.EXACT, hold="1m"),
+    Alert("Below", V.EXACT, labels=", layer: '{{ if $value }}below {{ end }}{{ $labels.instance }}'"),
+    Alert("Above", V.EXACT),
     Alert("Earlier", V.EXACT, expr="m > 3", threshold="3", metric="shared", severity="chat", means_severity="chat"),
     Alert("Swallowed", V.NOT_DELIVERED, "it is inhibited by Earlier", metric="shared"),
     Alert("Worse", V.EXACT, expr="m > 6", threshold="6", metric="queue"),

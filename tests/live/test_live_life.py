@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from live_project import left_in, write_project
 
+from harness.alertmanager.file import AlertmanagerFile
 from harness.commands import live as command
 from harness.commands.project import Choices
 from harness.config import load_config
@@ -21,9 +22,9 @@ from harness.contracts import load_contracts
 from harness.engines.base import Engine
 from harness.engines.private import sweep
 from harness.engines.process import ProcessEngine
+from harness.engines.promtool import Promtool
 from harness.live.clock import Clock
 from harness.live.model import LiveReport, LiveVerdict
-from harness.live.routing import Routing
 from harness.live.run import Tools, live
 from harness.rules import load_rules
 from harness.toolchain import Toolchain
@@ -103,12 +104,13 @@ def held_up(tmp_path: Path, toolchain: Toolchain, times: int, hold: str) -> Live
         lambda: ProcessEngine(binary),
         toolchain.find("alertmanager"),
         toolchain.find("amtool"),
+        Promtool(toolchain.find("promtool").path),
     )
     return live(
         load_rules([project / "rules.yml"]),
         load_contracts([project / "contracts.yml"]),
         tools,
-        Routing.load(project / "routes.yml"),
+        AlertmanagerFile.load(project / "routes.yml", None),
         Clock(60),
     )
 

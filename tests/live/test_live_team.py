@@ -48,7 +48,8 @@ def test_a_contract_without_a_rule(team: LiveReport) -> None:
 
 def test_inhibition_is_seen_on_the_running_system(team: LiveReport) -> None:
     assert {result.alert: tuple(result.inhibited_by) for result in team.results if result.inhibited_by} == {
-        "Child": ("Parent",)
+        "Child": ("Parent",),
+        "Above": ("Below",),
     }
 
 

@@ -122,6 +122,8 @@ def test_what_is_set_aside_is_counted_and_does_not_fail(report: LiveReport) -> N
 
 
 def test_an_inhibition_rule_that_fits_no_alert_is_named(report: LiveReport) -> None:
-    (note,) = report.notes
-    assert "inhibition rule 3 of" in note
-    assert note.endswith('silences nothing here: no alert fits its source, alert="UpGone"')
+    told = [warning.message for warning in report.warnings]
+    assert told[0].endswith("inhibition rule 2 silences nothing here: no source and target of it are equal in `zone`")
+    assert "inhibition rule 3 silences nothing here: no alert fits its source" in told[1]
+    assert told[1].endswith('{alert="UpGone"}: none here has a label `alert` (did you mean `alertname`?)')
+    assert len(told) == 2
