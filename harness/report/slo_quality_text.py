@@ -12,6 +12,7 @@ from rich.text import Text
 
 from harness.report.slo_quality_words import described_percent, described_time
 from harness.report.terminal import shortened
+from harness.slo.incidents import Kind
 from harness.slo.quality import ObjectiveQuality, Outcome, SeverityQuality, Threshold, Verdict
 from harness.units import format_number
 
@@ -124,12 +125,16 @@ def notes(qualities: Sequence[ObjectiveQuality]) -> Iterator[str]:
             yield f"{quality.objective.name}: {text}"
         for severity in quality.severities:
             own = [o for o in severity.outcomes if o.policy_false_alerts]
-            if own:
-                names = ", ".join(f"`{o.incident.name}`" for o in own)
-                yield (
-                    f"{quality.objective.name}: the false {severity.severity} in {names} is the policy's own: a ratio "
-                    "says nothing about how few events there were (a traffic floor, `min_events`, does)"
+            for gaps in (False, True):
+                names = ", ".join(f"`{o.incident.name}`" for o in own if (o.incident.kind is Kind.GAP) is gaps)
+                why = (
+                    "the objective's query takes absent data for errors"
+                    if gaps
+                    else "a ratio says nothing about how few events there were (a traffic floor, `min_events`, does)"
                 )
+                if names:
+                    where = f"{quality.objective.name}: the false {severity.severity} in {names}"
+                    yield f"{where} is the policy's own: {why}"
 
 
 def summary(qualities: Sequence[ObjectiveQuality], kind: str, version: str) -> str:

@@ -7,7 +7,7 @@ mean the same at 90 % and at 99.99 %. Times are milliseconds from the incident's
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from fractions import Fraction
 
@@ -48,6 +48,8 @@ class Kind(Enum):
     """The process restarts, its counters at zero."""
     UNBORN = "no error series"
     """The series of errors does not exist before the first error."""
+    GROUP = "one group burns"
+    """Errors in one of three groups of the series, which over all of them stay below every θ."""
     DEPLOY = "deploy"
     """Short bursts of errors that together stay within budget."""
 
@@ -105,6 +107,8 @@ class Incident:
     """When the counters begin at zero again."""
     unborn: bool = False
     """Whether series that only errors move are absent before the first."""
+    one_group: bool = False
+    """Whether the errors are one group's; `steps` are ratios of all events."""
 
     @property
     def ratio(self) -> Fraction | None:
@@ -127,6 +131,8 @@ class Setting:
     """Whether there are counters that can start again at zero."""
     error_series: bool = True
     """Whether there are series that only errors move."""
+    groups: int = 0
+    """How many groups of series there are to burn apart; 0: none."""
     thresholds: tuple[Fraction, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -166,6 +172,8 @@ def library(setting: Setting) -> list[Incident]:
         made.append(_unborn(setting))
     if setting.counters:
         made += _restarts(setting)
+    if setting.by_events and setting.groups:
+        made += _one_group(setting)
     return made
 
 
@@ -308,6 +316,24 @@ def _restarts(setting: Setting) -> list[Incident]:
             restart_ms=middle,
         ),
     ]  # fmt: skip
+
+
+def _one_group(setting: Setting) -> list[Incident]:
+    """Per severity four fifths of its lowest θ over all groups, so that no pair fires; in one of them far above it."""
+    found = []
+    for severity in dict.fromkeys(pair.severity for pair in setting.pairs):
+        pairs = [pair for pair in setting.pairs if pair.severity == severity]
+        lowest = min(pairs, key=lambda pair: pair.threshold(setting.target))
+        theta = lowest.threshold(setting.target)
+        ratio = min(theta * Fraction(4, 5), Fraction(1, setting.groups))
+        inside = ratio * setting.groups
+        after = closedform.detection_ms(lowest, setting.target, inside)
+        if after is None or inside < theta * Fraction(21, 20):  # hardly above θ even if one group fails altogether
+            continue
+        name = f"one of {setting.groups} groups burns, within every {severity} pair's θ over all"
+        incident = _incident(setting, name, Kind.GROUP, ratio, _whole_minutes(int(after)) + 10 * MINUTE_MS)
+        found.append(replace(incident, one_group=True))
+    return found
 
 
 def _percent(ratio: Fraction) -> str:

@@ -19,8 +19,9 @@ from harness.rules import RuleFile
 from harness.rules.expr import ranges_ms
 from harness.series import format_labels
 from harness.slo import closedform
-from harness.slo.incidents import MINUTE_MS, Incident, Setting, library
+from harness.slo.incidents import MINUTE_MS, Incident, Kind, Setting, library
 from harness.slo.model import BurnPair, Events, Objective
+from harness.slo.prove_groups import Groups, groups_of
 from harness.slo.prove_policy import Policy, runs
 from harness.slo.prove_rules import RuleSet, alerts_of
 from harness.slo.prove_series import EventSeries, WorldSeries, derive
@@ -36,7 +37,7 @@ from harness.slo.prove_world import (
 )
 from harness.slo.quality import ObjectiveQuality, Outcome, SeverityQuality, Threshold, Verdict
 from harness.slo.series import PAIR_LABEL
-from harness.units import format_duration, format_number
+from harness.units import count_of, format_duration, format_number
 
 STEPS = 3
 """How often :func:`prove` calls `advance` for each objective."""
@@ -102,6 +103,9 @@ class _Prover:
         slice_ms = objective.slice_ms
         if slice_ms is None and not isinstance(series, EventSeries):
             slice_ms = interval_ms
+        groups = None
+        if isinstance(series, EventSeries) and slice_ms is None:
+            groups = groups_of(objective, series, rules.selectors, rules.grouped_by, tape)
         setting = Setting(
             objective.target,
             objective.period.nominal_ms,
@@ -110,12 +114,13 @@ class _Prover:
             by_events=slice_ms is None,
             counters=isinstance(series, EventSeries) and series.cumulative,
             error_series=isinstance(series, EventSeries) and bool(series.only_errors),
+            groups=0 if groups is None else len(groups.members),
         )
-        played = self._play(setting, series, rules, replay, tape, interval_ms)
+        played = self._play(setting, series, groups, rules, replay, tape, interval_ms)
         thresholds = self._thresholds(series, rules, slice_ms)
         self.advance()
         severities = [
-            self._severity(severity, setting, rules, played, thresholds.get(severity, []), interval_ms)
+            self._severity(severity, setting, groups, rules, played, thresholds.get(severity, []), interval_ms)
             for severity in dict.fromkeys(pair.severity for pair in self.subject.pairs)
         ]
         return ObjectiveQuality(
@@ -133,6 +138,7 @@ class _Prover:
         self,
         setting: Setting,
         series: WorldSeries,
+        groups: Groups | None,
         rules: RuleSet,
         replay: Replay,
         tape: Tape,
@@ -142,12 +148,12 @@ class _Prover:
         plans = [replay.plan(located.group, located.rule) for located in every]
         reach = max((plan.reach_ms for plan in plans), default=0)
         align = max((plan.align_ms for plan in plans), default=interval_ms)
-        scrape_ms = _scrape_ms(plans, setting)
+        scrape_ms = _scrape_ms(plans, setting, interval_ms)
         # The pairs look back too, perhaps further than the rules.
         longest, lookback_ms = max(pair.long_ms for pair in setting.pairs), tape.engine.server.lookback_ms
         lead = -(-max(reach, longest + 2 * scrape_ms) // scrape_ms) * scrape_ms
         worlds = [
-            _world(incident, series, setting.slice_ms, lead, interval_ms, scrape_ms, lookback_ms)
+            _world(incident, series, groups, setting.slice_ms, lead, interval_ms, scrape_ms, lookback_ms)
             for incident in self.incidents(setting)
         ]
         batches = [Batch([world.traces], world.stage.length_ms, reach, align, lead) for world in worlds]
@@ -174,6 +180,7 @@ class _Prover:
         self,
         severity: str,
         setting: Setting,
+        groups: Groups | None,
         rules: RuleSet,
         played: _Played,
         thresholds: Sequence[Threshold],
@@ -194,7 +201,7 @@ class _Prover:
             tuple(outcomes),
             tuple(thresholds),
         )
-        return replace(quality, findings=tuple(_findings(quality, policy, setting, interval_ms)))
+        return replace(quality, findings=tuple(_findings(quality, policy, setting, groups, interval_ms)))
 
     def _notes(self, rules: RuleSet) -> Iterator[str]:
         known = {pair.severity for pair in self.subject.pairs}
@@ -225,18 +232,25 @@ def _interval_ms(objective: Objective, rules: RuleSet) -> int:
     return next(iter(intervals), MINUTE_MS)
 
 
-def _scrape_ms(plans: Sequence[Plan], setting: Setting) -> int:
-    """Half as many samples where counters are read over nothing shorter than five of them."""
+def _scrape_ms(plans: Sequence[Plan], setting: Setting, interval_ms: int) -> int:
+    """A minute where counters are read over nothing shorter than five of them, else half a minute; at most a tick.
+
+    Ticks are whole scrapes apart, and samples are taken half a scrape beside them, so none lies on a window's edge.
+    """
     shortest = min(
         (ms for plan in plans for e in (plan.rule.expr, *(r.expr for _, r in plan.recordings)) for ms in ranges_ms(e)),
         default=0,
     )
-    return RELAXED_SCRAPE_MS if setting.by_events and shortest >= 5 * RELAXED_SCRAPE_MS else SCRAPE_MS
+    most = RELAXED_SCRAPE_MS if setting.by_events and shortest >= 5 * RELAXED_SCRAPE_MS else SCRAPE_MS
+    fewest = -(-interval_ms // most)
+    even = (n for n in range(fewest, 4 * fewest + 4) if interval_ms % (2 * n) == 0)
+    return interval_ms // next(even, fewest)
 
 
 def _world(
     incident: Incident,
     series: WorldSeries,
+    groups: Groups | None,
     slice_ms: int | None,
     lead_ms: int,
     interval_ms: int,
@@ -248,7 +262,7 @@ def _world(
     length = -(-(onset + incident.watched_ms) // interval_ms) * interval_ms
     stage = Stage(-lead_ms, onset, length, scrape_ms)
     if isinstance(series, EventSeries) and slice_ms is None:
-        return events_world(incident, stage, series)
+        return events_world(incident, stage, series, groups)
     return slices_world(incident, stage, series, slice_ms or interval_ms, lookback_ms)
 
 
@@ -259,8 +273,9 @@ def _outcome(world: World, alerts: Sequence[AlertTimeline], policy: Policy, inte
     for alert in alerts:
         for i, state in enumerate(alert.states):
             fires[i] = fires[i] or state is State.FIRING
-    meant = policy.firing(world, interval_ms)
-    allowed = budget(policy.target, policy.period_ms, incident, world.slice_ms)
+    policy_fires = policy.firing(world, interval_ms)
+    meant = policy_fires.exactly
+    allowed = budget(policy.target, policy.period_ms, incident, world.slice_ms) * world.part
     overspent = policy.overspent(world, allowed, interval_ms)
     before, spent_to = world.true.until(stage.onset_ms)[1], world.true.until
     detected = _first_ms(fires, stage, interval_ms)
@@ -280,8 +295,8 @@ def _outcome(world: World, alerts: Sequence[AlertTimeline], policy: Policy, inte
         len(runs(fires)),
         _false(fires, overspent),
         _false(meant, overspent),
-        _unmatched(fires, meant),
-        _unmatched(meant, fires),
+        _unmatched(fires, policy_fires.perhaps),
+        _unmatched(policy_fires.surely, fires),
     )
 
 
@@ -338,7 +353,7 @@ def _described(series: WorldSeries) -> dict[str, list[str]]:
 
 
 def _findings(
-    quality: SeverityQuality, policy: Policy, setting: Setting, interval_ms: int
+    quality: SeverityQuality, policy: Policy, setting: Setting, groups: Groups | None, interval_ms: int
 ) -> Iterator[tuple[Verdict, str]]:
     """What is wrong, the worst first."""
     for pair in policy.unreachable():
@@ -362,22 +377,42 @@ def _findings(
     missed = [o for o in seen if o.detected_ms is None]
     extra = [o for o in seen if o.policy_ms is None]
     if quality.alerts and missed:
-        yield Verdict.MISSED, f"does not see {_named(missed)}"
+        yield Verdict.MISSED, f"does not see {_named(missed)}{_grouped(missed, groups)}"
     if extra:
-        yield Verdict.FALSE_ALERT, f"fires although no pair does: {_named(extra)}"
+        yield Verdict.FALSE_ALERT, f"fires although no pair does: {_named(extra)}{_grouped(extra, groups)}"
     off = [o for o in seen if o not in missed and o not in extra]
     if off:
-        first = off[0]
-        yield (
-            Verdict.OFF_TIME,
-            (
-                f"fires at other times than the pairs in {_named(off)}: {first.incident.name} is detected after "
-                f"{_time(first.detected_ms)} (the pairs: {_time(first.policy_ms)}) and reset after "
-                f"{_time(first.reset_ms)} (the pairs: {_time(first.policy_reset_ms)})"
-            ),
-        )
+        yield Verdict.OFF_TIME, f"fires at other times than the pairs in {_named(off)}: {_times(off[0])}"
     if setting.by_events:
         yield from _against_theory(quality, interval_ms)
+
+
+def _grouped(outcomes: Sequence[Outcome], groups: Groups | None) -> str:
+    """What rules and objective take for a whole, if that is where they differ."""
+    if groups is None or not all(o.incident.kind is Kind.GROUP for o in outcomes):
+        return ""
+    if groups.apart:
+        return " (the objective has a budget for each group, the rules add them up)"
+    by = f" by {', '.join(groups.labels)}" if groups.labels else ""
+    return f" (the rules look at each group{by}, the objective's budget is one over all)"
+
+
+def _times(outcome: Outcome) -> str:
+    """How an incident's alert differs from its pairs: in detection, in reset, or on ticks between them."""
+    name = outcome.incident.name
+    parts = [
+        f"{what} after {told} (the pairs: {meant})"
+        for what, (told, meant) in (
+            ("detected", told_apart(outcome.detected_ms, outcome.policy_ms)),
+            ("reset", told_apart(outcome.reset_ms, outcome.policy_reset_ms)),
+        )
+        if told != meant
+    ]
+    if parts:
+        return f"{name} is {' and '.join(parts)}"
+    more = [f"on {count_of(outcome.extra_ticks, 'tick')} on which no pair does"] * bool(outcome.extra_ticks)
+    less = [f"not on {count_of(outcome.lost_ticks, 'tick')} on which a pair does"] * bool(outcome.lost_ticks)
+    return f"in between {name} fires {' and '.join((*more, *less))}"
 
 
 def _against_theory(quality: SeverityQuality, interval_ms: int) -> Iterator[tuple[Verdict, str]]:
@@ -388,11 +423,12 @@ def _against_theory(quality: SeverityQuality, interval_ms: int) -> Iterator[tupl
         if found:
             o = found[0]
             times = (o.detected_ms, o.theory_ms) if what == "detected" else (o.reset_ms, o.theory_reset_ms)
+            measured, theory = told_apart(*times)
             yield (
                 Verdict.OFF_TIME,
                 (
                     f"{what} at other times than the closed form in {_named(found)}: {o.incident.name} after "
-                    f"{_time(times[0])}, by the closed form {_time(times[1])}"
+                    f"{measured}, by the closed form {theory}"
                 ),
             )
 
@@ -407,9 +443,8 @@ def _off_threshold(found: Threshold) -> str:
     where = f"{found.pair.label} × {format_number(found.pair.factor)}"
     if found.fires_at is None or found.quiet_at is None:
         return f"{where} {found.note}"
-    return f"{where} fires from {_percent(found.fires_at)} on, θ is {_percent(found.wanted)}" + (
-        f" ({found.note})" if found.note else ""
-    )
+    at, theta = percents_apart(found.fires_at, found.wanted)
+    return f"{where} fires from {at} on, θ is {theta}" + (f" ({found.note})" if found.note else "")
 
 
 def _named(outcomes: Sequence[Outcome]) -> str:
@@ -418,9 +453,27 @@ def _named(outcomes: Sequence[Outcome]) -> str:
     return ", ".join(names) + (f" and {more} more" if more else "")
 
 
-def _percent(ratio: Fraction) -> str:
-    return f"{format_number(float(f'{float(ratio * 100):.6g}'))} %"
+def _percent(ratio: Fraction, digits: int = 6) -> str:
+    return f"{format_number(float(f'{float(ratio * 100):.{digits}g}'))} %"
 
 
-def _time(ms: int | Fraction | None) -> str:
-    return "never" if ms is None else format_duration(round(ms / 1000) * 1000)
+def percents_apart(one: Fraction, other: Fraction) -> tuple[str, str]:
+    """Two ratios in percent, with as many digits (from six on) as it takes to tell them apart."""
+    for digits in range(6, 18):
+        told = _percent(one, digits), _percent(other, digits)
+        if told[0] != told[1]:
+            break
+    return told
+
+
+def told_apart(one: int | Fraction | None, other: int | Fraction | None) -> tuple[str, str]:
+    """Two times in whole seconds, or in milliseconds where they differ in those; the same text twice if in nothing."""
+    for step_ms in (1000, 1):
+        told = _time(one, step_ms), _time(other, step_ms)
+        if told[0] != told[1]:
+            break
+    return told
+
+
+def _time(ms: int | Fraction | None, step_ms: int) -> str:
+    return "never" if ms is None else format_duration(round(ms / step_ms) * step_ms)

@@ -17,6 +17,29 @@ from harness.slo.model import BurnPair
 from harness.slo.prove_world import World
 
 
+def slack(theta: Fraction, *, subtracts: bool) -> Fraction:
+    """How far from θ rounding may decide: a rule is held to one part in 10⁹ of it.
+
+    Where errors are counted as all events less the good ones (`subtracts`), to 64 last digits of 1 if that is more.
+    """
+    relative = abs(theta) / 10**9
+    return max(relative, _DIGITS_OF_ONE) if subtracts else relative
+
+
+_DIGITS_OF_ONE = Fraction(64, 2**53)
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """Per tick from the beginning of a case whether the policy's alert fires."""
+
+    exactly: Sequence[bool]
+    surely: Sequence[bool]
+    """… whatever rounding does to ratios that lie on θ."""
+    perhaps: Sequence[bool]
+    """… if rounding is for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The pairs of one severity: any of them may fire."""
@@ -26,31 +49,43 @@ class Policy:
     period_ms: int
     min_events: int = 0
 
-    def firing(self, world: World, interval_ms: int) -> list[bool]:
-        """Per tick from the beginning of the case whether the policy's alert fires."""
+    def firing(self, world: World, interval_ms: int) -> Firing:
+        """What its alert does; where no window's ratio lies on θ there is one answer."""
         ticks = world.stage.length_ms // interval_ms + 1
-        fires = [False] * ticks
+        found = tuple([False] * ticks for _ in range(3))
         for pair in self.pairs:
-            burning = [frozenset({()}) if burns else frozenset() for burns in self._burns(pair, world, interval_ms)]
-            states = alert_states(burning, interval_ms=interval_ms, hold_ms=pair.hold_ms).get((), ())
-            for i, state in enumerate(states):
-                fires[i] = fires[i] or state is State.FIRING
-        return fires
+            exactly, *others = self._burns(pair, world, interval_ms)
+            usual = _fires(exactly, pair, interval_ms)
+            every = [usual, *(usual if flags == exactly else _fires(flags, pair, interval_ms) for flags in others)]
+            for fires, one in zip(found, every, strict=True):
+                for tick, flag in enumerate(one):
+                    fires[tick] = fires[tick] or flag
+        return Firing(*found)
 
-    def _burns(self, pair: BurnPair, world: World, interval_ms: int) -> list[bool]:
-        """Per tick whether every window of the pair is above θ."""
+    def _burns(self, pair: BurnPair, world: World, interval_ms: int) -> tuple[list[bool], list[bool], list[bool]]:
+        """Per tick whether every window of the pair is above θ: exactly, surely, perhaps."""
         theta = pair.threshold(self.target)
         top, bottom = theta.numerator, theta.denominator
+        near = slack(theta, subtracts=True) * bottom
         windows = [_Sight(world, window_ms, interval_ms) for window_ms in pair.windows_ms]
-        burns = [True] * len(windows[0])
+        exactly, surely, perhaps = ([True] * len(windows[0]) for _ in range(3))
         for window in windows:
-            for i in range(len(burns)):
-                total, bad = window.at(i) if burns[i] else (0, 0)
-                burns[i] = total > 0 and bad * bottom > top * total
+            for i, possible in enumerate(perhaps):
+                total, bad = window.at(i) if possible else (0, 0)
+                if not total:
+                    exactly[i] = surely[i] = perhaps[i] = False
+                    continue
+                above, most = bad * bottom - top * total, near.numerator * total // near.denominator
+                exactly[i] = exactly[i] and (above > 0 or (pair.inclusive and above == 0))
+                surely[i] = surely[i] and above > most
+                perhaps[i] = above >= -most
         if self.min_events:
             long = _Sight(world, pair.long_ms, interval_ms)
-            burns = [flag and long.at(i)[0] >= self.min_events for i, flag in enumerate(burns)]
-        return burns
+            enough = [long.at(i)[0] >= self.min_events for i in range(len(long))]
+            exactly, surely, perhaps = (
+                [a and b for a, b in zip(flags, enough, strict=True)] for flags in (exactly, surely, perhaps)
+            )
+        return exactly, surely, perhaps
 
     def overspent(self, world: World, budget: Fraction, interval_ms: int) -> list[bool]:
         """Per tick whether some pair's long window holds more of the period's budget than the pair allows it."""
@@ -70,6 +105,12 @@ class Policy:
         return [pair for pair in self.pairs if not closedform.can_fire(pair, self.target)]
 
 
+def _fires(burns: Sequence[bool], pair: BurnPair, interval_ms: int) -> list[bool]:
+    burning = [frozenset({()}) if flag else frozenset() for flag in burns]
+    states = alert_states(burning, interval_ms=interval_ms, hold_ms=pair.hold_ms).get((), ())
+    return [state is State.FIRING for state in states] or [False] * len(burns)
+
+
 class _Sight:
     """What the samples in (tick − window, tick] show; of counters what they grew from the first of them to the last."""
 
@@ -78,7 +119,7 @@ class _Sight:
         times = world.seen.times_ms
         self._seen = world.seen
         # A slice is in the window by itself, an increase needs the sample before it.
-        self._first = 1 if world.by_events else 0
+        self._first = 1 if world.grows else 0
         self._until = _places(times, 0, interval_ms, ticks)
         self._since = _places(times, -window_ms, interval_ms, ticks)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from harness.rules import AlertRule, Group, RuleFile
 from harness.rules.expr import parse_expr
 from harness.rules.selectors import Selector, selectors
 from harness.slo.model import Objective
-from harness.slo.prove_series import queries_of
+from harness.slo.prove_series import grouping, queries_of
 from harness.slo.queries import selected
 
 _SEVERITIES = {"page": "page", "critical": "page", "ticket": "ticket", "warning": "ticket"}
@@ -38,6 +38,8 @@ class RuleSet:
     alerts: Mapping[str, tuple[Located, ...]]
     selectors: tuple[Selector, ...]
     """The raw series that these alerts read, through recording rules."""
+    grouped_by: tuple[str, ...] = ()
+    """The labels by which these alerts, or the recording rules before them, group."""
 
 
 def alerts_of(objective: Objective, others: Sequence[Objective], files: Sequence[RuleFile], replay: Replay) -> RuleSet:
@@ -47,12 +49,14 @@ def alerts_of(objective: Objective, others: Sequence[Objective], files: Sequence
     """
     found: dict[str, list[Located]] = {}
     raw: dict[Selector, None] = {}
+    by: dict[str, None] = {}
     for group, rule in ((g, r) for file in files for g in file.groups for r in g.alerts()):
         if not _speaks_of(objective, others, group, rule, replay):
             continue
         found.setdefault(_severity(group, rule), []).append(Located(group, rule))
         raw |= dict.fromkeys(_raw_selectors(replay, group, rule))
-    return RuleSet(files, {severity: tuple(rules) for severity, rules in found.items()}, tuple(raw))
+        by |= dict.fromkeys(_grouped_by(replay, group, rule))
+    return RuleSet(files, {severity: tuple(rules) for severity, rules in found.items()}, tuple(raw), tuple(by))
 
 
 def _speaks_of(
@@ -112,6 +116,14 @@ def _raw_selectors(replay: Replay, group: Group, rule: AlertRule) -> list[Select
     recorded = {r.record for _, r in plan.recordings}
     expressions = [rule.expr, *(r.expr for _, r in plan.recordings)]
     return [s for expr in expressions for s in selectors(parse_expr(expr)) if s.metric not in recorded]
+
+
+def _grouped_by(replay: Replay, group: Group, rule: AlertRule) -> Iterator[str]:
+    """The labels of every `by (…)` of an alert and of the recording rules before it, but for those that rules set."""
+    plan = replay.plan(group, rule)
+    own = {label for g, r in plan.recordings for label in (*g.labels, *r.labels)}
+    for expr in (rule.expr, *(r.expr for _, r in plan.recordings)):
+        yield from (label for label in grouping(parse_expr(expr)) if label not in own)
 
 
 def _severity(group: Group, rule: AlertRule) -> str:

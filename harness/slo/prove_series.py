@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +22,13 @@ from harness.contracts.world import Trace
 from harness.engines.base import Engine
 from harness.errors import InputError, UnsupportedError
 from harness.replay import Batch, Reel, Tape
-from harness.rules.expr import children, parse_expr
+from harness.rules.expr import children, parse_expr, walk
 from harness.rules.selectors import NAME, Matcher, Selector, selectors_of
 from harness.series import Labels, labels_of
 from harness.slo.model import Events, Indicator, Objective, Op, Query, RawRatio, Reading, Threshold
 from harness.slo.queries import selected, tree, windowed
 from harness.source import Fields, SourceFile, Text, load_yaml
-from harness.units import format_duration
+from harness.units import format_duration, format_number
 
 ANNOTATION = "alert-harness/series"
 """The annotation of an OpenSLO `SLO` that states the series where they cannot be derived."""
@@ -65,6 +66,10 @@ class StateSeries:
     series: tuple[Labels, ...]
     good: tuple[Fraction, ...]
     bad: tuple[Fraction, ...]
+    held: bool = True
+    """Whether a sample stands for the time after it, as long as Prometheus looks back; not where ranges are read."""
+    absent: bool | None = None
+    """Whether the query takes absent samples for good (True) or bad (False); None: for no data."""
 
 
 WorldSeries = EventSeries | StateSeries
@@ -90,12 +95,30 @@ def derive(objective: Objective, extra: Sequence[Selector], tape: Tape) -> World
             raise _underivable(objective, queries[0], f"`{use.selector}` names no metric")
     if len({use.counts for use in uses}) > 1:
         raise _underivable(objective, queries[0], "its queries mix counters with gauges")
+    counts = uses[0].counts
+    if counts and isinstance(objective.indicator, Threshold):
+        raise UnsupportedError(
+            f"the series of `{objective.name}`: its threshold is one on how fast counters grow",
+            span=queries[0].text.span_at(0),
+            hint="only thresholds on gauges have a good and a bad state to play; write a ratio of good events instead",
+        )
     if ANNOTATION in objective.annotations:
-        return _stated(objective, counts=uses[0].counts)
+        return _stated(objective, tape, counts=counts)
     families = _families(uses, extra, objective)
-    if isinstance(objective.indicator, Events) or uses[0].counts:
-        return _choose_events(objective, families, tape, cumulative=uses[0].counts)
-    return _choose_states(objective, families, tape)
+    if isinstance(objective.indicator, Events) or counts:
+        try:
+            return _choose_events(objective, families, tape, cumulative=counts)
+        except UnsupportedError:
+            if counts or not isinstance(objective.indicator, Events):
+                raise
+            # Its events may be the samples themselves: `sum_over_time(up[…])` of `count_over_time(up[…])`.
+            found = _choose_states(objective, families, tape, refuse=False)
+            if found is None:
+                raise
+            return found
+    states = _choose_states(objective, families, tape)
+    assert states is not None
+    return states
 
 
 def queries_of(indicator: Indicator) -> list[Query]:
@@ -112,6 +135,14 @@ def uses_of(query: Query) -> list[Use]:
     if query.reading in (Reading.COUNTER, Reading.GAUGE):
         return [Use(selector, query.reading is Reading.COUNTER) for selector in selected(query)]
     return list(_uses(tree(query), False))
+
+
+def grouping(node: Any) -> Iterator[str]:
+    """The labels of every `by (…)` below a node of an AST."""
+    for part in walk(node):
+        modifier = part.modifier if isinstance(part, promql.AggregateExpr) else None
+        if modifier is not None and modifier.type == promql.AggModifierType.By:
+            yield from modifier.labels
 
 
 def _uses(node: Any, counts: bool) -> Iterator[Use]:
@@ -177,7 +208,7 @@ def _values(matchers: Sequence[Matcher], objective: Objective) -> list[str]:
         if matcher.op in ("=", "!="):
             wanted[matcher.value] = None
         else:
-            fits = [word for word in _words(matcher.value) if matcher.accepts(word) is (matcher.op == "=~")]
+            fits = [word for word in words_of(matcher.value) if matcher.accepts(word) is (matcher.op == "=~")]
             if not fits and matcher.op == "=~":
                 raise _underivable(
                     objective, queries_of(objective.indicator)[0], f"no value was found that `{matcher}` matches"
@@ -189,7 +220,7 @@ def _values(matchers: Sequence[Matcher], objective: Objective) -> list[str]:
     return list(wanted)
 
 
-def _words(pattern: str) -> list[str]:
+def words_of(pattern: str) -> list[str]:
     """Texts that a pattern may match, each of its alternatives made plain; the caller tries them."""
     made = []
     for part in (pattern, *re.split(r"[|()]", pattern)):
@@ -244,34 +275,43 @@ def _observe(
     objective: Objective, worlds: Sequence[Mapping[Labels, int]], tape: Tape, *, cumulative: bool
 ) -> list[tuple[float | None, float | None]]:
     """(error ratio, all events) that the objective's queries see in each world of so many events per second."""
+    reel = _recorded([_steady(world, cumulative=cumulative) for world in worlds], tape)
+    return _ratios(objective.indicator, tape.engine, reel)
+
+
+def elements(objective: Objective, world: Mapping[Labels, int], tape: Tape, *, cumulative: bool) -> int:
+    """How many elements the objective's query of all events (or of its ratio) has in a world: one a group."""
+    reel = _recorded([_steady(world, cumulative=cumulative)], tape)
+    query = queries_of(objective.indicator)[0]
+    return len(_values_at_end(tape.engine, windowed(query, format_duration(_WINDOW_MS)), reel))
+
+
+def _steady(world: Mapping[Labels, int], *, cumulative: bool) -> list[Trace]:
+    """So many events per second of each series."""
     times = range(_EVERY_MS // 2, 2 * _WINDOW_MS, _EVERY_MS)
     per_scrape = _EVERY_MS // 1000
-    cases = [
-        [
-            Trace(
-                labels,
-                times,
-                [float(rate * per_scrape * (i + 1 if cumulative else 1)) for i in range(len(times))],
-            )
-            for labels, rate in world.items()
-        ]
-        for world in worlds
+    return [
+        Trace(labels, times, [float(rate * per_scrape * (i + 1 if cumulative else 1)) for i in range(len(times))])
+        for labels, rate in world.items()
     ]
-    reel = _recorded(cases, tape)
+
+
+def _ratios(indicator: Indicator, engine: Engine, reel: Reel) -> list[tuple[float | None, float | None]]:
+    """(error ratio, all events) at the end of each case."""
     window = format_duration(_WINDOW_MS)
-    match objective.indicator:
+    match indicator:
         case Events(total, good, bad):
-            every = _sums(tape.engine, windowed(total, window), reel)
+            every = _sums(engine, windowed(total, window), reel)
             part = good or bad
             assert part is not None
-            found = _sums(tape.engine, windowed(part, window), reel)
+            found = _sums(engine, windowed(part, window), reel)
             found = [f if f is not None or e is None else 0.0 for f, e in zip(found, every, strict=True)]
             ratios = [f / e if f is not None and e else None for f, e in zip(found, every, strict=True)]
             if good is not None:
                 ratios = [None if ratio is None else 1 - ratio for ratio in ratios]
             return list(zip(ratios, every, strict=True))
         case RawRatio(query, is_error):
-            raw = _sums(tape.engine, windowed(query, window), reel)
+            raw = _sums(engine, windowed(query, window), reel)
             return [(value if is_error or value is None else 1 - value, None) for value in raw]
         case Threshold():
             raise AssertionError("a threshold has states, not events")
@@ -285,20 +325,32 @@ def _recorded(cases: Sequence[Sequence[Trace]], tape: Tape) -> Reel:
 
 def _sums(engine: Engine, expr: str, reel: Reel) -> list[float | None]:
     """What an expression's elements add up to at the end of each case; None where there are none, and for NaN."""
-    at = reel.start_ms + reel.length_ms
     found: list[float | None] = [None] * reel.count
-    for series in engine.query_range(expr, at, at + (reel.count - 1) * reel.slot_ms, reel.slot_ms):
-        for when, value in zip(series.timestamps_ms, series.values, strict=True):
-            case = (when - at) // reel.slot_ms
-            found[case] = (found[case] or 0.0) + value
+    for case, value in _values_at_end(engine, expr, reel):
+        found[case] = (found[case] or 0.0) + value
     return [None if value is None or math.isnan(value) else value for value in found]
+
+
+def _values_at_end(engine: Engine, expr: str, reel: Reel) -> list[tuple[int, float]]:
+    """(case, value) of every element at the end of each case."""
+    at = reel.start_ms + reel.length_ms
+    return [
+        ((when - at) // reel.slot_ms, value)
+        for series in engine.query_range(expr, at, at + (reel.count - 1) * reel.slot_ms, reel.slot_ms)
+        for when, value in zip(series.timestamps_ms, series.values, strict=True)
+    ]
 
 
 # -- gauges: a good and a bad moment -----------------------------------------------------------------------------------
 
 
-def _choose_states(objective: Objective, families: Sequence[Sequence[Labels]], tape: Tape) -> StateSeries:
-    """Values of the gauges for which the query is good, and bad, and that differ in as few of them as can be."""
+def _choose_states(
+    objective: Objective, families: Sequence[Sequence[Labels]], tape: Tape, *, refuse: bool = True
+) -> StateSeries | None:
+    """Values of the gauges for which the query is good, and bad, and that differ in as few of them as can be.
+
+    None where there are none, or with `refuse` UnsupportedError.
+    """
     series = [labels for family in families for labels in family]
     indicator = objective.indicator
     query = queries_of(indicator)[0]
@@ -310,32 +362,31 @@ def _choose_states(objective: Objective, families: Sequence[Sequence[Labels]], t
     if most < 2:
         raise _underivable(objective, query, f"{len(series)} gauges have too many states to try")
     states = list(itertools.product(pool[:most], repeat=len(series)))
-    times = range(_EVERY_MS // 2, 2 * _WINDOW_MS, _EVERY_MS)
-    cases = [
-        [Trace(labels, times, [float(value)] * len(times)) for labels, value in zip(series, state, strict=True)]
-        for state in states
-    ]
-    values = _sums(tape.engine, windowed(query, format_duration(_WINDOW_MS)), _recorded(cases, tape))
-    judged = [_is_good(indicator, value) for value in values]
+    absent, *judged = _judge_states(objective, [{}, *(dict(zip(series, state, strict=True)) for state in states)], tape)
     good = [state for state, verdict in zip(states, judged, strict=True) if verdict is True]
     bad = [state for state, verdict in zip(states, judged, strict=True) if verdict is False]
     if not good or not bad:
-        raise _underivable(objective, query, f"no values of its gauges make it {'bad' if good else 'good'}")
-    one, other = min(itertools.product(good, bad), key=lambda pair: sum(a != b for a, b in zip(*pair, strict=True)))
-    return StateSeries(tuple(series), one, other)
-
-
-def _is_good(indicator: Indicator, value: float | None) -> bool | None:
-    """Whether a value is wholly good or wholly bad; None for neither."""
-    if value is None or not math.isfinite(value):
+        if refuse:
+            raise _underivable(objective, query, f"no values of its gauges make it {'bad' if good else 'good'}")
         return None
-    if isinstance(indicator, Threshold):
-        limit = float(indicator.threshold)
-        return {
-            Op.LTE: value <= limit, Op.LT: value < limit, Op.GTE: value >= limit, Op.GT: value > limit
-        }[indicator.op]  # fmt: skip
-    error = value if isinstance(indicator, RawRatio) and indicator.is_error else 1 - value
-    return {0.0: True, 1.0: False}.get(error)
+    one, other = min(itertools.product(good, bad), key=lambda pair: sum(a != b for a, b in zip(*pair, strict=True)))
+    return StateSeries(tuple(series), one, other, query.reading is Reading.INSTANT, absent)
+
+
+def _judge_states(objective: Objective, states: Sequence[Mapping[Labels, Fraction]], tape: Tape) -> list[bool | None]:
+    """Whether the objective's queries find each state wholly good (True) or wholly bad (False); None for neither."""
+    times = range(_EVERY_MS // 2, 2 * _WINDOW_MS, _EVERY_MS)
+    cases = [[Trace(labels, times, [float(value)] * len(times)) for labels, value in state.items()] for state in states]
+    reel, indicator = _recorded(cases, tape), objective.indicator
+    if not isinstance(indicator, Threshold):
+        return [{0.0: True, 1.0: False}.get(error) if error is not None else None for error, _ in
+                _ratios(indicator, tape.engine, reel)]  # fmt: skip
+    limit = float(indicator.threshold)
+    exceeds = {Op.LTE: operator.le, Op.LT: operator.lt, Op.GTE: operator.ge, Op.GT: operator.gt}[indicator.op]
+    return [
+        exceeds(value, limit) if value is not None and math.isfinite(value) else None
+        for value in _sums(tape.engine, windowed(indicator.query, format_duration(_WINDOW_MS)), reel)
+    ]
 
 
 # -- stated by the document --------------------------------------------------------------------------------------------
@@ -343,8 +394,11 @@ def _is_good(indicator: Indicator, value: float | None) -> bool | None:
 _STATED = re.compile(r"(?P<series>.*?)(?:\s+(?P<value>[-+]?\d+(?:\.\d+)?))?", re.DOTALL)
 
 
-def _stated(objective: Objective, *, counts: bool) -> WorldSeries:
-    """The series as the annotation says: `good` and `bad`, each a list; behind a gauge stands its value."""
+def _stated(objective: Objective, tape: Tape, *, counts: bool) -> WorldSeries:
+    """The series as the annotation says: `good` and `bad`, each a list; behind a gauge stands its value.
+
+    Raises InputError where the objective's queries see something else in them.
+    """
     what = f"the annotation `{ANNOTATION}` of `{objective.name}`"
     source = SourceFile.of_text(what, objective.annotations[ANNOTATION])
     documents = load_yaml(source)
@@ -354,7 +408,9 @@ def _stated(objective: Objective, *, counts: bool) -> WorldSeries:
     fields.only("good", "bad")
     good, bad = ([_one(item.text()) for item in fields.items(key, "a series")] for key in ("good", "bad"))
     if all(value is None for _, value in (*good, *bad)):
-        return EventSeries(tuple(labels for labels, _ in good), tuple(labels for labels, _ in bad), counts)
+        found = EventSeries(tuple(labels for labels, _ in good), tuple(labels for labels, _ in bad), counts)
+        _check_events(objective, found, what, tape)
+        return found
     states = dict(good), dict(bad)
     if set(states[0]) != set(states[1]) or any(value is None for state in states for value in state.values()):
         raise InputError(
@@ -364,7 +420,45 @@ def _stated(objective: Objective, *, counts: bool) -> WorldSeries:
         )
     order = tuple(states[0])
     at_good, at_bad = (tuple(value for labels in order if (value := state[labels]) is not None) for state in states)
-    return StateSeries(order, at_good, at_bad)
+    worlds = [{}, *(dict(zip(order, values, strict=True)) for values in (at_good, at_bad))]
+    absent, *judged = _judge_states(objective, worlds, tape)
+    for name, wanted, found_good in zip(("good", "bad"), (True, False), judged, strict=True):
+        if found_good is not wanted:
+            seen = {True: "good", False: "bad", None: "neither good nor bad"}[found_good]
+            raise InputError(
+                f"{what}: what it calls `{name}` is {seen} to the objective's queries",
+                span=objective.span,
+                hint=f"give each gauge the value that it has in a {name} moment",
+            )
+    held = queries_of(objective.indicator)[0].reading is Reading.INSTANT
+    return StateSeries(order, at_good, at_bad, held, absent)
+
+
+def _check_events(objective: Objective, stated: EventSeries, what: str, tape: Tape) -> None:
+    """Raise InputError unless the queries see no errors in good events, only errors in bad ones, a quarter in a mix."""
+    if isinstance(objective.indicator, Threshold):
+        raise InputError(
+            f"{what}: its gauges need values",
+            span=objective.span,
+            hint="write the value behind each series, as in `up 1`",
+        )
+    only_good, only_bad = dict.fromkeys(stated.good, 1), dict.fromkeys(stated.bad, 1)
+    mix = {s: 3 * (s in stated.good) + (s in stated.bad) for s in stated.all}
+    rest = dict.fromkeys(stated.all, 0)
+    worlds = [{**rest, **only_good}, {**rest, **only_bad}, mix]
+    seen = _observe(objective, worlds, tape, cumulative=stated.cumulative)
+    for (ratio, _), wanted, events in zip(
+        seen, (0.0, 1.0, 0.25), ("good events", "bad events", "three good events and a bad one"), strict=True
+    ):
+        if not _near(ratio, wanted):
+            found = "nothing" if ratio is None else f"{format_number(float(f'{ratio * 100:.4g}'))} % errors"
+            raise InputError(
+                f"{what} says something else than the objective's queries see: {events} are {found} to them, and not "
+                f"{wanted * 100:g} %",
+                span=objective.span,
+                hint="list under `good` the series that one good event moves, and under `bad` those that one bad event "
+                "does: each by one (docs/slo-prove.md has an example)",
+            )
 
 
 def _one(text: Text) -> tuple[Labels, Fraction | None]:

@@ -14,6 +14,7 @@ from harness.replay import Batch, Plan, Replay, Tape
 from harness.rules import RuleFile
 from harness.rules.expr import alternatives, ends_now, ranges_ms
 from harness.slo.model import BurnPair
+from harness.slo.prove_policy import slack
 from harness.slo.prove_rules import Located
 from harness.slo.prove_series import EventSeries, StateSeries, WorldSeries
 from harness.slo.prove_world import PHASE_MS, SCRAPE_MS
@@ -21,11 +22,6 @@ from harness.slo.quality import Threshold
 from harness.source import Text
 from harness.units import format_duration
 
-_NEAR_ULPS = 64
-"""A counter's last digit weighs more in a short window: differences of rounded values move the boundary by so much.
-
-Where errors are all events less the good ones, these are the last digits of 1 and not of the error ratio."""
-_ULP_OF_ONE = 2.0**-53
 _ROUND = 64
 _SLICES_ROUND = 12
 """Worlds of slices are played tick by tick, so fewer at a time."""
@@ -123,8 +119,11 @@ class Seeker:
 
         truth = ask(axis.survey())
         flips = refine(truth, axis.at_threshold, ask, _MOST_FLIPS, _ROUND)
-        near = ulps_between(float(theta), float(theta) + _NEAR_ULPS * _ULP_OF_ONE) if self.subtracts else _NEAR_ULPS
-        return _judged(pair, theta, [(axis.value(a), axis.value(b), truth[b]) for a, b in flips], truth, note, near)
+        near = slack(theta, subtracts=self.subtracts)
+        edges = [(axis.value(a), axis.value(b), truth[b]) for a, b in flips]
+        judged = _judged(pair, theta, edges, truth, note, near)
+        edge = judged.fires_at
+        return judged if edge is None else replace(judged, ulps=ulps_between(float(edge), float(theta)))
 
     # -- slices ------------------------------------------------------------------------------------------------------
 
@@ -133,21 +132,24 @@ class Seeker:
     ) -> Threshold:
         count = pair.long_ms // slice_ms
         theta = pair.threshold(self.target)
-        first = int(theta * count) + 1
+        first = -(-theta * count // 1) if pair.inclusive else theta * count // 1 + 1
         axis = Axis(
             Knob("bad slices", "", Fraction(0), Fraction(count), Fraction(1), "slices"), Fraction(min(first, count))
         )
         lead = _lead_ms(found)
 
         def ask(positions: list[int]) -> dict[int, bool]:
-            cases = [_outage(self.series, position * slice_ms, lead) for position in positions]
+            cases = [
+                _outage(self.series, position * slice_ms, lead, min(SCRAPE_MS, slice_ms)) for position in positions
+            ]
             return dict(zip(positions, self._fires(found, cases, tape, replay), strict=True))
 
         near = {first - 1, first, first + 1, 2 * first, first // 2}
         truth = ask(sorted(p for p in {0, count, *near} if 0 <= p <= count))
         flips = refine(truth, axis.at_threshold, ask, _MOST_FLIPS, _SLICES_ROUND)
         shares = [(Fraction(a, count), Fraction(b, count), truth[b]) for a, b in flips]
-        return replace(_judged(pair, Fraction(first, count), shares, truth, note), slices=count)
+        judged = _judged(pair, theta, shares, truth, note, slack(theta, subtracts=True))
+        return replace(judged, wanted=Fraction(first, count), slices=count)
 
 
 def _judged(
@@ -156,9 +158,9 @@ def _judged(
     flips: Sequence[tuple[Fraction, Fraction, bool]],
     truth: dict[int, bool],
     note: str,
-    near_ulps: int | None = None,
+    near: Fraction,
 ) -> Threshold:
-    """The boundary among the flips; `near_ulps` is what rounding may move it by, None where slices are counted."""
+    """The boundary among the flips, and whether θ lies on it, or no further from it than `near`."""
     if not flips:
         always = all(truth.values())
         what = "fires even without errors" if always else "never fires, even if everything fails"
@@ -168,16 +170,11 @@ def _judged(
     if not rises:
         return Threshold(pair, wanted, low, high, None, False, f"fires below {float(high):g} and is quiet above")
     # Where rounding decides, neighbours may disagree; only a flip elsewhere is another threshold.
-    far = [
-        flip
-        for flip in flips
-        if flip[1] != high and (near_ulps is None or ulps_between(float(flip[1]), float(high)) > near_ulps)
-    ]
+    far = [flip for flip in flips if flip[1] != high and abs(flip[1] - high) > near]
     if far:
         note = "; ".join(filter(None, (f"flips again at {float(far[0][1]):g}", note)))
-    ulps = None if near_ulps is None else ulps_between(float(high), float(wanted))
-    exact = high == wanted if ulps is None or near_ulps is None else ulps <= near_ulps
-    return Threshold(pair, wanted, low, high, ulps, exact and not far, note)
+    exact = low <= wanted + near and high >= wanted - near
+    return Threshold(pair, wanted, low, high, None, exact and not far, note)
 
 
 def _lead_ms(found: Sequence[Branch]) -> int:
@@ -217,9 +214,9 @@ def _steady(series: EventSeries, ratio: Fraction, times: Sequence[int]) -> list[
     return made
 
 
-def _outage(series: WorldSeries, lasts_ms: int, lead_ms: int) -> list[Trace]:
+def _outage(series: WorldSeries, lasts_ms: int, lead_ms: int, scrape_ms: int) -> list[Trace]:
     """Everything good, and everything bad for the last `lasts_ms` before the tick at 0."""
-    times = range(PHASE_MS - lead_ms, 0, SCRAPE_MS)
+    times = range(scrape_ms // 2 - lead_ms, 0, scrape_ms)
     bad = [at >= -lasts_ms for at in times]
     if isinstance(series, StateSeries):
         return [

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from harness.contracts.world import Trace
+from harness.series import Labels
 from harness.slo.incidents import Incident
+from harness.slo.prove_groups import Groups
 from harness.slo.prove_series import EventSeries, StateSeries, WorldSeries
 
 SCRAPE_MS = 30_000
@@ -67,17 +69,39 @@ class World:
     traces: Sequence[Trace]
     slice_ms: int | None
     """The length of a slice; None where events count."""
+    grows: bool = False
+    """Whether a window sees what counters grew from its first sample to its last, and not the samples themselves."""
+    part: Fraction = Fraction(1)
+    """The share of the traffic that was counted: that of one group, where the objective has a budget for each."""
 
-    @property
-    def by_events(self) -> bool:
-        return self.slice_ms is None
 
-
-def events_world(incident: Incident, stage: Stage, series: EventSeries) -> World:
-    """The world of an objective that counts events."""
+def events_world(incident: Incident, stage: Stage, series: EventSeries, groups: Groups | None = None) -> World:
+    """The world of an objective that counts events; with `groups` for an incident in which one of them burns."""
     times = stage.scrapes
     true = _counted(incident, stage, times)
-    return World(incident, stage, true, *_observed(incident, stage, true, series), None)
+    if not incident.one_group or groups is None:
+        return World(incident, stage, true, *_observed(incident, stage, true, series), None, series.cumulative)
+    split = _split(true, len(groups.members))
+    made = [
+        _observed(incident, stage, counts, series, names) for counts, names in zip(split, groups.members, strict=True)
+    ]
+    traces = [trace for _, found in made for trace in found]
+    if groups.apart:
+        return World(incident, stage, split[0], made[0][0], traces, None, series.cumulative, groups.part)
+    seen = _observed(incident, stage, true, series)[0]
+    return World(incident, stage, true, seen, traces, None, series.cumulative)
+
+
+def _split(whole: Counts, groups: int) -> list[Counts]:
+    """The events dealt out one by one, and all bad ones to the first group."""
+    return [
+        Counts(
+            whole.times_ms,
+            [(n + groups - 1 - i) // groups for n in whole.total],
+            whole.bad if i == 0 else [0] * len(whole.bad),
+        )
+        for i in range(groups)
+    ]
 
 
 def slices_world(incident: Incident, stage: Stage, series: WorldSeries, slice_ms: int, lookback_ms: int) -> World:
@@ -103,17 +127,21 @@ def slices_world(incident: Incident, stage: Stage, series: WorldSeries, slice_ms
             Trace(labels, kept, [float(bad if is_bad(at) else good) for at in kept])
             for labels, good, bad in zip(series.series, series.good, series.bad, strict=True)
         ]
+        seen = _slices_seen(incident, stage, true, lookback_ms if series.held else 0, series.absent)
     else:
         per_scrape = int(incident.traffic.events(0, stage.scrape_ms))
         wrong = _accumulated([is_bad(at) for at in times])
         events = Counts(times, [per_scrape * (i + 1) for i in range(len(times))], [per_scrape * n for n in wrong])
         seen = _slices_seen(incident, stage, true, 0)  # a rate has no memory
-        return World(incident, stage, true, seen, _observed(incident, stage, events, series)[1], slice_ms)
-    return World(incident, stage, true, _slices_seen(incident, stage, true, lookback_ms), traces, slice_ms)
+        traces = _observed(incident, stage, events, series)[1]
+    return World(incident, stage, true, seen, traces, slice_ms)
 
 
-def _slices_seen(incident: Incident, stage: Stage, true: Counts, held_ms: int) -> Counts:
-    """The slices as the scrapes show them: in a gap the last sample stands for `held_ms`, then there is none."""
+def _slices_seen(incident: Incident, stage: Stage, true: Counts, held_ms: int, absent: bool | None = None) -> Counts:
+    """The slices as the scrapes show them: in a gap the last sample stands for `held_ms`.
+
+    Then there is none, or what the query takes for good or bad without any.
+    """
     if incident.gap_ms is None:
         return true
     begin, end = (stage.onset_ms + at for at in incident.gap_ms)
@@ -121,9 +149,12 @@ def _slices_seen(incident: Incident, stage: Stage, true: Counts, held_ms: int) -
     bad: list[int] = []
     last = 0
     for i, at in enumerate(true.times_ms):
-        if begin < at <= end and at - (begin - stage.phase_ms) >= held_ms:
-            continue
-        if not begin < at <= end:
+        inside = begin < at <= end
+        if inside and at - (begin - stage.phase_ms) >= held_ms:
+            if absent is None:
+                continue
+            last = int(not absent)
+        elif not inside:
             last = true.bad[i] - (true.bad[i - 1] if i else 0)
         times.append(at)
         bad.append(last)
@@ -189,14 +220,13 @@ def _in_gap(incident: Incident, stage: Stage, at_ms: int) -> bool:
     return incident.gap_ms is not None and incident.gap_ms[0] <= at_ms - stage.onset_ms < incident.gap_ms[1]
 
 
-def _observed(incident: Incident, stage: Stage, true: Counts, series: EventSeries) -> tuple[Counts, list[Trace]]:
-    """What the scrapes see, and the series that they store."""
+def _observed(
+    incident: Incident, stage: Stage, true: Counts, series: EventSeries, names: Mapping[Labels, Labels] | None = None
+) -> tuple[Counts, list[Trace]]:
+    """What the scrapes see, and the series that they store; `names` are what the series are called in a group."""
     times = true.times_ms
     kept = [i for i, at in enumerate(times) if not _in_gap(incident, stage, at)]
-    whole = len(kept) == len(times)
-    seen = (
-        true if whole else Counts([times[i] for i in kept], [true.total[i] for i in kept], [true.bad[i] for i in kept])
-    )
+    seen = true if len(kept) == len(times) else _kept(true, kept, cumulative=series.cumulative)
     restart = None if incident.restart_ms is None else _first_at(times, stage.onset_ms + incident.restart_ms)
     traces = []
     for labels in series.all:
@@ -212,8 +242,18 @@ def _observed(incident: Incident, stage: Stage, true: Counts, series: EventSerie
                 values[restart:] = [float(n - moved[restart - 1]) for n in moved[restart:]]
         alive = [i for i in kept if moved[i] > 0] if unborn else kept
         if alive:
-            traces.append(Trace(labels, [times[i] for i in alive], [values[i] for i in alive]))
+            own = labels if names is None else names[labels]
+            traces.append(Trace(own, [times[i] for i in alive], [values[i] for i in alive]))
     return seen, traces
+
+
+def _kept(true: Counts, kept: Sequence[int], *, cumulative: bool) -> Counts:
+    """What is left of the counts if only some scrapes succeed: a gauge that shows what is new loses the others'."""
+    times = [true.times_ms[i] for i in kept]
+    if cumulative:
+        return Counts(times, [true.total[i] for i in kept], [true.bad[i] for i in kept])
+    steps = [[counts[i] - (counts[i - 1] if i else 0) for i in kept] for counts in (true.total, true.bad)]
+    return Counts(times, _accumulated(steps[0]), _accumulated(steps[1]))
 
 
 def _moved(counts: Counts, by_good: bool, by_bad: bool) -> Sequence[int]:

@@ -27,7 +27,8 @@ TARGETS = [Fraction(9, 10), Fraction(99, 100), Fraction(995, 1000), Fraction(999
 
 def setting(target: Fraction, slice_ms: int | None = None) -> Setting:
     pairs = tuple(pair for pair in PAIRS if pair.threshold(target) < 1)
-    return Setting(target, 30 * DAY_MS, pairs, slice_ms, by_events=slice_ms is None, counters=slice_ms is None)
+    by_events = slice_ms is None
+    return Setting(target, 30 * DAY_MS, pairs, slice_ms, by_events, counters=by_events, groups=3)
 
 
 def world(incident: Incident, slice_ms: int | None = None) -> World:
@@ -122,7 +123,7 @@ def test_the_policy_counts_what_a_window_holds() -> None:
     pair = BurnPair("page", 10 * MINUTE_MS, None, Fraction(5))
     incident = Incident("x", Kind.OUTAGE, ((0, Fraction(1)), (6 * MINUTE_MS, Fraction(0))), 6 * MINUTE_MS, HOUR_MS)
     made = world(incident, MINUTE_MS)
-    fires = Policy((pair,), Fraction(9, 10), 30 * DAY_MS).firing(made, MINUTE_MS)
+    fires = Policy((pair,), Fraction(9, 10), 30 * DAY_MS).firing(made, MINUTE_MS).exactly
     # The sixth bad minute is above 5 of 10, and so it is until the first leaves the window.
     assert runs(fires) == [(10 + 6, 10 + 10)]
 
