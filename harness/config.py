@@ -88,6 +88,10 @@ class Config:
         given: dict[str, Any] = {name: value for name, value in keys.items() if value is not None}
         return replace(told, **given)
 
+    def told_evaluation_ms(self) -> int | None:
+        """Prometheus' evaluation interval, where somebody told it."""
+        return self.server().evaluation_ms if "evaluation_ms" in self.named() else None
+
     def named(self) -> dict[str, Span | None]:
         """The fields of :meth:`server` that somebody set, and where."""
         keys = {

@@ -28,8 +28,6 @@ FEATURES = (
 )  # fmt: skip
 """What `--enable-feature` of Prometheus 2.40 to 3.9 takes, to tell slips of the pen. Others are passed on as they are:
 Prometheus itself says what it does not know."""
-_ALWAYS_ON = "native-histograms"
-"""Until 3.8 remote write refuses native histograms without it; it changes nothing else that a throwaway engine does."""
 _VARIABLE = re.compile(r"\$(?:\$|\{(?P<braced>[^}]*)\}|(?P<bare>\w+))", re.ASCII)
 
 
@@ -61,14 +59,18 @@ class ServerSettings:
         """The labels of an alert as Alertmanager gets them: external ones stand where it has none of that name."""
         return {**self.external_labels, **{name: value for name, value in labels.items() if value}}
 
-    def flags(self) -> list[str]:
-        """The flags of a throwaway Prometheus with these settings."""
-        features = ",".join(dict.fromkeys((_ALWAYS_ON, *self.features)))
-        return [f"--query.lookback-delta={format_duration(self.lookback_ms)}", f"--enable-feature={features}"]
+    def flags(self, *features: str) -> list[str]:
+        """The flags of a Prometheus with these settings, and with some features besides."""
+        every = ",".join(dict.fromkeys((*features, *self.features)))
+        lookback = f"--query.lookback-delta={format_duration(self.lookback_ms)}"
+        return [lookback, *([f"--enable-feature={every}"] if every else [])]
 
     def config(self) -> dict[str, object]:
         """The `global` section of its prometheus.yml: it scrapes and sends nothing by itself."""
-        return {"scrape_interval": "1m", "evaluation_interval": format_duration(self.evaluation_ms)}
+        told: dict[str, object] = {"scrape_interval": "1m", "evaluation_interval": format_duration(self.evaluation_ms)}
+        if self.external_labels:
+            told["external_labels"] = {name: value.replace("$", "$$") for name, value in self.external_labels.items()}
+        return told
 
 
 DEFAULTS = ServerSettings()

@@ -74,7 +74,8 @@ def promtool(pytestconfig: pytest.Config) -> PlainPromtool:
     """promtool: `check_rules(files)`, `test_rules(files)`, `failures(run)`."""
     from harness.plugin.bench import PlainPromtool
 
-    return _plainly(lambda: PlainPromtool(workshop(pytestconfig).promtool.path))
+    shop = workshop(pytestconfig)
+    return _plainly(lambda: PlainPromtool(shop.promtool.path, features=shop.server.features))
 
 
 @pytest.fixture(scope="session")

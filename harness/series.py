@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Mapping
 from typing import Self
 
 Labels = tuple[tuple[str, str], ...]
 """Sorted (name, value) pairs, the metric's name among them as ``__name__``."""
+
+_METRIC = re.compile("[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL = re.compile("[a-zA-Z_][a-zA-Z0-9_]*")
+"""Names that stand without quotes; Prometheus 3 takes any others too."""
 
 STALE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
 """The stale marker: the NaN with which Prometheus ends a series (model/value/value.go, StaleNaN)."""
@@ -51,11 +56,18 @@ def carries(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
 
 
 def format_labels(labels: Labels | Mapping[str, str]) -> str:
-    """``up{instance="a:1", job="node"}``, as Prometheus prints a series."""
+    """``up{instance="a:1", job="node"}``, as Prometheus prints a series; names of other letters stand in quotes."""
     pairs = dict(labels)
     name = pairs.pop("__name__", "")
-    inner = ", ".join(f'{key}="{_escape(value)}"' for key, value in sorted(pairs.items()))
-    return f"{name}{{{inner}}}" if inner or not name else name
+    inner = [f'{_quoted(key)}="{_escape(value)}"' for key, value in sorted(pairs.items())]
+    if name and not _METRIC.fullmatch(name):
+        inner.insert(0, f'"{_escape(name)}"')
+        return f"{{{', '.join(inner)}}}"
+    return f"{name}{{{', '.join(inner)}}}" if inner or not name else name
+
+
+def _quoted(name: str) -> str:
+    return name if _LABEL.fullmatch(name) else f'"{_escape(name)}"'
 
 
 def _escape(value: str) -> str:

@@ -28,7 +28,7 @@ from harness.errors import HarnessError, InputError
 from harness.numbers import shortened
 from harness.proof.axis import Axis
 from harness.proof.model import Fact
-from harness.proof.notary import Deed, activity_test, says_activity
+from harness.proof.notary import Deed, activity_test, other_lookback, says_activity
 from harness.proof.ordered import OrderedRules
 from harness.proof.pairing import pair
 from harness.replay import Batch, EndlessTape, Replay, Tape
@@ -328,9 +328,11 @@ class Trial:
         """What promtool says of the printed test: with the rule as it is it must fail."""
         try:
             if self._promtool is None and (tool := Toolchain().locate("promtool")) is not None:
-                self._promtool = Promtool(tool.path)
+                self._promtool = Promtool(tool.path, features=self.tape.engine.server.features)
             if (promtool := self._promtool) is None:
                 return " (not confirmed: promtool is not here)"
+            if why := other_lookback(self.tape.engine.server):
+                return f" (not confirmed: {why})"
             with private_folder() as folder:
                 file = folder / "printed.test.yml"
                 file.write_text(self.as_promtool_test(one, folder), encoding="utf-8")
@@ -353,7 +355,7 @@ class Trial:
         step_ms = math.gcd(self.plan.interval_ms, *(at for trace in series for at in trace.times_ms))
         name = shortened(f"{one.example!r}")
         fact = Fact(name, series, step_ms, 0, self.length_ms // self.plan.interval_ms + 1, ())
-        deed = Deed(self.located, self._ordered(), (fact,))
+        deed = Deed(self.located, self._ordered(), (fact,), self.tape.engine.server)
         return activity_test(deed, folder or Path(), self.length_ms, active=one.fires)
 
     def _ordered(self) -> OrderedRules:

@@ -8,12 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.alertmanager.file import AlertmanagerFile
-from harness.commands.project import Choices, Project, load, toolchain
+from harness.commands.project import Choices, Project, load, promtool_for, toolchain
 from harness.commands.writing import write
 from harness.config import Config
 from harness.engines.base import Engine
 from harness.engines.private import sweep
-from harness.engines.promtool import Promtool
 from harness.errors import EXIT_ENGINE, EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, EngineError, InputError, InputErrors
 from harness.live import DEFAULT_FACTOR
 from harness.live.clock import Clock
@@ -63,7 +62,8 @@ def run(
     """Load the project and its Alertmanager file (or `alertmanager` instead of it), and run :func:`over` them."""
     tools = toolchain(config)
     routing = alertmanager_file(config, tools, alertmanager)
-    project = load(config, choices).checked(Promtool(tools.find("promtool").path))
+    project = load(config, choices)
+    project = project.checked(promtool_for(tools, project.server))
     return over(project, tools, config, choices, routing, factor=factor, progress=progress)
 
 
@@ -100,7 +100,7 @@ def over(
     clock = _clock(factor, project)
     config_for_run(routing, clock, lambda receiver: "http://127.0.0.1/")  # what it refuses, before anything starts
     sweep()
-    project = project.checked(Promtool(tools.find("promtool").path))
+    project = project.checked(promtool_for(tools, project.server))
     servers = _tools(config, choices, tools, project.server)
     report = live(project.files, project.contracts, servers, routing, clock, progress, project.complaints)
     return replace(report, faults=project.faults)
@@ -120,7 +120,7 @@ def _clock(factor: int | None, project: Project) -> Clock:
 
 def _tools(config: Config, choices: Choices, found: Toolchain, server: ServerSettings) -> Tools:
     opener, replay = _engines(config, choices, found, server)
-    promtool = Promtool(found.find("promtool").path)
+    promtool = promtool_for(found, server)
     return Tools(opener, replay, found.find("alertmanager"), found.find("amtool"), promtool)
 
 

@@ -159,6 +159,11 @@ def toolchain(config: Config) -> Toolchain:
         raise InputError(err.message, span=config.places[setting], hint=err.hint) from err
 
 
+def promtool_for(tools: Toolchain, server: ServerSettings) -> Promtool:
+    """promtool, told the features of the Prometheus for which it speaks."""
+    return Promtool(tools.find("promtool").path, features=server.features)
+
+
 def url_of(config: Config, chosen: str | None) -> str | None:
     """The address of the URL engine."""
     return chosen or config.url or os.environ.get("ALERT_HARNESS_URL")

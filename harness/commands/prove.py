@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from harness.commands.project import Choices, Project, load, open_for, toolchain
+from harness.commands.project import Choices, Project, load, open_for, promtool_for, toolchain
 from harness.commands.writing import write
 from harness.config import Config
 from harness.engines.base import Engine
@@ -36,7 +36,7 @@ def run(config: Config, choices: Choices) -> int:
     """
     project = load(config, choices)
     tools = toolchain(config)
-    promtool = Promtool(tools.find("promtool").path)
+    promtool = promtool_for(tools, project.server)
     project = project.checked(promtool)  # before any engine starts
     if not project.files:
         raise InputErrors(project.faults)

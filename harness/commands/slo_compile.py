@@ -49,7 +49,7 @@ def run(config: Config, choices: Choices) -> int:
         no_data=choices.no_data,
     )
     tell(notice for objective in objectives for notice in choose(objective, windows).notices)
-    _must_load(groups, Promtool(project.toolchain(config).find("promtool").path))
+    _must_load(groups, project.promtool_for(project.toolchain(config), config.server()))
     form = Format(choices.format)
     if choices.output is None:
         write("-", rules_yaml(groups, form))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.commands.project import Project, toolchain
+from harness.commands.project import Project, promtool_for, toolchain
 from harness.commands.writing import check_outputs, must_be_writable, write
 from harness.config import Config, rule_files, unit_test_files
 from harness.engines.promtool import Promtool
@@ -33,7 +33,9 @@ def run(config: Config, paths: Sequence[str], options: Options, *, json: str | N
         raise InputError("no unit-test file was named", hint="name one, or set `tests` in [tool.alert-harness]")
     with contextlib.suppress(InputError):  # unit tests need no configured rules
         options = replace(options, configured_rules=tuple(rule_files(config.rules, config.folder)))
-    run = SuiteRun(files, Promtool(toolchain(config).find("promtool").path), options)
+    options = replace(options, evaluation_ms=config.told_evaluation_ms())
+    promtool = promtool_for(toolchain(config), config.server())
+    run = SuiteRun(files, promtool, options)
     out = console(sys.stderr if json == "-" else None)
 
     def tell() -> Report:
@@ -63,7 +65,9 @@ def run(config: Config, paths: Sequence[str], options: Options, *, json: str | N
 def run_beside(config: Config, project: Project, files: Sequence[Path], promtool: Promtool) -> tuple[Report, list[str]]:
     """A run of the unit tests, and what to print of those that do not pass."""
     rules = tuple(file.path for file in project.files)
-    run = SuiteRun(files, promtool, Options(strict=config.strict_tests, configured_rules=rules))
+    evaluation_ms = config.told_evaluation_ms()
+    options = Options(strict=config.strict_tests, configured_rules=rules, evaluation_ms=evaluation_ms)
+    run = SuiteRun(files, promtool, options)
     said = io.StringIO()
     for result in run.results():
         if result.status is not Status.PASSED:

@@ -16,7 +16,7 @@ from harness.alertmanager.file import AlertmanagerFile
 from harness.alertmanager.unused import Idle
 from harness.commands import live, slo_report, stack_run
 from harness.commands.objectives import read
-from harness.commands.project import Choices, Project, load, open_for, toolchain
+from harness.commands.project import Choices, Project, load, open_for, promtool_for, toolchain
 from harness.commands.prove import prove_all, write_documents
 from harness.commands.test import run_beside
 from harness.config import Config, objective_files, unit_test_files
@@ -132,7 +132,7 @@ def _steps(
     found: _Found,
 ) -> None:
     tools = toolchain(config)
-    promtool = Promtool(tools.find("promtool").path)
+    promtool = promtool_for(tools, project.server)
     project = project.checked(promtool)  # an expression with a caret, before any engine starts
     found.failures += project.faults
     found.faults = project.faults
@@ -145,6 +145,10 @@ def _steps(
         f"promtool check rules, with lint (promtool {promtool.version})",
         [*wrong, *map(str, problems)],
     )
+    if config.prometheus is not None:
+        said = promtool.check_config(config.prometheus)
+        found.problems += [said] if said else []
+        _step(out, not said, f"promtool check config: {display_path(config.prometheus)}", [said] if said else [])
     routing = None
     with _attempt("amtool check-config", out, found):
         routing, found.warnings = _routing(config, project, tools, out)

@@ -462,10 +462,16 @@ def _selector(text: Text, names: set[str]) -> tuple[str, tuple[tuple[str, str], 
         raise InputError(
             f"not a series: {err}", span=text.span_at(0), hint='write metric{label="value", …}; quote it in YAML'
         ) from err
-    if not isinstance(node, promql.VectorSelector) or not node.name or node.offset or node.at:
+    matchers = node.matchers.matchers if isinstance(node, promql.VectorSelector) else []
+    # A name in quotes, {"http.status"}, is to the parser a matcher.
+    named = [m.value for m in matchers if m.name == "__name__" and m.op == promql.MatchOp.Equal]
+    metric = (node.name or "".join(named)) if isinstance(node, promql.VectorSelector) else ""
+    if not isinstance(node, promql.VectorSelector) or not metric or node.offset or node.at:
         raise InputError(f"`{text.value}` is not a series", span=text.span_at(0), hint='write metric{label="value", …}')
     labels = []
-    for matcher in node.matchers.matchers:
+    for matcher in matchers:
+        if matcher.name == "__name__" and named:
+            continue
         if matcher.op != promql.MatchOp.Equal:
             raise InputError(
                 f"label `{matcher.name}` of a series needs `=`", span=text.span_at(0), hint="a series has fixed labels"
@@ -479,7 +485,7 @@ def _selector(text: Text, names: set[str]) -> tuple[str, tuple[tuple[str, str], 
                     hint=f"names here: {', '.join(sorted(names)) or 'none'}",
                 )
         labels.append((matcher.name, matcher.value))
-    return node.name, tuple(labels)
+    return metric, tuple(labels)
 
 
 def expand(value: str, row: Mapping[str, str]) -> str:

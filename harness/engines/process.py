@@ -28,7 +28,7 @@ def server_flags(
         f"--config.file={folder}/prometheus.yml",
         f"--web.listen-address={listen}",
         "--web.enable-remote-write-receiver",
-        *server.flags(),
+        *server.flags("native-histograms"),  # until 3.8 they are refused without
         # Slots go back to 1973. Prometheus counts nanoseconds in an int64: 292 years are out of range.
         "--storage.tsdb.retention.time=100y",
         # The head must not cut a chunk per slot: each chunk that is read from the head walks the list of all its chunks

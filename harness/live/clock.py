@@ -9,7 +9,7 @@ look back over or are scraped at shrinks together. A counter that grows by 5 a s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -155,8 +155,9 @@ class Clock:
         tree = parse_expr(expr)
         self._refuse(tree, expr)
         shorter = list(self._shortened(tree, expr))
-        meant = _shape(tree, 1)
-        if _shape(parse_expr(Text(_edited(expr.value, shorter), expr.span)), self.factor) != meant:
+        step_ms = self.server.evaluation_ms
+        meant = _shape(tree, 1, step_ms)
+        if _shape(parse_expr(Text(_edited(expr.value, shorter), expr.span)), self.factor, step_ms) != meant:
             raise UnsupportedError(
                 f"`{one_line(expr.value)}` cannot be written for another clock without a change of meaning",
                 span=expr.span_at(0),
@@ -191,15 +192,16 @@ class Clock:
                 )
 
     def _shortened(self, tree: Any, expr: Text) -> Iterator[Edit]:
-        """Every duration of the expression, divided."""
+        """Every duration of the expression, divided; the step of a subquery that has none is written out, for who
+        evaluates it may have an evaluation interval of the world's clock."""
         for node in walk(tree):
             place = place_of(expr, node)
             inside = node.vector_selector if isinstance(node, promql.MatrixSelector) else node
             for kind, at in (("range", place.range), ("step", place.step), ("offset", place.offset)):
                 delta = getattr(inside if kind == "offset" else node, kind, None)
-                if at is None or delta is None:
+                if at is None or (delta is None and (kind != "step" or self.factor == 1)):
                     continue
-                ms = delta // _MS
+                ms = self.server.evaluation_ms if delta is None else delta // _MS
                 what = f"the {kind} in `{one_line(node_text(expr, node))}`"
                 short = format_duration(self.shrink_ms(abs(ms), what, expr.span_at(at[0], at[1] - at[0])))
                 yield at, f"{'-' if ms < 0 else ''}{short}"
@@ -252,9 +254,12 @@ class Clock:
         return made
 
     def flags(self) -> list[str]:
-        """The flags that put Prometheus' own durations on this clock: lookback, re-sending, restoring."""
-        lookback = f"--query.lookback-delta={format_duration(self.shrink_ms(self.server.lookback_ms, 'the lookback'))}"
-        return [lookback, *(f"--{name}={self.duration(value, f'--{name}')}" for name, value in _RULE_FLAGS.items())]
+        """The flags of Prometheus: its own durations (lookback, re-sending, restoring) on this clock; its features."""
+        server = replace(self.server, lookback_ms=self.shrink_ms(self.server.lookback_ms, "the lookback"))
+        return [
+            *server.flags(),
+            *(f"--{name}={self.duration(value, f'--{name}')}" for name, value in _RULE_FLAGS.items()),
+        ]
 
     def alertmanager(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """An Alertmanager configuration for this clock, defaults written out.
@@ -316,7 +321,7 @@ def _edited(source: str, edits: Iterable[Edit]) -> str:
     return made + source[at:]
 
 
-def _shape(tree: Any, factor: int) -> list[object]:
+def _shape(tree: Any, factor: int, step_ms: int) -> list[object]:
     """What must be equal before and after: each node, and its durations as they are on the world's clock."""
     seen: list[object] = []
     for node in walk(tree):
@@ -329,7 +334,8 @@ def _shape(tree: Any, factor: int) -> list[object]:
             case promql.MatrixSelector():
                 seen.append(_times(node.range, factor))
             case promql.SubqueryExpr():
-                seen.append(tuple(_times(each, factor) for each in (node.range, node.step, node.offset)))
+                seen.append(tuple(_times(each, factor) for each in (node.range, node.offset)))
+                seen.append(_times(node.step, factor) or step_ms)
             case promql.AggregateExpr():
                 seen.append((str(node.op), str(node.modifier)))
             case promql.BinaryExpr():

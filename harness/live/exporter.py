@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from harness.live.listener import Handler, Listener
-from harness.series import Labels
+from harness.series import Labels, format_labels
 
 AHEAD_MS = 1_500
 """How far ahead of the clock samples are handed out: three scrapes."""
@@ -123,14 +123,7 @@ class _Handler(Handler[Exporter]):
 
 def line(labels: Labels, value: float, at_ms: int) -> bytes:
     """One sample in the text format, with every digit of its double and its timestamp."""
-    pairs = dict(labels)
-    name = pairs.pop("__name__")
-    inner = ",".join(f'{key}="{_escape(text)}"' for key, text in pairs.items())
-    return f"{name}{{{inner}}} {_number(value)} {at_ms}\n".encode()
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f"{format_labels(labels)} {_number(value)} {at_ms}\n".encode()
 
 
 def _number(value: float) -> str:

@@ -339,7 +339,9 @@ def _rendering(case: Case, witness: Witness, result: LiveResult) -> None:
         if told.labels.get(name) != text:
             result.find(LiveVerdict.WRONG_LABELS, f'grouped under `{name}="{text}"`, which is not the alert\'s own')
     shown = [
-        texts for labels, texts in witness.rendered.get(case.located.rule.alert, []) if dict(labels) == told.labels
+        texts
+        for labels, texts in witness.rendered.get(case.located.rule.alert, [])
+        if case.plan.server.sent(dict(labels)) == told.labels
     ]
     if shown and dict(told.annotations) not in [dict(texts) for texts in shown]:
         result.notes.append("the notification's annotations are of a moment at which Prometheus was not asked for them")

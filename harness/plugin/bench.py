@@ -25,6 +25,7 @@ from harness.contracts.world import Trace
 from harness.engines.base import QueryError
 from harness.engines.promtool import CompletedRun, Promtool, RuleProblem
 from harness.errors import HarnessError, InputError, InputErrors, Span, UnsupportedError, near_miss
+from harness.prometheus import ServerSettings
 from harness.replay import AlertTimeline, Batch, EndlessTape, Plan, Reel, Replay, State
 from harness.rules import AlertRule, Group, RuleFile, load_rules, read_rules
 from harness.series import STALE, Labels, format_labels, labels_of
@@ -100,12 +101,12 @@ class AlertRules:
     """What is wrong with rules; neither they nor their contracts are in here."""
 
     @classmethod
-    def load(cls, rules: Sequence[Path], contracts: Sequence[Path]) -> Self:
-        loaded = read_rules(rules)
+    def load(cls, rules: Sequence[Path], contracts: Sequence[Path], server: ServerSettings) -> Self:
+        loaded = read_rules(rules, server)
         if not loaded.files:
             raise InputErrors(loaded.errors)
         lost = loaded.lost()
-        left = [contract for contract in load_contracts(contracts) if contract.alert.value not in lost]
+        left = [contract for contract in load_contracts(contracts, server) if contract.alert.value not in lost]
         return cls(loaded.files, left, loaded.errors)
 
     @property
@@ -215,7 +216,7 @@ class Prometheus:
             elif isinstance(given, RuleFile):
                 self._files.append(given)
             else:
-                self._files += load_rules(rule_files([str(given)], Path.cwd()))
+                self._files += load_rules(rule_files([str(given)], Path.cwd()), self.engine.server)
         self._changed()
         return self
 
@@ -245,7 +246,7 @@ class Prometheus:
     def query(self, expr: str, at: Time) -> dict[str, float]:
         """What an expression returns at a time: series → value, in Prometheus' spelling. Recording rules apply."""
         text = Text.of_text("query", expr)
-        group = Group("query", _interval(self._files), (), _NOWHERE)
+        group = Group("query", self._interval(), (), _NOWHERE)
         try:
             plan = self._replay.plan(group, AlertRule("query", text, 0, 0, {}, {}, _NOWHERE))
             found = self._replay.instants(plan, expr, self._record(plan, _ms(at)), _ms(at))[0]
@@ -317,6 +318,11 @@ class Prometheus:
     def _alert_rules(self) -> list[tuple[Group, AlertRule]]:
         return [(group, rule) for file in self._files for group in file.groups for rule in group.alerts()]
 
+    def _interval(self) -> int:
+        """How far apart a query is evaluated."""
+        intervals = (group.interval_ms for file in self._files for group in file.groups)
+        return min(intervals, default=self.engine.server.evaluation_ms)
+
     def _changed(self) -> None:
         self._replay, self._reel = Replay(self.engine, self._files), None
 
@@ -334,10 +340,6 @@ class Prometheus:
             (reel,) = self.tape.record([Batch([_joined(self._traces)], length, reach, _DAY_MS)])
             self._reel = reel, reach
         return self._reel[0]
-
-
-def _interval(files: Sequence[RuleFile]) -> int:
-    return min((group.interval_ms for file in files for group in file.groups), default=60_000)
 
 
 def _joined(traces: Sequence[Trace]) -> list[Trace]:

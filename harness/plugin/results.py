@@ -72,6 +72,7 @@ class Suites:
                 strict=self._workshop.config.strict_tests,
                 configured_rules=tuple(_or_none(self._workshop.rule_paths)),
                 jobs=1 if self._workshop.in_worker else 0,
+                evaluation_ms=self._workshop.config.told_evaluation_ms(),
             )
             for result in SuiteRun(wanted, self._workshop.promtool, options).results():
                 self._known[result.path] = result

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import pytest
 
 from harness.config import Config, load_config, rule_files, unit_test_files
-from harness.errors import HarnessError, InputError, near_miss
+from harness.errors import EngineError, HarnessError, InputError, near_miss
 
 if TYPE_CHECKING:
     from harness.engines.base import Engine
     from harness.engines.promtool import Promtool
     from harness.plugin.bench import AlertRules
+    from harness.prometheus import ServerSettings
     from harness.replay import EndlessTape
     from harness.toolchain import Toolchain
 
@@ -92,7 +93,10 @@ class Workshop:
     def alert_rules(self) -> AlertRules:
         from harness.plugin.bench import AlertRules
 
-        return self._once("alert_rules", lambda: AlertRules.load(self.rule_paths(), self.contract_paths()))
+        def load() -> AlertRules:
+            return AlertRules.load(self.rule_paths(), self.contract_paths(), self.server)
+
+        return self._once("alert_rules", load)
 
     @cached_property
     def toolchain(self) -> Toolchain:
@@ -101,10 +105,25 @@ class Workshop:
         return toolchain(self.config)
 
     @property
-    def promtool(self) -> Promtool:
-        from harness.engines.promtool import Promtool
+    def server(self) -> ServerSettings:
+        """Prometheus' own settings."""
+        from harness.commands.project import server_of, url_of
 
-        return self._once("promtool", lambda: Promtool(self.toolchain.find("promtool").path))
+        return self._once("server", lambda: server_of(self.config, self._kind, url_of(self.config, None)))
+
+    @property
+    def promtool(self) -> Promtool:
+
+        from harness.commands.project import promtool_for
+
+        def make() -> Promtool:
+            try:
+                server = self.server
+            except EngineError:  # unit tests need no server behind a URL
+                server = self.config.server()
+            return promtool_for(self.toolchain, server)
+
+        return self._once("promtool", make)
 
     @property
     def engine(self) -> Engine:
@@ -113,12 +132,11 @@ class Workshop:
         return self._engine
 
     def _open(self) -> Engine:
-        import os
-
+        from harness.commands.project import url_of
         from harness.engines import KINDS, open_engine
         from harness.engines.private import sweep
 
-        kind: str = self.pytest.getoption("alert_engine") or self.pytest.getini("alert_engine") or self.config.engine
+        kind = self._kind
         if kind not in KINDS:
             hint = f"expected one of: {', '.join(KINDS)}"
             raise InputError(f"unknown engine `{kind}`{near_miss(kind, KINDS)}", hint=hint)
@@ -127,8 +145,14 @@ class Workshop:
             kind,
             prometheus=lambda: self.toolchain.find("prometheus").path,
             image=self.config.image,
-            url=self.config.url or os.environ.get("ALERT_HARNESS_URL"),
+            url=url_of(self.config, None),
+            server=self.server,
         )
+
+    @property
+    def _kind(self) -> str:
+        chosen = self.pytest.getoption("alert_engine") or self.pytest.getini("alert_engine")
+        return str(chosen or self.config.engine)
 
     def blank_engine(self) -> Engine:
         """The engine without any samples: a proof begins its own time line."""

@@ -35,7 +35,10 @@ class Checked:
 
 
 def check_rule_files(promtool: Promtool, files: Sequence[RuleFile]) -> Checked:
-    """Ask `promtool check rules` about each file, and about what is left of it where it refuses a part."""
+    """Ask `promtool check rules` about each file, and about what is left of it where it refuses a part.
+
+    What only a feature allows that this promtool does not know it may refuse: Prometheus is the judge of that.
+    """
     checked = Checked()
     kept: dict[int, RuleFile] = {}
     asked = dict(enumerate(files))
@@ -46,7 +49,7 @@ def check_rule_files(promtool: Promtool, files: Sequence[RuleFile]) -> Checked:
         for number, one in zip(asked, given, strict=True):
             found = _Found()
             for problem in problems:
-                if problem.file == display_path(one.path):
+                if problem.file == display_path(one.path) and not promtool.misses(problem.message):
                     _take(one, problem, promtool.version, found)
             checked.faults += found.faults
             checked.complaints |= found.complaints
@@ -120,7 +123,9 @@ def _in_rule(rule: Rule, name: str, what: str) -> InputError:
     return InputError(
         f"`{name}`: not a valid PromQL expression: {at[3].strip()}",
         span=rule.expr.span_at(offset),
-        hint="the caret stands where Prometheus' parser stopped",
+        hint='name the feature in the settings, as in features = ["promql-experimental-functions"]'
+        if "not enabled" in at[3] or "must be enabled" in at[3]
+        else "the caret stands where Prometheus' parser stopped",
     )
 
 

@@ -84,7 +84,7 @@ def _exact(promtool: Promtool, folder: Path, deed: Deed, testimony: Testimony) -
     facts, rendered = confirmed_facts(deed, testimony)
     note = testimony.cannot and f"of {len(deed.facts)} facts it holds {len(facts)}: {testimony.cannot}"
     comments = [
-        f"# {alert} as measured by `alert-harness prove --emit`; run: promtool test rules FILE",
+        f"# {alert} as measured by `alert-harness prove --emit`; run: {_command(promtool)}",
         "# Samples are written out, not as a+bxN: exactness hangs on every digit.",
         *_more(deed, note),
     ]
@@ -108,7 +108,7 @@ def _not_exact(promtool: Promtool, folder: Path, one: Proven, deed: Deed, contra
     name, alert, findings = _file_name(deed.located), deed.located.rule.alert, one.result.findings
     why = f"{findings[0].verdict.value}: {findings[0].message}"
     comments = [
-        f"# {alert} as its contract has it, by `alert-harness prove --emit`; run: promtool test rules FILE",
+        f"# {alert} as its contract has it, by `alert-harness prove --emit`; run: {_command(promtool)}",
         "# This test fails until the rule is mended; as it is,",
         *(f"#   {finding.verdict.value}: {line}" for finding in findings for line in finding.message.splitlines()),
         *_more(deed, ""),
@@ -121,6 +121,10 @@ def _not_exact(promtool: Promtool, folder: Path, one: Proven, deed: Deed, contra
     comments[1] = f"# {note}; as it is,"
     _write(folder, name, deed, _meant_test(deed, folder, name, one, contract, comments))
     return Emitted(alert, file, note)
+
+
+def _command(promtool: Promtool) -> str:
+    return f"promtool {' '.join([*promtool.flags, 'test rules FILE'])}"
 
 
 def _more(deed: Deed, note: str) -> Iterable[str]:

@@ -19,10 +19,12 @@ from typing import Self
 
 from harness.engines.private import folder_error, private_folder
 from harness.engines.promtool import Alert, Promtool
+from harness.prometheus import DEFAULTS, ServerSettings
 from harness.proof.model import Fact, Located
 from harness.proof.ordered import OrderedRules
 from harness.proof.pairing import fixed_labels
 from harness.replay import AlertTimeline, State
+from harness.rules.expr import leaves_a_step_out
 from harness.series import NativeHistogram, carries, format_labels, is_stale
 from harness.units import format_duration, format_number
 
@@ -44,6 +46,8 @@ class Deed:
     located: Located
     rules: OrderedRules
     facts: tuple[Fact, ...]
+    server: ServerSettings
+    """What the rules are evaluated with."""
 
     @property
     def interval_ms(self) -> int:
@@ -129,6 +133,9 @@ def _hear(promtool: Promtool, deed: Deed, file: Path, timeout_s: float | None) -
     pending = [text for text in failures.other if text.lstrip().startswith(("name:", "expr:"))]
     refusals = [text.strip() for text in failures.other if text not in pending]
     for text in refusals:
+        if promtool.misses(text):
+            testimony.cannot = f"promtool {promtool.version} does not know {', '.join(promtool.lacks)}"
+            return testimony
         failed = _RULE_FAILS.match(text)
         if _TOO_MANY in text:
             testimony.cannot = "promtool loads at most 10,000 samples in a query, and the rule's windows hold more"
@@ -149,20 +156,38 @@ def _hear(promtool: Promtool, deed: Deed, file: Path, timeout_s: float | None) -
             if complaint := compare(fact, tick, testimony.own(alerts), interval):
                 testimony.disagreements.append(complaint)
     testimony.disagreements += [f"pending alerts differ in promtool: {' '.join(text.split())}" for text in pending]
-    if refusals or testimony.disagreements:
-        testimony.cannot = _cannot_judge(deed, refusals)
+    testimony.cannot = other_lookback(deed.server)
+    if not testimony.cannot and (refusals or testimony.disagreements):
+        testimony.cannot = _cannot_judge(deed, refusals, promtool.lacks)
     return testimony
 
 
-def _cannot_judge(deed: Deed, failures: Sequence[str]) -> str:
+def other_lookback(server: ServerSettings) -> str:
+    """Why promtool cannot confirm anything; empty where it looks back as far as Prometheus."""
+    if server.lookback_ms == DEFAULTS.lookback_ms:
+        return ""
+    here, there = format_duration(DEFAULTS.lookback_ms), format_duration(server.lookback_ms)
+    return f"promtool always looks back {here} (--query.lookback-delta), and this Prometheus {there}"
+
+
+def _cannot_judge(deed: Deed, failures: Sequence[str], lacks: Sequence[str]) -> str:
     """Why promtool rightly shows something else than replay; empty if it does not."""
-    located, interval = deed.located, deed.interval_ms
+    located, interval, server = deed.located, deed.interval_ms, deed.server
+    if lacks:
+        return f"this promtool does not know {', '.join(lacks)}"
     if failures:
         return f"promtool ends a test where any rule of its files fails: {failures[0]}"
     for name, other in deed.rules.intervals_ms.items():
         if other != interval:
             each = f"`{name}`, which Prometheus runs every {format_duration(other)}"
             return f"promtool runs all groups every {format_duration(interval)}, so {each}"
+    if interval != server.evaluation_ms and any(map(leaves_a_step_out, deed.rules.expressions())):
+        return (
+            f"promtool gives a subquery without a step that of the test, {format_duration(interval)}, and Prometheus "
+            f"its global.evaluation_interval, {format_duration(server.evaluation_ms)}"
+        )
+    if server.query_offset_ms and located.group.query_offset_ms == server.query_offset_ms:
+        return "promtool knows no global.rule_query_offset"
     own = fixed_labels(located)
     for twin in deed.rules.others_named(located):
         if not any(own.get(label, value) != value for label, value in fixed_labels(twin).items()):
@@ -305,6 +330,8 @@ def test_group(deed: Deed, fact: Fact, name: str) -> Iterable[str]:
     step = math.gcd(fact.scrape_ms, fact.phase_ms, begins, *times)
     yield f"  - name: {quote(name)}"
     yield f"    interval: {format_duration(step)}"
+    if deed.server.external_labels:
+        yield f"    external_labels: {flow(deed.server.external_labels)}"
     yield "    input_series:"
     if not fact.traces:
         # promtool wants at least the key; a world without any series is an empty list.

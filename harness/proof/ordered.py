@@ -16,6 +16,7 @@ from harness.proof.model import Located
 from harness.replay import Replay
 from harness.rules import AlertRule, Group, RuleFile
 from harness.rules.copies import copy_of
+from harness.source import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,14 @@ class OrderedRules:
         )
         loaded = {self.renamed.get(n, {}).get(g.name, g.name) for n, f in enumerate(files) for g in f.groups}
         return replace(self, files=files, order=tuple(name for name in self.order if name in loaded))
+
+    def expressions(self) -> Iterator[Text]:
+        """Those of the alert and of the recording rules that it reads; of namesakes too."""
+        for file in self.files:
+            for group in file.groups:
+                for rule in group.rules:
+                    if (rule.alert if isinstance(rule, AlertRule) else rule.record) in self.needed:
+                        yield rule.expr
 
     def others_named(self, located: Located) -> Iterator[Located]:
         """Other alerting rules of the name of this one."""

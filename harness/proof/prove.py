@@ -221,7 +221,7 @@ class Proof:
         )
         if evaluations > _MANY_EVALUATIONS and not emit:
             rules = rules.lean(result.located)
-        deed = Deed(result.located, rules, facts)
+        deed = Deed(result.located, rules, facts, self.engine.server)
         return _Unfinished(result, deed, notary.hear(deed) if facts else None, expected)
 
     def _skip(self, result: AlertResult, done: int) -> None:

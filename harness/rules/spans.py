@@ -62,7 +62,7 @@ class Place:
     range: Range | None = None
     """The duration of a range selector or a subquery."""
     step: Range | None = None
-    """The step of a subquery, where one is written."""
+    """The step of a subquery; empty, where it would stand, if none is written."""
     offset: Range | None = None
     """What follows `offset`, with its sign. A range selector's own, although in the tree the selector inside has it."""
 
@@ -305,8 +305,8 @@ class _Walk:
         place.range = self._duration("]", ":")
         if self._is(":"):
             self._take()
-            if not self._is("]"):
-                place.step = self._duration("]")
+            at = self.tokens[self.at].start
+            place.step = (at, at) if self._is("]") else self._duration("]")
         self._take("]")
 
     def _duration(self, *behind: str) -> Range:

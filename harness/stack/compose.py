@@ -286,7 +286,7 @@ def _owned(stack: StackFolder, folder: Path) -> Path:
 
 def _compressed(stack: StackFolder, spec: Spec, folder: Path) -> Path:
     """A compose file that puts the stack on a faster clock."""
-    clock = spec.clock
+    clock = replace(spec.clock, server=stack.server())
     configs = folder / "compressed"
     configs.mkdir(mode=0o755)
     write_rules(spec.config, clock, configs / "rules")

@@ -7,7 +7,7 @@ addresses on 127.0.0.1, rule files are the project's own, and the clock divides 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import yaml
 from harness.config import Config, rule_files
 from harness.errors import InputError
 from harness.live.clock import Clock
+from harness.prometheus import ServerSettings, read_prometheus_yml
 from harness.rules import load_rules
 from harness.rules.copies import copy_of
 from harness.source import SourceFile, display_path, unshared
@@ -66,6 +67,11 @@ class StackFolder:
     def prometheus(self) -> dict[str, Any]:
         """monitoring/prometheus.yml."""
         return self._yaml("monitoring/prometheus.yml")
+
+    def server(self) -> ServerSettings:
+        """What the stack's Prometheus runs with: its own configuration, and the project's keys for its flags."""
+        told, keys = read_prometheus_yml(self._there("monitoring/prometheus.yml")), self.config.server()
+        return replace(told, lookback_ms=keys.lookback_ms, features=keys.features)
 
     def alertmanager(self) -> dict[str, Any]:
         """monitoring/alertmanager.yml."""
@@ -153,9 +159,10 @@ def _moved(node: Any, secrets: Path) -> Any:
 
 def write_rules(config: Config, clock: Clock, folder: Path) -> list[Path]:
     """The rule files to load: the project's own in real time, else copies for the clock in `folder`, and of what
-    Prometheus would not read as it is."""
+    Prometheus would not read as it is. The clock knows the settings of the Prometheus that loads them."""
     written = []
-    for number, file in enumerate(load_rules([path.resolve() for path in rule_files(config.rules, config.folder)])):
+    sources = [path.resolve() for path in rule_files(config.rules, config.folder)]
+    for number, file in enumerate(load_rules(sources, clock.server)):
         if clock.factor == 1 and file.as_it_is:
             written.append(file.path)
             continue

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -259,7 +259,7 @@ class ProcessRuntime:
         for folder in (self._folder / "logs", self._folder / "secrets", self._data):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         addresses = {name: f"127.0.0.1:{port}" for name, port in self.ports.items()}
-        clock, config = self._spec.clock, self._spec.config
+        clock, config = self._clock, self._spec.config
         rules = write_rules(config, clock, self._folder / "rules")
         prometheus = local_prometheus(self._stack.prometheus(), addresses, rules, clock)
         write_yaml(self._folder / "prometheus.yml", prometheus)
@@ -267,6 +267,16 @@ class ProcessRuntime:
         write_yaml(self._folder / "alertmanager.yml", local_alertmanager(self._stack.alertmanager(), secrets, clock))
         write_private(secrets / "alert_webhook_url", self._spec.webhook_url or f"http://{addresses['sink']}/")
         return dict(self._all_programs(addresses))
+
+    @property
+    def _clock(self) -> Clock:
+        """The stack's clock, which knows what its Prometheus runs with."""
+        return replace(self._spec.clock, server=self._stack.server())
+
+    def _flags(self) -> list[str]:
+        """The flags of Prometheus that its configuration cannot hold."""
+        clock = self._clock
+        return clock.flags() if clock.factor > 1 else clock.server.flags()
 
     def _all_programs(self, addresses: Mapping[str, str]) -> Iterator[tuple[str, Program]]:
         folder, data = self._folder, self._data
@@ -329,7 +339,7 @@ class ProcessRuntime:
                     f"--config.file={folder / 'prometheus.yml'}",
                     f"--storage.tsdb.path={data / 'prometheus'}",
                     f"--web.listen-address={addresses['prometheus']}",
-                    *(self._spec.clock.flags() if self._spec.clock.factor > 1 else ()),
+                    *self._flags(),
                 ]
             ),
         )

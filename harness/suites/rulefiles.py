@@ -6,12 +6,13 @@ import itertools
 import os.path
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.engines.handed import Handed, hand
 from harness.engines.promtool import Promtool
 from harness.errors import HarnessError, InputError
+from harness.prometheus import DEFAULTS, ServerSettings
 from harness.proof.checked import check_rule_files
 from harness.rules import Group, RuleFile, read_rules
 from harness.rules.model import AlertRule, RecordingRule
@@ -45,6 +46,8 @@ class RuleSet:
     files: tuple[LoadedFile, ...]
     unmatched: tuple[Text, ...]
     """Patterns without any file."""
+    intervals_told: bool = False
+    """Whether the interval of groups that set none is that of the project's Prometheus, and not a guess."""
 
     @property
     def known(self) -> bool:
@@ -86,6 +89,8 @@ class RuleFiles:
 
     folder: Path
     ignore_unknown_fields: bool = False
+    evaluation_ms: int | None = None
+    """The interval of groups that set none; None where nobody told."""
     _loaded: dict[Path, LoadedFile] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -103,7 +108,7 @@ class RuleFiles:
             if not found:
                 unmatched.append(pattern)
             files.extend(self.load(path) for path in found)
-        return RuleSet(tuple(files), tuple(unmatched))
+        return RuleSet(tuple(files), tuple(unmatched), self.evaluation_ms is not None)
 
     def load(self, path: Path) -> LoadedFile:
         """Never raises for what is wrong in the file: promtool judges, `problems` explain."""
@@ -113,12 +118,13 @@ class RuleFiles:
             return self._loaded[path]
 
     def _load(self, path: Path) -> LoadedFile:
-        loaded = read_rules([path], ignore_unknown=self.ignore_unknown_fields)
+        server = DEFAULTS if self.evaluation_ms is None else ServerSettings(evaluation_ms=self.evaluation_ms)
+        loaded = read_rules([path], server, ignore_unknown=self.ignore_unknown_fields)
         return LoadedFile(path, self._given(loaded.files), tuple(loaded.errors))
 
     def without_refused(self, rules: RuleSet, promtool: Promtool) -> RuleSet:
         """The same without the rules that promtool refuses, each told in its file's `problems`."""
-        return RuleSet(tuple(self._without_refused(file, promtool) for file in rules.files), rules.unmatched)
+        return replace(rules, files=tuple(self._without_refused(file, promtool) for file in rules.files))
 
     def _without_refused(self, file: LoadedFile, promtool: Promtool) -> LoadedFile:
         checked = check_rule_files(promtool, [one.file for one in file.given])

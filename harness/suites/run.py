@@ -44,6 +44,8 @@ class Options:
     """Processes at a time; 0: one per core."""
     configured_rules: tuple[Path, ...] = ()
     """The rule files that the project deploys."""
+    evaluation_ms: int | None = None
+    """Prometheus' own evaluation interval, of groups that set none; None where nobody told."""
 
     @property
     def flags(self) -> list[str]:
@@ -68,7 +70,7 @@ class SuiteRun:
         known.
         """
         with private_folder() as folder:
-            rules = RuleFiles(folder, self.options.ignore_unknown_fields)
+            rules = RuleFiles(folder, self.options.ignore_unknown_fields, self.options.evaluation_ms)
             chosen = self._chosen(folder) if self.options.run else None
             pool = ThreadPoolExecutor(max_workers=self.options.jobs or os.cpu_count() or 1)
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from harness.engines import QueryError, Samples, make_labels, open_engine, proce
 from harness.engines.base import Engine
 from harness.engines.process import ProcessEngine
 from harness.engines.url import UrlEngine
-from harness.errors import EngineError, InputError, UnsupportedError
+from harness.errors import EngineError, InputError, Span, UnsupportedError
+from harness.prometheus import DEFAULTS, ServerSettings
 
 OK = b'{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}'
 
@@ -145,6 +147,42 @@ def test_a_prometheus_whose_receiver_is_off(prometheus_path: Path, monkeypatch: 
         ) as caught:
             UrlEngine(engine.url, environ={})
         assert "--web.enable-remote-write-receiver" in (caught.value.hint or "")
+
+
+def test_a_server_tells_its_settings(prometheus_path: Path) -> None:
+    """What the project does not name is the server's; where it names another the answers would be another's."""
+    theirs = ServerSettings(
+        20_000, 60_000, scrape_ms=60_000, external_labels={"cluster": "eu1", "price": "5$"}, features=("old-ui",)
+    )
+    with ProcessEngine(prometheus_path, server=theirs) as server, UrlEngine(server.url, read_only=True) as engine:
+        assert engine.tell_server(DEFAULTS, {}) == replace(theirs, features=("native-histograms", "old-ui"))
+        mine = replace(DEFAULTS, external_labels={"cluster": "us"}, scrape_ms=15_000, lookback_ms=60_000)
+        named = dict.fromkeys(("external_labels", "scrape_ms", "lookback_ms", "features"))
+        assert engine.tell_server(mine, named) == replace(mine, evaluation_ms=20_000)
+        for other, field, message in (
+            (replace(DEFAULTS, lookback_ms=90_000), "lookback_ms", "`lookback_delta` 1m30s, and .* runs with 1m"),
+            (DEFAULTS, "evaluation_ms", "`evaluation_interval` 1m, and Prometheus at http.* runs with 20s"),
+            (replace(DEFAULTS, features=("promql-delayed-name-removal",)), "features", "without: promql-delayed"),
+        ):
+            with pytest.raises(InputError, match=message) as caught:
+                engine.tell_server(other, {field: Span("pyproject.toml", 7, 1)})
+            assert str(caught.value).startswith("pyproject.toml:7:1: ")
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {},
+        {"flags": (200, b'{"status":"success","data":[]}'), "config": (200, b'{"status":"success","data":{}}')},
+        {"flags": (403, b"no"), "config": (200, b'{"status":"success","data":{"yaml":"global: [x"}}')},
+        {"flags": (200, b'{"status":"success","data":{"query.lookback-delta":"soon","enable-feature":7}}')},
+    ],
+)
+def test_a_server_that_does_not_tell_runs_with_ours(fake: Fake, answers: dict[str, tuple[int, bytes]]) -> None:
+    fake.answers |= {f"/api/v1/status/{name}": answer for name, answer in answers.items()}
+    ours = ServerSettings(20_000, 60_000, external_labels={"a": "b"}, features=("promql-delayed-name-removal",))
+    with UrlEngine(fake.url, read_only=True) as engine:
+        assert engine.tell_server(ours, dict.fromkeys(("lookback_ms", "features"))) == ours
 
 
 def test_nobody_there() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from harness.engines.base import Engine, Samples, make_labels
 from harness.errors import HarnessError, InputError, Span, UnsupportedError
 from harness.live.clock import Clock
+from harness.prometheus import ServerSettings
 from harness.rules import load_rule_file, load_rules
 from harness.source import Text
 
@@ -32,14 +33,16 @@ def expr(text: str) -> Text:
         ("x offset -1h", "x offset -1m"),
         ('rate(x{a="b"}[5m] offset 1h30m)', 'rate(x{a="b"}[5s] offset 1m30s)'),
         ("max_over_time(rate(x[5m])[1h:1m] offset 2h)", "max_over_time(rate(x[5s])[1m:1s] offset 2m)"),
-        ("avg_over_time(x[10m:])", "avg_over_time(x[10s:])"),
+        # Without a step it is the evaluation interval's, which who evaluates this need not have divided too.
+        ("avg_over_time(x[10m:])", "avg_over_time(x[10s:1s])"),
+        ("avg_over_time(x[ 10m : ] offset 1h)", "avg_over_time(x[ 10s : 1s] offset 1m)"),
         ("increase(x[5m]) > 10", "(increase(x[5s]) * 60) > 10"),
         ("deriv(x[5m])", "(deriv(x[5s]) / 60)"),
         ("predict_linear(x[1h], 4 * 3600) < 0", "predict_linear(x[1m], (4 * 3600) / 60) < 0"),
         ("delta(x[1h]) + changes(x[1h])", "delta(x[1m]) + changes(x[1m])"),
         ('x{a="q\\"\\\\\\n[5m] offset 5m"}', 'x{a="q\\"\\\\\\n[5m] offset 5m"}'),
         ('rate({"http.requests", "a.b"!~"[5m]"}[5m])', 'rate({"http.requests", "a.b"!~"[5m]"}[5s])'),
-        ("SUM by(a)( max_over_time( x [1d:] ) )>1e1", "SUM by(a)( max_over_time( x [24m:] ) )>1e1"),
+        ("SUM by(a)( max_over_time( x [1d:] ) )>1e1", "SUM by(a)( max_over_time( x [24m:1s] ) )>1e1"),
         ("-increase(x[5m] offset - 1h)^2", "-(increase(x[5s] offset -1m) * 60)^2"),
         ("x{a=~`\\d[5m]`} # over [5m]\n > 1", "x{a=~`\\d[5m]`} # over [5m]\n > 1"),
         ("a / on (job) group_left (zone) (b > bool 5)", "a / on (job) group_left (zone) (b > bool 5)"),
@@ -48,6 +51,19 @@ def expr(text: str) -> Text:
 )
 def test_expressions(world: str, fast: str) -> None:
     assert MINUTE.expression(expr(world)) == fast
+
+
+def test_prometheus_own_settings_on_a_faster_clock() -> None:
+    """Lookback and evaluation interval are divided, external labels are none of time."""
+    server = ServerSettings(evaluation_ms=120_000, lookback_ms=90_000, external_labels={"cluster": "eu1", "p": "5$"})
+    clock = Clock(60, server)
+    assert clock.expression(expr("avg_over_time(x[10m:])")) == "avg_over_time(x[10s:2s])"
+    assert "--query.lookback-delta=1s500ms" in clock.flags()
+    assert clock.prometheus({"global": server.config()})["global"] == {
+        "scrape_interval": "1s",
+        "evaluation_interval": "2s",
+        "external_labels": {"cluster": "eu1", "p": "5$$"},
+    }
 
 
 @pytest.mark.parametrize(

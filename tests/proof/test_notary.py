@@ -16,6 +16,7 @@ from harness.contracts.world import Scrapes, traces
 from harness.engines.base import Engine
 from harness.engines.promtool import Promtool
 from harness.errors import EngineError
+from harness.prometheus import DEFAULTS
 from harness.proof import Proof
 from harness.proof.emit import Proven, emit
 from harness.proof.judge import judge_rendered, worst_first
@@ -102,7 +103,7 @@ def _deed(file: Path, *facts: Fact) -> Deed:
     loaded = load_rule_file(file)
     group = loaded.groups[0]
     rules = OrderedRules((loaded,), tuple(g.name for g in loaded.groups), {group.name: group.interval_ms})
-    return Deed(Located(loaded, group, group.alerts()[0]), rules, facts)
+    return Deed(Located(loaded, group, group.alerts()[0]), rules, facts, DEFAULTS)
 
 
 def notarize(promtool: Promtool, deeds: list[Deed]) -> list[Heard]:

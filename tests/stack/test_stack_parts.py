@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,21 @@ def test_rules_are_the_projects_own_in_real_time(project: Config, tmp_path: Path
     assert "for: 10s" in "".join(copy.read_text(encoding="utf-8") for copy in copies)
     with pytest.raises(UnsupportedError, match="no whole number of milliseconds"):
         write_rules(project, Clock(7), tmp_path / "other")
+
+
+def test_groups_and_flags_are_those_of_the_stacks_prometheus(tmp_path: Path) -> None:
+    """Its evaluation interval where a group has none, and the project's keys for what prometheus.yml cannot hold."""
+    (tmp_path / "fixtures" / "monitoring").mkdir(parents=True)
+    (tmp_path / "fixtures/monitoring/prometheus.yml").write_text("global: {evaluation_interval: 20s}", encoding="utf-8")
+    rules = "groups: [{name: g, rules: [{alert: A, expr: 'max_over_time(x[10m:]) > 1'}]}]"
+    (tmp_path / "rules.yml").write_text(rules, encoding="utf-8")
+    project = Config(tmp_path, rules=("rules.yml",), lookback_ms=120_000, features=("promql-experimental-functions",))
+    clock = replace(Clock(10), server=StackFolder(project).server())
+    (copy,) = write_rules(project, clock, tmp_path / "copies")
+    text = copy.read_text(encoding="utf-8")
+    assert "interval: 2s" in text
+    assert "max_over_time(x[1m:2s]) > 1" in text
+    assert {"--query.lookback-delta=12s", "--enable-feature=promql-experimental-functions"} <= set(clock.flags())
 
 
 @pytest.mark.parametrize(

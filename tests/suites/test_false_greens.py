@@ -99,3 +99,30 @@ def test_taste_is_a_warning_without_strict(run: Callable[..., Report]) -> None:
         report = run(FIXTURES / check / "bad.test.yml")
         assert {f.severity for f in _found(report) if f.id == check} == {Severity.WARNING}
         assert report.passed
+
+
+@pytest.mark.parametrize(("evaluation_ms", "found"), [(None, 0), (60_000, 0), (30_000, 1)])
+def test_a_group_without_an_interval_has_that_of_prometheus(
+    evaluation_ms: int | None, found: int, tmp_path: Path, run: Callable[..., Report]
+) -> None:
+    """Where the settings tell it; the test runs it every minute, for there is no word of that in it."""
+    (tmp_path / "r.yml").write_text(
+        "groups: [{name: g, rules: [{alert: Down, expr: up == 0, for: 90s}]}]", encoding="utf-8"
+    )
+    test = tmp_path / "a.test.yml"
+    test.write_text(
+        """
+rule_files: [r.yml]
+tests:
+  - interval: 1m
+    input_series: [{series: up, values: 0x9}]
+    alert_rule_test:
+      - {eval_time: 1m, alertname: Down, exp_alerts: []}
+      - {eval_time: 2m, alertname: Down, exp_alerts: [{exp_labels: {}}]}
+""",
+        encoding="utf-8",
+    )
+    report = run(test, evaluation_ms=evaluation_ms)
+    hits = [finding.message for finding in _found(report) if finding.id == "interval-ignored"]
+    assert len(hits) == found
+    assert all("`Down` (for: 1m30s) fires after 2m in the test and after 1m30s in production" in hit for hit in hits)

@@ -74,3 +74,5 @@ def test_label_sets() -> None:
     assert format_labels({}) == "{}"
     assert format_labels({"a": 'q"b\\s\nn'}) == r'{a="q\"b\\s\nn"}'
     assert format_labels({"__name__": "m", "b": "2", "a": "1"}) == 'm{a="1", b="2"}'
+    assert format_labels({"__name__": "http.status", "a.b": "2", "c": "1"}) == '{"http.status", "a.b"="2", c="1"}'
+    assert format_labels({"__name__": "http.status"}) == '{"http.status"}'

@@ -1,4 +1,6 @@
-"""A rule group with an `interval` of its own, tested at another one: promtool looks at `evaluation_interval` only.
+"""A rule group tested at another interval than its own: promtool looks at the test's `evaluation_interval` only.
+
+A group that sets none has that of Prometheus, and is judged where the project's settings tell it.
 
 Where the two make an alert's `for` end at another time the test is wrong about the rule; elsewhere it is a matter of
 taste, for a test of the same ticks may still be right.
@@ -20,9 +22,10 @@ def check(view: FileView) -> Iterator[Hit]:
     for tests in view.groups:
         for expr in tests.exprs:
             asserted |= alerts_selected(expr, names)
+    told = view.rules.intervals_told
     for file, group in view.rules.groups():
         tested = [rule for rule in group.alerts() if rule.alert in asserted]
-        if not tested or group.interval_ms == evaluation_ms or not group.own_interval:
+        if not tested or group.interval_ms == evaluation_ms or not (group.own_interval or told):
             continue
         wrong = [
             (rule.alert, rule.hold_ms)
