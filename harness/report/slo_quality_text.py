@@ -112,6 +112,8 @@ def _off(found: Threshold) -> str:
     if found.fires_at is None or found.quiet_at is None:
         return "–"
     if found.slices is not None:
+        if found.exact and found.fires_at != found.wanted:
+            return "on θ"  # where rounding decides
         return f"{abs(found.fires_at - found.wanted) * found.slices} slices"
     if found.ulps is not None and found.ulps > _MOST_ULPS:
         return f"{float(found.fires_at / found.wanted - 1) * 100:+.3g} %"

@@ -370,7 +370,19 @@ def _choose_states(
             raise _underivable(objective, query, f"no values of its gauges make it {'bad' if good else 'good'}")
         return None
     one, other = min(itertools.product(good, bad), key=lambda pair: sum(a != b for a, b in zip(*pair, strict=True)))
-    return StateSeries(tuple(series), one, other, query.reading is Reading.INSTANT, absent)
+    return StateSeries(tuple(series), one, other, _holds(objective), absent)
+
+
+def _holds(objective: Objective) -> bool:
+    """Whether a sample stands for the time after it: where series are read as they are at a tick, or in a subquery."""
+
+    def at_a_moment(node: Any) -> bool:
+        if isinstance(node, promql.VectorSelector | promql.MatrixSelector):
+            return isinstance(node, promql.VectorSelector)
+        return any(map(at_a_moment, children(node)))
+
+    readings = (Reading.INSTANT, Reading.WINDOWED)  # a window is put into the others
+    return any(query.reading in readings and at_a_moment(tree(query)) for query in queries_of(objective.indicator))
 
 
 def _judge_states(objective: Objective, states: Sequence[Mapping[Labels, Fraction]], tape: Tape) -> list[bool | None]:
@@ -430,8 +442,7 @@ def _stated(objective: Objective, tape: Tape, *, counts: bool) -> WorldSeries:
                 span=objective.span,
                 hint=f"give each gauge the value that it has in a {name} moment",
             )
-    held = queries_of(objective.indicator)[0].reading is Reading.INSTANT
-    return StateSeries(order, at_good, at_bad, held, absent)
+    return StateSeries(order, at_good, at_bad, _holds(objective), absent)
 
 
 def _check_events(objective: Objective, stated: EventSeries, what: str, tape: Tape) -> None:

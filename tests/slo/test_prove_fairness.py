@@ -216,6 +216,10 @@ GAUGES: dict[str, Indicator] = {
     "one less a mean": RawRatio(
         query("1 - avg_over_time(probe_success[{{.window}}])", Reading.WINDOWED), is_error=True
     ),
+    "states in a subquery": Events(
+        query("sum(count_over_time(satisfaction[{{.window}}:]))", Reading.WINDOWED),
+        bad=query("sum(count_over_time((satisfaction <= 1)[{{.window}}:]))", Reading.WINDOWED),
+    ),
     "a mean of targets": RawRatio(query('avg(up{job="a"})', Reading.INSTANT), is_error=False),
     "a threshold": Threshold(query("up", Reading.INSTANT), Op.GTE, Fraction(1)),
     "absent is down": Threshold(query("count(up == 1) or vector(0)", Reading.INSTANT), Op.GTE, Fraction(1)),
