@@ -310,10 +310,11 @@ def _first_ms(fires: Sequence[bool], stage: Stage, interval_ms: int) -> int | No
 
 
 def _reset_ms(fires: Sequence[bool], world: World, interval_ms: int) -> int | None:
-    """From the last error to the tick after the last that fires; None if none fires then, or if it never ends."""
+    """From the last error to the tick after the last that fires; None if it is quiet by then, or if it never ends."""
     stops = world.stage.onset_ms + world.incident.ends_ms
     last = max((i for i, flag in enumerate(fires) if flag), default=-1)
-    if last * interval_ms < stops or last == len(fires) - 1 or last < 0:
+    # Errors may stop between two ticks: the one before still fires then, the one after no longer.
+    if (last + 1) * interval_ms <= stops or last == len(fires) - 1 or last < 0:
         return None
     return (last + 1) * interval_ms - stops
 

@@ -45,10 +45,14 @@ def _said(quality: ObjectiveQuality) -> list[tuple[str, Verdict]]:
 
 @pytest.mark.parametrize("seconds", [15, 30, 45, 90, 130, 300])
 def test_rules_of_any_interval_are_as_meant(engine: Engine, tmp_path: Path, seconds: int) -> None:
-    """45 s and 130 s are no whole number of half minutes: scrapes must still lie beside the ticks."""
+    """45 s and 130 s are no whole number of half minutes: scrapes must still lie beside the ticks.
+
+    A ratio 5 % above θ crosses it after 57 m 8.6 s, and 3 % after 28 m 48 s: a tick of 15 s must not wait for a scrape.
+    """
     one = objective([PAGE])
     rules = rules_yaml(compile_objectives([one], interval_ms=seconds * 1000))
-    quality = measure(engine, tmp_path, one, rules, of_kinds(Kind.QUIET, Kind.OUTAGE, Kind.FLAPPING, Kind.RESET))
+    constant, others = at_ratios("1.512", "3"), of_kinds(Kind.QUIET, Kind.OUTAGE, Kind.FLAPPING, Kind.RESET)
+    quality = measure(engine, tmp_path, one, rules, lambda setting: [*constant(setting), *others(setting)])
     assert _said(quality) == []
     assert quality.interval_ms == seconds * 1000
     assert quality.severities[0].alerts
@@ -81,6 +85,18 @@ groups:
         expr: 1 - avg_over_time(good[1h]) > 0.05 and 1 - avg_over_time(good[5m]) > 0.05
         labels: {severity: page, slo: requests}
 """
+
+
+def test_a_share_that_rounds_below_the_threshold_is_none_either(engine: Engine, tmp_path: Path) -> None:
+    """6 of 60 slices are 10 %, at which `gte` fires; 1 - 54/60 is 0.09999999999999998, and does not."""
+    assert 1 - 54 / 60 < 0.1
+    one = replace(objective([replace(PAGE, factor=Fraction(10), inclusive=True)], "0.99"), indicator=UP)
+    rules = _BY_SLICES.replace("> 0.05", ">= 0.1")
+    # An outage of six minutes, and one of six slices in the hour for two hours: the ratio stays at θ.
+    library = at_ratios("10")
+    quality = measure(engine, tmp_path, one, rules, lambda setting: [*library(setting), *SHORT_LIBRARY(setting)])
+    assert _said(quality) == []
+    assert quality.severities[0].thresholds[0].fires_at == Fraction(7, 60)
 
 
 def test_a_share_that_rounds_over_the_threshold_is_no_other_threshold(engine: Engine, tmp_path: Path) -> None:
