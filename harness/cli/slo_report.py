@@ -58,6 +58,9 @@ def add(actions: Commands) -> None:
         help="samples further apart leave a gap (default: thrice their usual distance, at most 5m)",
     )
     parser.add_argument(
+        "--sum-groups", action="store_true", help="of an indicator that is grouped by labels the sum of its groups too"
+    )
+    parser.add_argument(
         "--quality", type=Path, metavar="FILE", help="what `slo prove --json` wrote, to stand beside it"
     )
     parser.add_argument(
@@ -115,5 +118,6 @@ def run(arguments: argparse.Namespace) -> int:
             csv=arguments.csv,
             junit=arguments.junit,
             fail_on=arguments.fail_on,
+            sum_groups=arguments.sum_groups,
         ),
     )

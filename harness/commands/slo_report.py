@@ -70,6 +70,7 @@ class Choices:
     csv: str | None = None
     junit: Path | None = None
     fail_on: Sequence[str] | None = None
+    sum_groups: bool = False
 
     @property
     def prints_document(self) -> bool:
@@ -100,6 +101,7 @@ def run(config: Config, choices: Choices) -> int:
         report = make_report(
             objectives, engine, begin, end,
             compress=choices.compress, window=window, rules=rules, quality=quality, progress=progress,
+            sum_groups=choices.sum_groups,
             gap_ms=None if choices.gap is None else duration_ms("--gap", choices.gap),
             step_ms=None if choices.step is None else duration_ms("--step", choices.step),
         )  # fmt: skip

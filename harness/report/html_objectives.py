@@ -23,7 +23,7 @@ def objectives_view(report: SloReport, shown: Callable[[str], str]) -> dict[str,
         "tone": tone,
         "rows": [
             (
-                shown(one.objective.title),
+                shown(one.title),
                 target_cell(one.objective),
                 period_cell(one),
                 sli_cell(one),

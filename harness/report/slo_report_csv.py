@@ -7,6 +7,7 @@ import io
 from fractions import Fraction
 
 from harness.errors import printable
+from harness.series import format_labels
 from harness.slo.budget import utc
 from harness.slo.course import Count
 from harness.slo.report import ObjectiveReport, SloReport, unit_of
@@ -14,7 +15,7 @@ from harness.slo.report import ObjectiveReport, SloReport, unit_of
 COLUMNS = (
     "service", "objective", "verdict", "reason", "target", "sli", "budget_left", "unit", "total", "bad", "coverage",
     "seen_of_period", "period_start", "period_end", "counts_from", "burn_rate_last_hour", "incidents", "defects",
-    "small_incidents",
+    "small_incidents", "group",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -50,6 +51,7 @@ def _row(one: ObjectiveReport) -> list[str]:
         str(len(one.incidents.listed) if one.incidents else 0),
         _text("; ".join(one.defects)),
         str(one.incidents.small if one.incidents else 0),
+        _text(format_labels(one.group) if one.group else ""),
     ]
 
 

@@ -112,7 +112,7 @@ def _view(number: int, one: ObjectiveReport, report: SloReport, many: bool) -> d
     judged = verdict is not Verdict.NO_DATA
     return {
         "anchor": f"objective-{number}",
-        "name": shown(objective.title),
+        "name": shown(one.title),
         "service": shown(objective.service),
         "description": shown(objective.description),
         "verdict": verdict.value,

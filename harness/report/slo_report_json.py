@@ -42,9 +42,10 @@ def _objective(one: ObjectiveReport) -> dict[str, Any]:
         "service": objective.service,
         "display_name": objective.display_name,
         "description": objective.description,
-        "labels": {
-            name: list(value) if isinstance(value, tuple) else value for name, value in objective.labels.items()
-        },
+        "labels": {name: list(value) if isinstance(value, tuple) else value for name, value in objective.labels.items()}
+        | dict(one.group),
+        "group": dict(one.group) if one.group else None,
+        "sum_of_groups": one.sum_of,
         "target": float(objective.target),
         "counted": what_is_counted(objective),
         "queries": dict(queries(objective)),

@@ -30,12 +30,12 @@ def _suite(one: ObjectiveReport, failing: Set[Verdict]) -> Suite:
     if kind == "failure":
         lines = [message, f"measured {sli_cell(one)}, target {target_cell(objective)}, budget left {left_cell(one)}"]
         text = "\n".join([*lines, *one.caveats])
-    cases = [Case(objective.name, classname, objective.span.file, objective.span.line, 0.0, kind, message, text)]
+    which = one.title.removeprefix(objective.title)  # of its groups
+    name, span = f"{objective.name}{which}", objective.span
+    cases = [Case(name, classname, span.file, span.line, 0.0, kind, message, text)]
     if one.defects:
         text = "\n".join(one.defects)
-        cases.append(
-            Case("indicator", classname, objective.span.file, objective.span.line, 0.0, "error", one.defects[0], text)
-        )
+        cases.append(Case("indicator", classname, span.file, span.line, 0.0, "error", one.defects[0], text))
     properties = [
         ("verdict", verdict.value),
         ("target", repr(float(objective.target))),
@@ -45,4 +45,4 @@ def _suite(one: ObjectiveReport, failing: Set[Verdict]) -> Suite:
         properties.append(("sli", repr(float(one.whole.sli or Fraction(0)))))
     if one.left is not None:
         properties.append(("budget_left", repr(float(one.left))))
-    return Suite(objective.id, cases, properties)
+    return Suite(f"{objective.id}{which}", cases, properties)

@@ -38,7 +38,7 @@ def slo_report_markdown(report: SloReport) -> str:
 def _row(one: ObjectiveReport) -> list[str]:
     judged = one.ruling.verdict is not Verdict.NO_DATA
     return [
-        one.objective.title,
+        one.title,
         f"{MARKS[one.ruling.verdict]} {one.ruling.verdict.value}",
         sli_cell(one) if judged else "–",
         target_cell(one.objective),
@@ -61,6 +61,6 @@ def _details(one: ObjectiveReport) -> str:
         )
     lines += [sentence(text) for text in one.caveats]
     return "\n".join(
-        [f"**{escape_markdown(one.objective.title)}** ({escape_markdown(one.objective.service)})", ""]
+        [f"**{escape_markdown(one.title)}** ({escape_markdown(one.objective.service)})", ""]
         + [f"- {escape_markdown(line)}" for line in lines]
     )

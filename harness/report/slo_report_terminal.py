@@ -46,9 +46,7 @@ def print_slo_report(report: SloReport, out: Console) -> None:
     for one in report.objectives:
         out.print()
         style = _COLOURS[one.ruling.verdict]
-        head = Text.assemble(
-            (shortened(one_line(one.objective.title)), "bold"), "  ", (one.ruling.verdict.value, style)
-        )
+        head = Text.assemble((shortened(one_line(one.title)), "bold"), "  ", (one.ruling.verdict.value, style))
         out.print(head)
         for line, shade in _lines(one):
             out.print(Padding(Text(line, style=shade), (0, 0, 0, 2), expand=False))
@@ -72,7 +70,7 @@ def _row(one: ObjectiveReport) -> list[Text]:
     verdict = one.ruling.verdict
     judged = verdict is not Verdict.NO_DATA
     return [
-        Text(shortened(one_line(one.objective.title))),
+        Text(shortened(one_line(one.title))),
         Text(f"{MARKS[verdict]} {verdict.value}", style=_COLOURS[verdict]),
         Text(sli_cell(one) if judged else "–"),
         Text(target_cell(one.objective)),

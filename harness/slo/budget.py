@@ -82,12 +82,12 @@ def incidents(course: Course, budget: Fraction, most: int = 10) -> Incidents:
     step_ms = per_step * course.grid.step_ms
     whole, above, below = course.whole(), budget.numerator, budget.denominator
     found: list[tuple[int, int, Fraction]] = []  # first and last bucket, worst ratio
-    for first in range(0, len(course.total), per_step):
+    for first in course.steps(per_step):
         tally = course.buckets(first, first + per_step)
         if tally.total <= 0 or tally.bad * below <= above * tally.total:
             continue
         ratio = Fraction(tally.bad) / Fraction(tally.total)
-        last = min(first + per_step, len(course.total))
+        last = min(first + per_step, len(course.grid))
         if found and first - found[-1][1] < JOINED_WITHIN * per_step:
             found[-1] = (found[-1][0], last, max(found[-1][2], ratio))
         else:
@@ -158,19 +158,25 @@ def burning(course: Course, pair: BurnPair, target: Fraction, left: Fraction | N
     threshold = pair.threshold(target)
     exceeds = operator.ge if pair.inclusive else operator.gt
     per_step = max(1, _MINUTE // grid.step_ms)
-    size = len(course.total)
-    ends = range(size % per_step or per_step, size + 1, per_step) if size else range(0)
-    both = [_above(course, ends, max(1, ms // grid.step_ms), threshold, exceeds) for ms in pair.windows_ms]
+    size = len(grid)
+    widths = [max(1, ms // grid.step_ms) for ms in pair.windows_ms]
     waits = -(-pair.hold_ms // (per_step * grid.step_ms))
-    times = firing_steps = at = 0
+    times = firing_steps = 0
     last_ms: int | None = None
-    for above, stretch in itertools.groupby(map(all, zip(*both, strict=True))):
-        length = sum(1 for _ in stretch)
-        at += length
-        if above and length > waits:
-            times += 1
-            firing_steps += length - waits
-            last_ms = grid.end_of(ends[at - 1] - 1)
+    # Only where a window may hold data: at the end of such a stretch none does, so nothing fires across two of them.
+    for first, last in course.stretches(max(widths) + per_step):
+        begin = size % per_step or per_step
+        ends = range(max(begin, first + 1 + (size - first - 1) % per_step), last + 1, per_step)
+        totals, bads = course.sums(first, last)
+        both = [_above(totals, bads, ends, first, width, threshold, exceeds) for width in widths]
+        at = 0
+        for above, stretch in itertools.groupby(map(all, zip(*both, strict=True))):
+            length = sum(1 for _ in stretch)
+            at += length
+            if above and length > waits:
+                times += 1
+                firing_steps += length - waits
+                last_ms = grid.end_of(ends[at - 1] - 1)
     firing = last_ms is not None and last_ms == grid.end_ms
     short, long = (course.between(grid.end_ms - ms, grid.end_ms) for ms in (pair.windows_ms[0], pair.long_ms))
     rate = burn_rate(long, budget)
@@ -182,17 +188,23 @@ def burning(course: Course, pair: BurnPair, target: Fraction, left: Fraction | N
 
 
 def _above(
-    course: Course, ends: range, width: int, threshold: Fraction, exceeds: Callable[[Count, Count], bool]
+    totals: list[Count],
+    bads: list[Count],
+    ends: range,
+    first: int,
+    width: int,
+    threshold: Fraction,
+    exceeds: Callable[[Count, Count], bool],
 ) -> list[bool]:
     """Whether the error ratio of the `width` buckets before each end is above the threshold; nothing is not above.
 
-    All ends at once: a month of minutes under four pairs would else be most of a report's time.
+    The sums are those before each bucket from `first` on; nothing was counted in the `width` buckets before that. All
+    ends at once: a month of minutes under four pairs would else be most of a report's time.
     """
-    totals, bads, _ = course.sums
     factor, over = threshold.numerator, threshold.denominator
-    picked = slice(ends.start, ends.stop, ends.step)
+    picked = slice(ends.start - first, ends.stop - first, ends.step)
     after = zip(totals[picked], bads[picked], strict=True)
-    before = zip(*(([0] * width + list(sums[: ends.stop - width]))[picked] for sums in (totals, bads)), strict=True)
+    before = zip(*(([sums[0]] * width + sums)[: len(sums)][picked] for sums in (totals, bads)), strict=True)
     return [
         b1 > b0 and t1 > t0 and exceeds((b1 - b0) * over, factor * (t1 - t0))
         for (t1, b1), (t0, b0) in zip(after, before, strict=True)
@@ -220,7 +232,7 @@ class Point:
 
 def points(course: Course, budget: Fraction, most: int = 360) -> list[Point]:
     """The course in at most `most` equal steps."""
-    size = len(course.total)
+    size = len(course.grid)
     per_point = max(1, -(-size // most))
     whole = course.whole()
     found, bad, begun = [], Fraction(0), False
@@ -251,16 +263,13 @@ def thinned(drawn: Sequence[Point], most: int) -> list[Point]:
 
 def gaps(course: Course) -> Iterator[tuple[int, int]]:
     """The stretches of whole buckets of which nothing was measured."""
-    grid = course.grid
-    begin: int | None = None
-    for i, ms in enumerate(course.measured_ms):
-        if ms == 0 and begin is None:
-            begin = grid.begin_of(i)
-        elif ms and begin is not None:
-            yield begin, grid.end_of(i - 1)
-            begin = None
-    if begin is not None:
-        yield begin, grid.end_ms
+    grid, begin = course.grid, 0
+    for i in course.measured_buckets():
+        if i > begin:
+            yield grid.begin_of(begin), grid.end_of(i - 1)
+        begin = i + 1
+    if begin < len(grid):
+        yield grid.begin_of(begin), grid.end_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_right
-from collections.abc import Sequence
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any, overload
+
+from harness.slo.stretches import merged
 
 Count = int | Fraction
 """A number of events: whole wherever the samples are."""
@@ -61,57 +65,187 @@ class Tally:
         return None if ratio is None else 1 - ratio
 
 
+_BLOCK = 1024
+
+
+class Bins(Sequence[Count]):
+    """A number for each bucket of a grid, 0 at first. Takes memory only where there are others, a block at a time."""
+
+    __slots__ = ("_blocks", "_size")
+
+    def __init__(self, size: int, values: Iterable[Count] = ()) -> None:
+        self._size = size
+        self._blocks: dict[int, Any] = {}
+        for index, value in enumerate(values):
+            if value:
+                self.add(index, value)
+
+    def __len__(self) -> int:
+        return self._size
+
+    @overload
+    def __getitem__(self, index: int) -> Count: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Count]: ...
+    def __getitem__(self, index: int | slice) -> Count | Sequence[Count]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._size))]
+        if not -self._size <= index < self._size:
+            raise IndexError(index)
+        number, place = divmod(index % self._size, _BLOCK)
+        return self._blocks[number][place] if number in self._blocks else 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def add(self, index: int, count: Count) -> None:
+        """Add to one bucket."""
+        number, place = divmod(index, _BLOCK)
+        block: Any = self._blocks.get(number)  # whole numbers of 64 bits, as long as they are
+        if block is None:
+            block = self._blocks[number] = array("q", bytes(8 * _BLOCK))
+        try:
+            block[place] += count
+        except (TypeError, OverflowError):
+            block = self._blocks[number] = list(block)
+            block[place] += count
+
+    def occupied(self) -> Iterator[int]:
+        """The buckets of the blocks that hold anything, in order."""
+        for number in sorted(self._blocks):
+            yield from range(number * _BLOCK, min((number + 1) * _BLOCK, self._size))
+
+    def blocks(self) -> set[int]:
+        """The numbers of the blocks that hold anything."""
+        return set(self._blocks)
+
+    def block(self, number: int) -> Sequence[Count]:
+        """The buckets of one block."""
+        return self._blocks.get(number) or (0,) * _BLOCK
+
+
 @dataclass(frozen=True, slots=True)
 class Course:
-    """Events and measured time per bucket of a grid. Sums over any stretch of whole buckets take constant time."""
+    """Events and measured time per bucket of a grid. Sums over any stretch of whole buckets take constant time.
+
+    What it takes in memory grows with the time of which there are data, not with that of the grid.
+    """
 
     grid: Grid
     total: Sequence[Count]
     bad: Sequence[Count]
-    measured_ms: Sequence[int]
-    _sums: tuple[list[Count], list[Count], list[int]] = field(init=False, repr=False, compare=False)
+    measured_ms: Sequence[Count]
+    _numbers: list[int] = field(init=False, repr=False, compare=False)
+    """The blocks of which there are data, in order."""
+    _sums: dict[int, tuple[list[Count], list[Count], list[Count]]] = field(init=False, repr=False, compare=False)
+    """Per block what was before each of its buckets, and after its last: of all events, bad ones, measured time."""
 
     def __post_init__(self) -> None:
-        sums = tuple([0, *itertools.accumulate(counts)] for counts in (self.total, self.bad, self.measured_ms))
+        bins = []
+        for name in ("total", "bad", "measured_ms"):
+            given = getattr(self, name)
+            bins.append(given if isinstance(given, Bins) else Bins(len(self.grid), given))
+            object.__setattr__(self, name, bins[-1])
+        numbers = sorted(set().union(*(one.blocks() for one in bins)))
+        sums: dict[int, tuple[list[Count], list[Count], list[Count]]] = {}
+        before: tuple[Count, ...] = (0, 0, 0)
+        for number in numbers:
+            total, bad, measured = (
+                list(itertools.accumulate(one.block(number), initial=start))
+                for one, start in zip(bins, before, strict=True)
+            )
+            sums[number] = total, bad, measured
+            before = total[-1], bad[-1], measured[-1]
+        object.__setattr__(self, "_numbers", numbers)
         object.__setattr__(self, "_sums", sums)
 
-    @property
-    def sums(self) -> tuple[Sequence[Count], Sequence[Count], Sequence[int]]:
-        """All events, bad events and measured time before each bucket, and after the last."""
-        return self._sums
+    def before(self, index: int) -> tuple[Count, Count, Count]:
+        """All events, bad events and measured time in the buckets before one."""
+        number, place = divmod(index, _BLOCK)
+        found = self._sums.get(number)
+        if found is None:
+            earlier = bisect_left(self._numbers, number)
+            if not earlier:
+                return 0, 0, 0
+            found, place = self._sums[self._numbers[earlier - 1]], _BLOCK
+        return found[0][place], found[1][place], found[2][place]
+
+    def stretches(self, reach: int = 0) -> Iterator[tuple[int, int]]:
+        """Buckets from one up to, not including, another that hold all data, and the `reach` buckets after these."""
+        size = len(self.grid)
+        for first, last in merged((n * _BLOCK, (n + 1) * _BLOCK + reach) for n in self._numbers):
+            yield first, min(last, size)
+
+    def steps(self, width: int) -> Iterator[int]:
+        """The first buckets of the steps of `width` buckets in which there are data."""
+        todo = 0
+        for first, last in self.stretches():
+            for step in range(max(todo, first - first % width), last, width):
+                yield step
+                todo = step + width
+
+    def occupied(self) -> Iterator[int]:
+        """The buckets that hold all data, in order."""
+        return (i for first, last in self.stretches() for i in range(first, last))
+
+    def sums(self, first: int, last: int) -> tuple[list[Count], list[Count]]:
+        """All events and bad events before each bucket from `first` to `last`, both included."""
+        totals: list[Count] = []
+        bads: list[Count] = []
+        at = first
+        while at <= last:
+            number, place = divmod(at, _BLOCK)
+            upto = min(last + 1, (number + 1) * _BLOCK)
+            if number in self._sums:
+                total, bad, _ = self._sums[number]
+                totals += total[place : place + upto - at]
+                bads += bad[place : place + upto - at]
+            else:
+                every, wrong, _ = self.before(at)
+                totals += [every] * (upto - at)
+                bads += [wrong] * (upto - at)
+            at = upto
+        return totals, bads
 
     def buckets(self, first: int, last: int) -> Tally:
         """The buckets from `first` up to, not including, `last`; those outside of the grid are empty."""
-        size = len(self.total)
+        size = len(self.grid)
         low, high = min(max(first, 0), size), min(max(last, 0), size)
         if high <= low:
             return Tally()
-        total, bad, measured = self._sums
-        return Tally(total[high] - total[low], bad[high] - bad[low], measured[high] - measured[low])
+        old, new = self.before(low), self.before(high)
+        return Tally(new[0] - old[0], new[1] - old[1], int(new[2] - old[2]))
 
     def between(self, start_ms: int, end_ms: int) -> Tally:
         """(start, end], cut to whole buckets: those that end in it."""
         return self.buckets(self._ended(start_ms), self._ended(end_ms))
 
     def whole(self) -> Tally:
-        return self.buckets(0, len(self.total))
+        return self.buckets(0, len(self.grid))
 
     def _ended(self, at_ms: int) -> int:
         """How many buckets have ended by a moment."""
         if at_ms >= self.grid.end_ms:
-            return len(self.total)
+            return len(self.grid)
         return (at_ms - self.grid.start_ms) // self.grid.step_ms
+
+    def measured_buckets(self) -> Iterator[int]:
+        """The buckets of which anything was measured, in order."""
+        return (i for i in self.occupied() if self.measured_ms[i])
 
     def first_measured_ms(self) -> int | None:
         """The start of the first bucket of which anything was measured."""
-        first = bisect_right(self._sums[2], 0) - 1
-        return self.grid.begin_of(first) if first < len(self.total) else None
+        first = next(self.measured_buckets(), None)
+        return None if first is None else self.grid.begin_of(first)
 
     def last_measured_ms(self) -> int | None:
         """The end of the last bucket of which anything was measured."""
-        for i in range(len(self.measured_ms) - 1, -1, -1):
-            if self.measured_ms[i]:
-                return self.grid.end_of(i)
+        for first, last in reversed(list(self.stretches())):
+            for i in range(last - 1, first - 1, -1):
+                if self.measured_ms[i]:
+                    return self.grid.end_of(i)
         return None
 
 
@@ -120,16 +254,11 @@ def sliced(course: Course, target: Fraction | None) -> Course:
 
     Without a target (ratio slices) a slice is as bad as the share of its bad events.
     """
-    total: list[Count] = []
-    bad: list[Count] = []
-    for count, wrong in zip(course.total, course.bad, strict=True):
+    total, bad = Bins(len(course.grid)), Bins(len(course.grid))
+    for i in course.occupied():
+        count, wrong = course.total[i], course.bad[i]
         if count <= 0:
-            total.append(0)
-            bad.append(0)
             continue
-        total.append(1)
-        if target is None:
-            bad.append(Fraction(wrong) / Fraction(count))
-        else:
-            bad.append(int(count - wrong < target * count))
+        total.add(i, 1)
+        bad.add(i, Fraction(wrong) / Fraction(count) if target is None else int(count - wrong < target * count))
     return Course(course.grid, total, bad, course.measured_ms)

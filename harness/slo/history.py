@@ -24,11 +24,14 @@ import promql_parser as promql
 from harness.engines.base import Engine, QueryError, Series
 from harness.errors import UnsupportedError
 from harness.rules.selectors import selectors_of
-from harness.slo.course import Count, Course, Grid, sliced
-from harness.slo.model import Events, Objective, Occurrences, Query, RawRatio, Reading, Threshold, Timeslices
+from harness.series import Labels
+from harness.slo.course import Bins, Course, Grid, sliced
+from harness.slo.model import Events, Grouping, Objective, Occurrences, Query, RawRatio, Reading, Threshold, Timeslices
 from harness.slo.periods import Judged
-from harness.slo.queries import or_zero, per_second, terms, tree, windowed
+from harness.slo.queries import grouping as grouping_of
+from harness.slo.queries import or_zero, own_grouping, per_second, terms, tree, windowed
 from harness.slo.sli import LONGEST_GAP_MS, Counter, Oddities, Part, Raw
+from harness.slo.stretches import touches
 from harness.units import format_duration
 
 _MINUTE = 60_000
@@ -105,6 +108,12 @@ class Observed:
     events: Course
     """The events beneath slices; the same where events count."""
     how: How
+    group: Labels = ()
+    """The labels of the group of which it was read; of all groups together none."""
+
+
+_Found = tuple[Labels, Course, How]
+"""A group, its course and how it was read."""
 
 
 @dataclass(slots=True)
@@ -124,47 +133,67 @@ class History:
     _strays: int = 0
 
     def read(self, objective: Objective, judged: Judged, progress: Progress = lambda _: None) -> Observed:
-        """Raises QueryError where the server refuses a query, EngineError where it does not answer."""
+        """The objective over all its groups.
+
+        Raises QueryError where the server refuses a query, EngineError where it does not answer.
+        """
+        (found,) = self._read(objective, judged, None, progress)
+        return found
+
+    def read_groups(
+        self, objective: Objective, judged: Judged, grouping: Grouping, progress: Progress = lambda _: None
+    ) -> Iterator[Observed]:
+        """Each group for itself, one after the other; none where no series was met. Raises as :meth:`read` does."""
+        return self._read(objective, judged, grouping, progress)
+
+    def _read(
+        self, objective: Objective, judged: Judged, grouping: Grouping | None, progress: Progress
+    ) -> Iterator[Observed]:
         self._warnings, self._strays = {}, 0
         match objective.indicator:
             case Events() as events:
-                found, how = self._events(objective, events, judged, progress)
+                every = self._events(objective, events, judged, grouping, progress)
             case Threshold() | RawRatio() as indicator:
-                found, how = self._ticks(objective, indicator, judged, progress)
-        course = found
-        if not isinstance(objective.budgeting, Occurrences):
-            target = objective.budgeting.target if isinstance(objective.budgeting, Timeslices) else None
-            course = sliced(course, target)
-        return Observed(course, found, replace(how, warnings=tuple(self._warnings), strays=self._strays))
+                every = self._ticks(objective, indicator, judged, grouping, progress)
+        for group, found, how in every:
+            course = found
+            if not isinstance(objective.budgeting, Occurrences):
+                target = objective.budgeting.target if isinstance(objective.budgeting, Timeslices) else None
+                course = sliced(course, target)
+            how = replace(how, warnings=tuple(self._warnings), strays=self._strays)
+            yield Observed(course, found, how, group)
 
     # -- events ----------------------------------------------------------------------------------------------------
 
-    def _events(self, objective: Objective, events: Events, judged: Judged, progress: Progress) -> tuple[Course, How]:
+    def _events(
+        self, objective: Objective, events: Events, judged: Judged, grouping: Grouping | None, progress: Progress
+    ) -> Iterator[_Found]:
         part = events.bad or events.good
         if part is None:
             raise ValueError("an indicator of events needs good or bad ones")
         is_bad = events.bad is not None
         selected = [_selectors(events.total), _selectors(part)]
         if selected[0] is None or selected[1] is None:
-            return self._estimated(objective, events.total, part, is_bad, judged, progress)
+            return self._estimated(objective, events.total, part, is_bad, judged, grouping, progress)
         both = (selected[0], selected[1])
         of_samples = events.total.reading is Reading.GAUGE
         try:
-            return self._raw(objective, both, of_samples, is_bad, judged, progress)
+            counter = self._raw(objective, both, of_samples, judged, grouping, progress)
         except _TooManySamples:
-            return self._grid(objective, both, of_samples, is_bad, judged, progress)
+            return self._grid(objective, both, of_samples, is_bad, judged, grouping, progress)
+        return self._counted(counter, is_bad)
 
     def _raw(
         self,
         objective: Objective,
         both: tuple[_Terms, _Terms],
         of_samples: bool,
-        is_bad: bool,
         judged: Judged,
+        grouping: Grouping | None,
         progress: Progress,
-    ) -> tuple[Course, How]:
+    ) -> Counter:
         grid = self._grid_of(objective, judged)
-        counter = Counter(grid, self.gap_ms, of_samples, judged.read_from_ms)
+        counter = Counter(grid, self.gap_ms, of_samples, judged.read_from_ms, grouping, judged.left_out)
         reach = LONGEST_GAP_MS if self.gap_ms is None else self.gap_ms
         begin, end = self.clock.real(judged.read_from_ms - reach), self.clock.real(judged.end_ms)
         piece, at, read = _PIECES_MS[3], begin, 0
@@ -191,10 +220,15 @@ class History:
             piece = _next_piece(piece, size / (until - at))
             at = until
             progress((at - begin) / (end - begin))
-        course, some = counter.course()
-        missing = _missing(counter.seen, is_bad)
-        how = How(Counting.RAW, grid.step_ms, counter.oddities, missing, scrape_ms=counter.scrape_ms)
-        return _with_bad(course, some, is_bad), how
+        return counter
+
+    @staticmethod
+    def _counted(counter: Counter, is_bad: bool) -> Iterator[_Found]:
+        for group, found in counter.groups.items():
+            course, some = counter.course(group)
+            missing = _missing(found.seen, is_bad)
+            how = How(Counting.RAW, counter.grid.step_ms, found.oddities, missing, scrape_ms=counter.scrape_ms)
+            yield group, _with_bad(course, some, is_bad), how
 
     def _grid(
         self,
@@ -203,27 +237,35 @@ class History:
         of_samples: bool,
         is_bad: bool,
         judged: Judged,
+        grouping: Grouping | None,
         progress: Progress,
-    ) -> tuple[Course, How]:
+    ) -> Iterator[_Found]:
         grid = self._grid_of(objective, judged)
         step = grid.step_ms // self.clock.factor
         return self._stepwise(
-            grid, Counting.GRID, is_bad, judged, progress,
-            [[(sign, _difference(selector, step, of_samples), Fraction(1)) for sign, selector in each]
+            grid, Counting.GRID, is_bad, judged, grouping, progress,
+            [[(sign, _sum(_difference(selector, step, of_samples), grouping), Fraction(1)) for sign, selector in each]
              for each in both],
         )  # fmt: skip
 
     def _estimated(
-        self, objective: Objective, total: Query, part: Query, is_bad: bool, judged: Judged, progress: Progress
-    ) -> tuple[Course, How]:
+        self,
+        objective: Objective,
+        total: Query,
+        part: Query,
+        is_bad: bool,
+        judged: Judged,
+        grouping: Grouping | None,
+        progress: Progress,
+    ) -> Iterator[_Found]:
         grid = self._grid_of(objective, judged, _ESTIMATE_STEP_MS)
         step = grid.step_ms // self.clock.factor
         asked = []
         for query in (total, part):
             # A rate is events per second; what says neither is compared as it is.
             weight = Fraction(step, 1000) if per_second(query) else Fraction(1)
-            asked.append([(1, f"sum({windowed(query, format_duration(step))})", weight)])
-        return self._stepwise(grid, Counting.ESTIMATED, is_bad, judged, progress, asked)
+            asked.append([(1, _sum(windowed(query, format_duration(step)), grouping), weight)])
+        return self._stepwise(grid, Counting.ESTIMATED, is_bad, judged, grouping, progress, asked)
 
     def _stepwise(
         self,
@@ -231,33 +273,43 @@ class History:
         counting: Counting,
         is_bad: bool,
         judged: Judged,
+        grouping: Grouping | None,
         progress: Progress,
         asked: Sequence[Sequence[tuple[int, str, Fraction]]],
-    ) -> tuple[Course, How]:
+    ) -> Iterator[_Found]:
         """Sums that the server made, one per bucket: of all events, and of good or bad ones."""
-        counts: tuple[list[Count], list[Count]] = ([0] * len(grid), [0] * len(grid))
-        measured, seen, oddities = [0] * len(grid), [False, False], Oddities()
+        groups = _Groups(grid, grouping)
         for which, queries in enumerate(asked):
             for sign, expr, weight in queries:
                 for series in self._ask_range(expr, grid, grid.step_ms, judged, progress):
+                    found = groups.of(series.labels)
                     for at, value in zip(series.timestamps_ms, series.values, strict=True):
                         index = grid.index(self.clock.world(at))
-                        if not math.isfinite(value):
-                            oddities.not_numbers += value == value  # NaN is 0/0
+                        if touches(judged.left_out, grid.begin_of(index), grid.end_of(index)):
                             continue
-                        seen[which] = True
+                        if not math.isfinite(value):
+                            found.oddities.not_numbers += value == value  # NaN is 0/0
+                            continue
+                        found.seen[which] = True
                         exact = Fraction(value) * weight
-                        counts[which][index] += sign * (int(exact) if exact.denominator == 1 else exact)
-                        if which == 0 and sign > 0:
-                            measured[index] = _bucket_ms(grid, index)
-        course = _with_bad(Course(grid, counts[0], [0] * len(grid), measured), counts[1], is_bad)
-        return course, How(counting, grid.step_ms, oddities, _missing(seen, is_bad))
+                        found.counts[which].add(index, sign * (int(exact) if exact.denominator == 1 else exact))
+                        if which == 0 and sign > 0 and not found.measured[index]:
+                            found.measured.add(index, _bucket_ms(grid, index))
+        for group, found in groups.found.items():
+            total, some = found.counts
+            course = _with_bad(Course(grid, total, Bins(len(grid)), found.measured), some, is_bad)
+            yield group, course, How(counting, grid.step_ms, found.oddities, _missing(found.seen, is_bad))
 
     # -- ticks -----------------------------------------------------------------------------------------------------
 
     def _ticks(
-        self, objective: Objective, indicator: Threshold | RawRatio, judged: Judged, progress: Progress
-    ) -> tuple[Course, How]:
+        self,
+        objective: Objective,
+        indicator: Threshold | RawRatio,
+        judged: Judged,
+        grouping: Grouping | None,
+        progress: Progress,
+    ) -> Iterator[_Found]:
         query = indicator.query
         windows_itself = query.reading is Reading.WINDOWED
         grid = self._grid_of(objective, judged, _ESTIMATE_STEP_MS if windows_itself else _MINUTE)
@@ -265,29 +317,34 @@ class History:
         if tick > _MINUTE and tick % _MINUTE == 0 and not windows_itself and _MINUTE % self.clock.factor == 0:
             tick = _MINUTE  # a long slice is looked at every minute
         expr = windowed(query, format_duration(tick // self.clock.factor)) if windows_itself else query.expr
-        total: list[Count] = [0] * len(grid)
-        bad: list[Count] = [0] * len(grid)
-        measured = [0] * len(grid)
-        oddities, out_of_range, at_once = Oddities(), 0, 0
+        groups = _Groups(grid, grouping)
         for piece in self._pieces(expr, grid, tick, judged, progress):
-            at_once = max(at_once, len(piece))
+            for found in groups.found.values():
+                found.now = 0
             for series in piece:
+                found = groups.of(series.labels)
+                found.now += 1
+                found.at_once = max(found.at_once, found.now)
+                total, bad = found.counts
                 for at, value in zip(series.timestamps_ms, series.values, strict=True):
-                    index = grid.index(self.clock.world(at))
+                    moment = self.clock.world(at)
+                    index = grid.index(moment)
+                    if touches(judged.left_out, moment - tick if windows_itself else moment, moment):
+                        continue
                     wrong = _judged_value(indicator, value)
                     if wrong is None:
-                        oddities.not_numbers += 1
+                        found.oddities.not_numbers += 1
                         continue
                     if not 0 <= wrong <= 1:
-                        out_of_range += 1
+                        found.out_of_range += 1
                         continue
-                    total[index] += 1
-                    bad[index] += wrong
-                    measured[index] += tick
-        measured = [min(ms, _bucket_ms(grid, i)) for i, ms in enumerate(measured)]
-        missing = () if at_once else ("value",)
-        how = How(Counting.TICKS, tick, oddities, missing, out_of_range, at_once)
-        return Course(grid, total, bad, measured), how
+                    total.add(index, 1)
+                    bad.add(index, wrong)
+                    found.measured.add(index, min(tick, _bucket_ms(grid, index) - int(found.measured[index])))
+        for group, found in groups.found.items():
+            missing = () if found.at_once else ("value",)
+            how = How(Counting.TICKS, tick, found.oddities, missing, found.out_of_range, found.at_once)
+            yield group, Course(grid, *found.counts, found.measured), how
 
     # -- the server ------------------------------------------------------------------------------------------------
 
@@ -359,6 +416,39 @@ class History:
         return Raw(series.labels, [self.clock.world(at) for at in series.timestamps_ms], series.values)
 
 
+@dataclass(slots=True)
+class _Group:
+    """What was read of one group, step by step or tick by tick."""
+
+    counts: tuple[Bins, Bins]
+    """All events, and good or bad ones."""
+    measured: Bins
+    oddities: Oddities = field(default_factory=Oddities)
+    seen: list[bool] = field(default_factory=lambda: [False, False])
+    out_of_range: int = 0
+    at_once: int = 0
+    """The most series in one answer."""
+    now: int = 0
+    """Those of the present one."""
+
+
+class _Groups:
+    """Groups as they are met; of what is not grouped there is one from the start."""
+
+    def __init__(self, grid: Grid, grouping: Grouping | None) -> None:
+        self._size, self._grouping = len(grid), grouping
+        self.found: dict[Labels, _Group] = {}
+        if grouping is None:
+            self.of(())
+
+    def of(self, labels: Labels) -> _Group:
+        group = () if self._grouping is None else self._grouping.of(labels)
+        found = self.found.get(group)
+        if found is None:
+            found = self.found[group] = _Group((Bins(self._size), Bins(self._size)), Bins(self._size))
+        return found
+
+
 class _TooManySamples(Exception):
     """The samples of an objective would take too long to read."""
 
@@ -371,20 +461,22 @@ def _selectors(query: Query) -> list[tuple[int, str]] | None:
     """The query as a sum and difference of selectors of counters (or of events per sample); None if it is none."""
     if query.reading is not Reading.WINDOWED:
         return [(term.sign, str(term.selector)) for term in terms(query, "the query")]
-    return _summed(tree(query), 1)
+    return _summed(tree(query), 1, grouping_of(query))
 
 
-def _summed(node: object, sign: int) -> list[tuple[int, str]] | None:
+def _summed(node: object, sign: int, grouping: Grouping | None) -> list[tuple[int, str]] | None:
     """A windowed query's selectors with their signs, if it is a sum and difference of rates or of increases.
+
+    Each sum must group as the whole query does.
 
     ``… or vector(0)`` adds nothing: without a series there are no events.
     """
     match node:
         case promql.ParenExpr():
-            return _summed(node.expr, sign)
+            return _summed(node.expr, sign, grouping)
         case promql.BinaryExpr() if (kept := or_zero(node)) is not None:
-            return _summed(kept, sign)
-        case promql.AggregateExpr() if str(node.op) == "sum" and node.modifier is None:
+            return _summed(kept, sign, grouping)
+        case promql.AggregateExpr() if str(node.op) == "sum" and own_grouping(node) == grouping:
             inner: Any = node.expr
             while isinstance(inner, promql.ParenExpr) or or_zero(inner) is not None:
                 inner = inner.expr if isinstance(inner, promql.ParenExpr) else or_zero(inner)
@@ -395,18 +487,22 @@ def _summed(node: object, sign: int) -> list[tuple[int, str]] | None:
                     plain = selected.offset is None and selected.at is None and not selected.matchers.or_matchers
                     return [(sign, str(selectors_of(selected)[0]))] if plain else None
         case promql.BinaryExpr() if str(node.op) in ("+", "-") and node.modifier is None:
-            left = _summed(node.lhs, sign)
-            right = _summed(node.rhs, sign if str(node.op) == "+" else -sign)
+            left = _summed(node.lhs, sign, grouping)
+            right = _summed(node.rhs, sign if str(node.op) == "+" else -sign, grouping)
             return None if left is None or right is None else [*left, *right]
     return None
 
 
 def _difference(selector: str, step_ms: int, of_samples: bool) -> str:
-    """What was counted since the step before, over all series; a value below the one before is a reset."""
+    """What was counted since the step before, series by series; a value below the one before is a reset."""
     if of_samples:
-        return f"sum(sum_over_time({selector}[{step_ms}ms]))"
+        return f"sum_over_time({selector}[{step_ms}ms])"
     before = f"{selector} offset {step_ms}ms"
-    return f"sum((({selector} - {before}) >= 0) or ({selector} < {before}))"
+    return f"(({selector} - {before}) >= 0) or ({selector} < {before})"
+
+
+def _sum(expr: str, grouping: Grouping | None) -> str:
+    return f"sum({expr})" if grouping is None else f"sum {grouping.clause} ({expr})"
 
 
 def _next_piece(piece: int, per_ms: float) -> int:
@@ -415,9 +511,13 @@ def _next_piece(piece: int, per_ms: float) -> int:
     return fitting[-1] if fitting else _PIECES_MS[0]
 
 
-def _with_bad(course: Course, some: list[Count], is_bad: bool) -> Course:
-    bad = some if is_bad else [total - good for total, good in zip(course.total, some, strict=True)]
-    return Course(course.grid, course.total, bad, course.measured_ms)
+def _with_bad(course: Course, some: Bins, is_bad: bool) -> Course:
+    if is_bad:
+        return replace(course, bad=some)
+    bad = Bins(len(course.grid))
+    for index in {*course.occupied(), *some.occupied()}:
+        bad.add(index, course.total[index] - some[index])
+    return replace(course, bad=bad)
 
 
 def _missing(seen: Sequence[bool], is_bad: bool) -> tuple[str, ...]:

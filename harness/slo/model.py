@@ -9,6 +9,7 @@ from enum import Enum
 from fractions import Fraction
 
 from harness.errors import Notice, Span
+from harness.series import Labels
 from harness.source import Text
 from harness.units import format_duration
 
@@ -80,6 +81,27 @@ class Reading(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Grouping:
+    """By which labels an indicator's query tells groups apart, each of which has a budget of its own."""
+
+    labels: tuple[str, ...]
+    """In order of the alphabet."""
+    without: bool = False
+    """By all labels but these."""
+
+    @property
+    def clause(self) -> str:
+        """As in PromQL: ``by (instance)``."""
+        return f"{'without' if self.without else 'by'} ({', '.join(self.labels)})"
+
+    def of(self, labels: Labels) -> Labels:
+        """The group of a series."""
+        if self.without:
+            return tuple(pair for pair in labels if pair[0] not in self.labels and pair[0] != "__name__")
+        return tuple(pair for pair in labels if pair[0] in self.labels)
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """One PromQL query, where it stands, and where its data live."""
 
@@ -90,6 +112,8 @@ class Query:
     source_type: str = "Prometheus"
     source_ref: str | None = None
     """The DataSource that the document names; what it holds (addresses, secrets) is not ours to read."""
+    group_by: tuple[str, ...] = ()
+    """The labels by which the document groups it (annotation), in order of the alphabet."""
 
     @classmethod
     def of(cls, text: Text, reading: Reading, source_type: str = "Prometheus", source_ref: str | None = None) -> Query:

@@ -36,14 +36,14 @@ from harness.slo.model import (
     Threshold,
     Timeslices,
 )
-from harness.slo.queries import normal_placeholder
+from harness.slo.queries import GROUP_BY, grouped, normal_placeholder
 from harness.slo.refuse import check_objective
 from harness.slo.values import choice, shorthand, truth
 from harness.source import Fields, Item, Text, number, whole_number
 
 API_VERSION = "openslo/v1"
 KINDS = ("DataSource", "SLO", "SLI", "AlertPolicy", "AlertCondition", "AlertNotificationTarget", "Service")
-OWN_ANNOTATIONS = (ANNOTATION, "alert-harness/budget-policy", "alert-harness/series")
+OWN_ANNOTATIONS = (ANNOTATION, "alert-harness/budget-policy", "alert-harness/series", GROUP_BY)
 """Annotations that mean something here: how alerts are named, what a spent budget leads to, a world to prove in."""
 SOURCE_TYPES = ("prometheus", "thanos", "mimir", "cortex", "victoriametrics", "grafanamimir", "amazonprometheus")
 """Types of data sources that speak PromQL, without regard to case and `-`."""
@@ -52,6 +52,7 @@ TARGET_LABEL = "notification_target"
 _MAX_DESCRIPTION = 1050
 _LABEL_KEY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _ANNOTATION_KEY = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _START = "%Y-%m-%d %H:%M:%S"
 _LAST_SAFE_DAY = 28
 
@@ -125,7 +126,7 @@ def resolve(pending: Pending, shelf: Shelf, period_ms: int | None = None) -> lis
             span=goals[1].span,
             hint="write an SLO for each",
         )
-    alerting = _alerting(document, spec, shelf)
+    alerting, group_by = _alerting(document, spec, shelf), _group_by(document)
     found = []
     for index, goal in enumerate(goals):
         display = goal.optional_text("displayName")
@@ -134,7 +135,7 @@ def resolve(pending: Pending, shelf: Shelf, period_ms: int | None = None) -> lis
             service=_filled(spec, "service"),
             target=_target(goal),
             period=_period(spec, about.name, period_ms),
-            indicator=_indicator(indicator, goal, shelf),
+            indicator=grouped(_indicator(indicator, goal, shelf), group_by),
             budgeting=_budgeting(spec, goal),
             alerting=alerting,
             display_name=about.display_name,
@@ -151,6 +152,24 @@ def resolve(pending: Pending, shelf: Shelf, period_ms: int | None = None) -> lis
         check_objective(objective)
         found.append(objective)
     return found
+
+
+def _group_by(document: Fields) -> tuple[str, ...]:
+    """The labels of the annotation, in order of the alphabet; none without it."""
+    metadata = document.fields("metadata", "`metadata`")
+    annotations = metadata.fields("annotations", "`annotations`") if "annotations" in metadata else None
+    if annotations is None or GROUP_BY not in annotations:
+        return ()
+    text = annotations.text(GROUP_BY)
+    labels = [label.strip() for label in text.value.split(",")]
+    for label in labels:
+        if not _LABEL_NAME.fullmatch(label):
+            raise InputError(
+                f"`{label}` in `{GROUP_BY}` is no label name of Prometheus",
+                span=text.span,
+                hint="write the labels with commas between them: cluster, namespace",
+            )
+    return tuple(sorted(set(labels)))
 
 
 def _about(fields: Fields) -> Metadata:

@@ -11,6 +11,7 @@ from harness.errors import InputError
 from harness.numbers import parse_decimal
 from harness.slo.calendar import bounds_ms
 from harness.slo.model import Calendar, Objective
+from harness.slo.stretches import Stretch
 from harness.units import parse_duration_ms
 
 _LATEST_MS = 253_402_300_799_000  # the end of the year 9999, the last that datetime knows
@@ -36,6 +37,8 @@ class Judged:
     closes_ms: int
     """The end of the calendar period, still to come; else the end."""
     zone: str = "UTC"
+    left_out: tuple[Stretch, ...] = ()
+    """Stretches that count neither way, such as planned maintenance."""
 
     @property
     def length_ms(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import promql_parser as promql
@@ -13,13 +13,17 @@ from harness.errors import InputError, Span, UnsupportedError
 from harness.rules.expr import parse_expr, walk
 from harness.rules.selectors import Selector, selectors, selectors_of
 from harness.rules.spans import node_span, node_text, one_line
-from harness.slo.model import WINDOW_PLACEHOLDER, Query, Reading
+from harness.slo.model import WINDOW_PLACEHOLDER, Events, Grouping, Indicator, Query, Reading
 from harness.source import Text
 
+GROUP_BY = "alert-harness/group-by"
+"""The annotation of an OpenSLO `SLO` that names the labels whose values have a budget each: ``cluster, namespace``."""
 _PLACEHOLDER = re.compile(r"\{\{-?\s*\.window\s*-?\}\}")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _OVER = {Reading.COUNTER: "rate", Reading.GAUGE: "sum_over_time"}
 _ALWAYS_THERE = frozenset({"absent", "absent_over_time", "vector", "scalar", "time"})
+_PICKING = frozenset({"topk", "bottomk", "limitk", "limit_ratio"})
+"""Aggregations that keep the labels of what they pick."""
 _PER_SECOND = frozenset({"rate", "irate"})
 _PER_WINDOW = frozenset({"increase", "count_over_time", "sum_over_time"})
 _ANY_WINDOW = "5m"
@@ -103,8 +107,8 @@ def _terms(node: Any, sign: int, query: Query, what: str) -> Iterator[Term]:
             f"{what} is no sum or difference of selectors, so a window cannot be put into it: "
             f"`{one_line(node_text(text, node))}`",
             span=node_span(text, node),
-            hint='name the raw series alone, such as `requests_total{job="api"}` (they are summed), or write the '
-            f"whole query with its range as [{WINDOW_PLACEHOLDER}]",
+            hint='name the raw series alone, such as `requests_total{job="api"}` (they are summed, for each group of '
+            f"the annotation `{GROUP_BY}`), or write the whole query with its range as [{WINDOW_PLACEHOLDER}]",
         )
 
 
@@ -134,6 +138,88 @@ def without_zero(expr: str) -> str:
         node = node.expr
     kept = or_zero(node)
     return expr if kept is None else node_text(text, kept)
+
+
+def grouped(indicator: Indicator, labels: tuple[str, ...]) -> Indicator:
+    """The indicator with all its queries grouped by these labels, as its document says."""
+    if not labels:
+        return indicator
+    if isinstance(indicator, Events):
+        every = {
+            name: None if query is None else replace(query, group_by=labels)
+            for name, query in (("good", indicator.good), ("bad", indicator.bad))
+        }
+        return replace(indicator, total=replace(indicator.total, group_by=labels), **every)
+    return replace(indicator, query=replace(indicator.query, group_by=labels))
+
+
+def grouping_of(indicator: Indicator) -> Grouping | None:
+    """How an indicator tells groups apart; of events all queries do it alike."""
+    return grouping(indicator.total if isinstance(indicator, Events) else indicator.query)
+
+
+def check_grouping(query: Query) -> None:
+    """Raise InputError for a query that cannot be grouped as its document says."""
+    if not query.group_by or query.reading in _OVER:
+        return
+    root = tree(query)
+    own, wanted = own_grouping(root), Grouping(query.group_by)
+    if own is None and not any(isinstance(node, promql.AggregateExpr) for node in walk(root)):
+        return  # its series have all their labels
+    exact = query.reading is Reading.WINDOWED
+    if own == wanted or (own is not None and not own.without and not exact and {*own.labels} >= {*wanted.labels}):
+        return
+    raise InputError(
+        f"`{GROUP_BY}: {', '.join(query.group_by)}`, but this query "
+        + ("adds all groups up" if own is None else f"groups {own.clause}"),
+        span=query.text.span_at(0),
+        hint=f"write `sum {wanted.clause} (…)` in it",
+    )
+
+
+def grouping(query: Query) -> Grouping | None:
+    """How the query tells groups apart, by its document's annotation or as it says itself; None: it does not."""
+    if query.group_by:
+        return Grouping(query.group_by)
+    return None if query.reading in _OVER else own_grouping(tree(query))
+
+
+def own_grouping(node: Any) -> Grouping | None:
+    """By which labels an expression groups. None for one series, and for one that aggregates nothing."""
+    match node:
+        case promql.ParenExpr() | promql.UnaryExpr() | promql.SubqueryExpr():
+            return own_grouping(node.expr)
+        case promql.AggregateExpr() if str(node.op) in _PICKING:
+            return own_grouping(node.expr)
+        case promql.AggregateExpr():
+            if node.modifier is None or not node.modifier.labels:
+                return None
+            is_without = node.modifier.type == promql.AggModifierType.Without
+            return Grouping(tuple(sorted(node.modifier.labels)), is_without)
+        case promql.Call() if node.func.name in _ALWAYS_THERE:
+            return None
+        case promql.Call():
+            found = next((one for one in map(own_grouping, node.args) if one is not None), None)
+            if found is None or node.func.name != "histogram_quantile" or found.without:
+                return found
+            return _by(set(found.labels) - {"le"})
+        case promql.BinaryExpr():
+            left, right = own_grouping(node.lhs), own_grouping(node.rhs)
+            matching = node.modifier.matching if node.modifier is not None else None
+            if node.modifier is not None and node.modifier.card == promql.VectorMatchCardinality.OneToMany:
+                return right
+            one_to_one = node.modifier is None or node.modifier.card == promql.VectorMatchCardinality.OneToOne
+            arithmetic = str(node.op) not in ("and", "or", "unless")
+            if left and right and matching is not None and one_to_one and arithmetic and not left.without:
+                named = set(matching.labels)
+                is_on = matching.type == promql.LabelModifierType.Include
+                return _by(named if is_on else set(left.labels) - named)
+            return left or right
+    return None
+
+
+def _by(labels: set[str]) -> Grouping | None:
+    return Grouping(tuple(sorted(labels))) if labels else None
 
 
 def or_zero(node: Any) -> Any | None:
@@ -167,7 +253,8 @@ def answers_without_data(root: Any) -> bool:
 
 
 def _over(query: Query, term: Term, window: str) -> str:
-    return f"sum({_OVER[query.reading]}({term.selector}[{window}]))"
+    by = f" {Grouping(query.group_by).clause} " if query.group_by else ""
+    return f"sum{by}({_OVER[query.reading]}({term.selector}[{window}]))"
 
 
 def per_second(query: Query) -> bool | None:

@@ -11,7 +11,7 @@ import promql_parser as promql
 from harness.errors import InputError
 from harness.rules.selectors import Selector, selectors, selectors_of
 from harness.slo.model import Events, Objective, Op, Query, RawRatio, Threshold
-from harness.slo.queries import check_query, selected, tree
+from harness.slo.queries import check_grouping, check_query, grouping, selected, tree
 from harness.units import format_number
 
 _STATUS_LABELS = frozenset(
@@ -32,6 +32,7 @@ def check_objective(objective: Objective) -> None:
     match objective.indicator:
         case Events(total, good, bad):
             check_query(total, "the query of all events")
+            check_grouping(total)
             for query, what in ((good, "the query of good events"), (bad, "the query of bad events")):
                 if query is not None:
                     check_query(query, what)
@@ -41,13 +42,28 @@ def check_objective(objective: Objective) -> None:
                             span=query.text.span_at(0),
                             hint="select only the events that are meant",
                         )
+                    check_grouping(query)
+                    _check_same_groups(query, what, total)
         case RawRatio(query, _):
             check_query(query, "the ratio's query")
+            check_grouping(query)
         case Threshold(query, _, _):
             check_query(query, "the threshold's query")
+            check_grouping(query)
     if reason := _upside_down(objective):
         query, why, hint = reason
         raise InputError(f"this indicator is upside down: {why}", span=query.text.span_at(0), hint=hint)
+
+
+def _check_same_groups(query: Query, what: str, total: Query) -> None:
+    mine, every = grouping(query), grouping(total)
+    if mine != every:
+        raise InputError(
+            f"{what} is {f'grouped {mine.clause}' if mine else 'not grouped'}, that of all events "
+            f"{f'{every.clause}' if every else 'not at all'}: divided, they match nothing",
+            span=query.text.span_at(0),
+            hint="group both by the same labels",
+        )
 
 
 def refuse_clashes(objectives: Sequence[Objective]) -> None:

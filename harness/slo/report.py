@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from harness.engines.base import Engine, QueryError
 from harness.errors import InputError, UnsupportedError, printable
+from harness.series import Labels, format_labels
 from harness.slo.budget import (
     Burning,
     Hour,
@@ -29,6 +30,7 @@ from harness.slo.course import Course, Tally
 from harness.slo.history import Clock, Counting, History, How, Observed
 from harness.slo.model import Calendar, Objective
 from harness.slo.periods import Judged, Window, judged, moment
+from harness.slo.queries import grouping_of
 from harness.slo.verdict import Rules, Ruling, Verdict, factor, lasting, pace, percent, ruling
 from harness.slo.windows import choose
 from harness.units import format_duration
@@ -78,6 +80,17 @@ class ObjectiveReport:
     """What cannot be right about the indicator."""
     caveats: tuple[str, ...]
     """What bears on how the numbers are to be read."""
+    group: Labels = ()
+    """The labels of the group that it speaks of, where the indicator is grouped; else none."""
+    sum_of: int | None = None
+    """Of how many groups it is the sum, if that was asked for."""
+
+    @property
+    def title(self) -> str:
+        """The objective's, with the labels of the group."""
+        if self.sum_of is not None:
+            return f"{self.objective.title} (all {self.sum_of} groups)"
+        return f"{self.objective.title} {format_labels(self.group)}" if self.group else self.objective.title
 
     @property
     def coverage(self) -> Fraction:
@@ -113,7 +126,7 @@ class ObjectiveReport:
 
 @dataclass(frozen=True, slots=True)
 class SloReport:
-    """All objectives of a report, in the order of their documents."""
+    """All objectives of a report in the order of their documents, and the groups of each from the worst on."""
 
     objectives: tuple[ObjectiveReport, ...]
     from_ms: int | None
@@ -153,8 +166,12 @@ def make_report(
     step_ms: int | None = None,
     quality: Mapping[str, Any] | None = None,
     progress: Progress = silent,
+    sum_groups: bool = False,
 ) -> SloReport:
     """Read and judge every objective at `to_ms` (Unix milliseconds of the server's clock).
+
+    An indicator that is grouped by labels gives a report for each group, with a budget of its own; `sum_groups` puts
+    one over all of them before these.
 
     `from_ms` is where reading begins; None: where each period does. `compress` is how many times as fast the server's
     clock ran; all times of the result are the world's, with the same end. `gap_ms` and `step_ms` are the world's too.
@@ -176,11 +193,11 @@ def make_report(
     made = []
     for objective in objectives:
         stretch = judged(objective, begins, to_ms, window)
-        made.append(_one(objective, stretch, window, settled, history, compress, progress))
+        made += _of_objective(objective, stretch, window, settled, history, compress, progress, sum_groups)
     return SloReport(tuple(made), begins, to_ms, window, compress, settled, quality)
 
 
-def _one(
+def _of_objective(
     objective: Objective,
     stretch: Judged,
     window: Window,
@@ -188,18 +205,35 @@ def _one(
     history: History,
     compress: int,
     progress: Progress,
-) -> ObjectiveReport:
+    sum_groups: bool,
+) -> list[ObjectiveReport]:
     if stretch.elapsed_ms <= 0:
-        return _unread(objective, stretch, window, "the range holds no whole slice of this objective", ())
+        return [_unread(objective, stretch, window, "the range holds no whole slice of this objective", ())]
     progress(objective, 0.0)
-    try:
+    grouping = grouping_of(objective.indicator)
+
+    def whole() -> ObjectiveReport:
         observed = history.read(objective, stretch, lambda share: progress(objective, share))
+        return judge(objective, observed, stretch, window, rules, compress)
+
+    try:
+        if grouping is None:
+            return [whole()]
+        read = history.read_groups(objective, stretch, grouping, lambda share: progress(objective, share))
+        groups = sorted((judge(objective, one, stretch, window, rules, compress) for one in read), key=_worst_first)
+        if not groups or sum_groups:
+            return [replace(whole(), sum_of=len(groups) or None), *groups]
+        return groups
     except QueryError as err:
         reason = f"the server refuses the query ({err.error_type}): {' '.join(printable(err.message).split())}"
-        return _unread(objective, stretch, window, reason, ())
+        return [_unread(objective, stretch, window, reason, ())]
     except UnsupportedError as err:
-        return _unread(objective, stretch, window, err.message, ())
-    return judge(objective, observed, stretch, window, rules, compress)
+        return [_unread(objective, stretch, window, err.message, ())]
+
+
+def _worst_first(one: ObjectiveReport) -> tuple[int, Fraction, Labels]:
+    order = (Verdict.EXHAUSTED, Verdict.AT_RISK, Verdict.NO_DATA, Verdict.MET)
+    return order.index(one.ruling.verdict), Fraction(1) if one.left is None else one.left, one.group
 
 
 def judge(
@@ -228,6 +262,7 @@ def judge(
         counts_from_ms=counts_from,
         defects=tuple(defects),
         caveats=tuple(_caveats(objective, observed, stretch, window, counts_from, no_alerts, compress)),
+        group=observed.group,
     )  # fmt: skip
 
 

@@ -21,7 +21,9 @@ from fractions import Fraction
 from statistics import median_low
 
 from harness.series import Labels
-from harness.slo.course import Count, Course, Grid
+from harness.slo.course import Bins, Count, Course, Grid
+from harness.slo.model import Grouping
+from harness.slo.stretches import Stretch, merged, touches, within, without
 
 LONGEST_GAP_MS = 300_000
 """Prometheus' lookback: samples further apart are no continuous series to it."""
@@ -68,11 +70,26 @@ class _Known:
 
 
 @dataclass(slots=True)
+class Counted:
+    """What was counted of one group."""
+
+    all_events: Bins
+    some_events: Bins
+    """Of the second query: good or bad ones."""
+    covered: list[tuple[int, int]] = field(default_factory=list)
+    oddities: Oddities = field(default_factory=Oddities)
+    seen: list[bool] = field(default_factory=lambda: [False, False])
+    """Whether the first, the second query returned any series."""
+
+
+@dataclass(slots=True)
 class Counter:
     """Counts the events of one objective, stretch by stretch of time, in order.
 
     `gap_ms` is the longest distance of samples that is no gap; None: thrice the usual one, at most five minutes.
-    `of_samples`: each sample is itself a number of events (a gauge), not a counter's reading.
+    `of_samples`: each sample is itself a number of events (a gauge), not a counter's reading. `grouping` tells groups
+    apart, which are counted each for itself but from the same samples. `left_out`: stretches of time that do not count,
+    nor do events of which some may have happened in them.
     """
 
     grid: Grid
@@ -80,19 +97,20 @@ class Counter:
     of_samples: bool = False
     from_ms: int = 0
     """What was seen up to then is not counted; the grid's start if that is later."""
-    oddities: Oddities = field(default_factory=Oddities)
-    seen: list[bool] = field(default_factory=lambda: [False, False])
-    """Whether the first, the second query returned any series."""
+    grouping: Grouping | None = None
+    left_out: Sequence[Stretch] = ()
+    groups: dict[Labels, Counted] = field(default_factory=dict)
+    """By group, in the order in which they were met; of what is not grouped, one without labels."""
     scrape_ms: int | None = None
     """The usual distance of a series' samples in the last stretch that had any."""
     _known: dict[tuple[int, int, Labels], _Known] = field(default_factory=dict)
-    _counts: tuple[list[Count], list[Count]] = field(init=False)
-    _covered: list[tuple[int, int]] = field(default_factory=list)
+    _group_of: dict[Labels, Counted] = field(default_factory=dict)
     _first_ms: int | None = None
 
     def __post_init__(self) -> None:
         self.from_ms = max(self.grid.start_ms, self.from_ms)
-        self._counts = ([0] * len(self.grid), [0] * len(self.grid))
+        if self.grouping is None:
+            self.of_group(())
 
     def add(self, all_events: Sequence[Part], some_events: Sequence[Part]) -> None:
         """One stretch of time: the series of the query of all events, and of the query of good or bad ones."""
@@ -109,16 +127,32 @@ class Counter:
             self._first_ms = min(raw.times_ms[0] for raw in all_series)
         peers = _Peers(all_series, self._known_times(parts), limit)
         for which, number, sign, raw in parts:
-            self.seen[which] = True
+            self._of(raw).seen[which] = True
             self._count(which, number, sign, raw, limit, peers)
             if which == 0 and sign > 0:
                 self._cover((which, number, raw.labels), raw, limit)
         for which, number, _, raw in parts:  # last: the peers above are judged by what was known before
             self._known[which, number, raw.labels] = _Known(raw.times_ms[-1], _exact(raw.values[-1]))
 
-    def course(self) -> tuple[Course, list[Count]]:
+    def course(self, group: Labels = ()) -> tuple[Course, Bins]:
         """All events with 0 bad ones and the measured time; and the events of the second query, bucket by bucket."""
-        return Course(self.grid, self._counts[0], [0] * len(self.grid), self._measured()), self._counts[1]
+        found = self.groups[group]
+        measured = self._measured(found.covered)
+        return Course(self.grid, found.all_events, Bins(len(self.grid)), measured), found.some_events
+
+    def of_group(self, group: Labels) -> Counted:
+        """What was counted of a group; nothing yet, if it is met for the first time."""
+        found = self.groups.get(group)
+        if found is None:
+            found = self.groups[group] = Counted(Bins(len(self.grid)), Bins(len(self.grid)))
+        return found
+
+    def _of(self, raw: Raw) -> Counted:
+        found = self._group_of.get(raw.labels)
+        if found is None:
+            group = () if self.grouping is None else self.grouping.of(raw.labels)
+            found = self._group_of[raw.labels] = self.of_group(group)
+        return found
 
     # -- one series ------------------------------------------------------------------------------------------------
 
@@ -132,12 +166,12 @@ class Counter:
         if all(map(math.isfinite, values)) and (not values or min(values) >= 0):
             return Raw(raw.labels, times, values)
         kept = [(at, value) for at, value in zip(times, values, strict=True) if math.isfinite(value) and value >= 0]
-        self.oddities.not_numbers += len(times) - len(kept)
+        self._of(raw).oddities.not_numbers += len(times) - len(kept)
         return Raw(raw.labels, [at for at, _ in kept], [value for _, value in kept])
 
     def _count(self, which: int, number: int, sign: int, raw: Raw, limit: int, peers: _Peers) -> None:
-        counts, zero, step = self._counts[which], self.grid.start_ms, self.grid.step_ms
-        start = self.from_ms
+        found, zero, step, start = self._of(raw), self.grid.start_ms, self.grid.step_ms, self.from_ms
+        add = (found.some_events if which else found.all_events).add
         values: list[Count] = (
             list(map(int, raw.values))
             if all(map(float.is_integer, raw.values))
@@ -147,8 +181,8 @@ class Counter:
         known = self._known.get((which, number, raw.labels))
         if self.of_samples:
             for at, value in zip(times, values, strict=True):
-                if value and at > start:
-                    counts[(at - zero - 1) // step] += sign * value
+                if value and at > start and not touches(self.left_out, at, at):
+                    add((at - zero - 1) // step, sign * value)
             return
         if known is not None:
             last, last_at = known.value, known.at_ms
@@ -157,17 +191,18 @@ class Counter:
         else:
             last, last_at = values[0], times[0]
             if times[0] > start and self._first_ms is not None and times[0] - self._first_ms > limit:
-                self.oddities.born_unseen += 1
+                found.oddities.born_unseen += 1
+        left_out = within(self.left_out, last_at - limit, times[-1])
         for at, value in zip(times, values, strict=True):
             more = value - last
             if more:
                 if more < 0:
                     more = value
-                    self.oddities.resets += at > start
-                if at > start:
-                    counts[(at - zero - 1) // step] += sign * more
+                    found.oddities.resets += at > start
+                if at > start and not (left_out and touches(left_out, last_at, at)):
+                    add((at - zero - 1) // step, sign * more)
                     if at - last_at > limit and which == 0:
-                        self.oddities.after_gaps += more
+                        found.oddities.after_gaps += more
             last, last_at = value, at
 
     # -- which time is measured ------------------------------------------------------------------------------------
@@ -193,29 +228,31 @@ class Counter:
     def _cover(self, key: tuple[int, int, Labels], raw: Raw, limit: int) -> None:
         known = self._known.get(key)
         times = [known.at_ms, *raw.times_ms] if known is not None else list(raw.times_ms)
-        self._covered.extend(_continuous(times, limit))
-        if len(self._covered) > 4096:
-            self._covered = merged(self._covered)
+        found = self._of(raw)
+        found.covered.extend(_continuous(times, limit))
+        if len(found.covered) > 4096:
+            found.covered = merged(found.covered)
 
-    def _measured(self) -> list[int]:
+    def _measured(self, found: Sequence[tuple[int, int]]) -> Bins:
         grid = self.grid
-        measured = [0] * len(grid)
-        covered = merged(self._covered)
+        measured = Bins(len(grid))
+        covered = merged(found)
         if covered:
             limit = self._limit(())
             if 0 < grid.end_ms - covered[-1][1] <= limit:  # the next scrape is still to come
                 covered[-1] = (covered[-1][0], grid.end_ms)
-        for begin, end in covered:
+        for begin, end in without(covered, self.left_out):
             begin, end = max(begin, self.from_ms), min(end, grid.end_ms)
             if begin >= end:
                 continue
             first, last = grid.index(begin + 1), grid.index(end)
             if first == last:
-                measured[first] += end - begin
+                measured.add(first, end - begin)
                 continue
-            measured[first] += grid.end_of(first) - begin
-            measured[first + 1 : last] = [grid.step_ms] * (last - first - 1)
-            measured[last] += end - grid.begin_of(last)
+            measured.add(first, grid.end_of(first) - begin)
+            for index in range(first + 1, last):
+                measured.add(index, grid.step_ms)
+            measured.add(last, end - grid.begin_of(last))
         return measured
 
 
@@ -268,14 +305,3 @@ def _continuous(times: Sequence[int], limit: int) -> Iterator[tuple[int, int]]:
             begin = times[i + 1]
     if times[-1] > begin:
         yield begin, times[-1]
-
-
-def merged(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Stretches of time that overlap or touch, made one; in order."""
-    found: list[tuple[int, int]] = []
-    for begin, end in sorted(stretches):
-        if found and begin <= found[-1][1]:
-            found[-1] = (found[-1][0], max(end, found[-1][1]))
-        else:
-            found.append((begin, end))
-    return found

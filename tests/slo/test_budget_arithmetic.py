@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import tracemalloc
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -25,7 +27,7 @@ from harness.slo.budget import (
     trend,
     worst_hours,
 )
-from harness.slo.course import Course, Grid, Tally
+from harness.slo.course import Bins, Course, Grid, Tally
 from harness.slo.model import BurnPair, Calendar, Objective
 from harness.slo.periods import Window, judged, parse_time_ms
 from harness.slo.verdict import lasting, percent
@@ -108,6 +110,61 @@ def test_incidents_join_over_short_pauses_and_tell_their_cost() -> None:
     assert [(i.start_ms // M, i.end_ms // M, i.bad.bad) for i in found.listed] == [(50, 80, 750), (200, 205, 500)]
     assert found.listed[0].cost == Fraction(750, 800)
     assert found.listed[1].worst == 1
+
+
+def test_memory_grows_with_the_data_and_not_with_the_range() -> None:
+    """A day at either end of a decade, each with an hour in which all fails."""
+    grid = Grid(0, 3650 * DAY, M)
+    tracemalloc.start()
+    total, bad, measured = Bins(len(grid)), Bins(len(grid)), Bins(len(grid))
+    for first in (0, len(grid) - 1440):
+        for i in range(first, first + 1440):
+            total.add(i, 100)
+            measured.add(i, M)
+            if first + 600 <= i < first + 660:
+                bad.add(i, 100)
+    far = Course(grid, total, bad, measured)
+    found = incidents(far, BUDGET)
+    page = burning(far, BurnPair("page", H, 5 * M, Fraction(144, 10)), 1 - BUDGET, None, DAY)
+    empty = list(gaps(far))
+    drawn = points(far, BUDGET)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3_000_000
+    assert [(one.start_ms, one.end_ms - one.start_ms, one.bad.bad) for one in found.listed] == [
+        (600 * M, H, 6000), (grid.end_ms - DAY + 600 * M, H, 6000)
+    ]  # fmt: skip
+    assert (page.times, page.firing_ms) == (2, 2 * (60 - 1 + 5) * M)  # above from the first minute, until 5m forget it
+    assert empty == [(DAY, grid.end_ms - DAY)]
+    assert sum(point.tally.bad for point in drawn) == 12_000
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.dictionaries(st.integers(0, 5000), st.tuples(st.integers(1, 40), st.integers(0, 40)), max_size=30),
+    st.integers(1, 900),
+    st.sampled_from([10_000, M]),
+)
+def test_a_pair_over_sparse_data_is_what_each_end_says(data: dict[int, tuple[int, int]], width: int, step: int) -> None:
+    grid = Grid(0, 5001 * step, step)
+    total, bad = Bins(len(grid)), Bins(len(grid))
+    for i, (count, wrong) in data.items():
+        total.add(i, count)
+        bad.add(i, min(count, wrong))
+    sparse = Course(grid, total, bad, Bins(len(grid)))
+    pair = BurnPair("page", 2 * width * step, width * step, Fraction(2))
+    per_step = M // step
+    flags = [
+        all(
+            (tally := sparse.buckets(end - w, end)).total > 0 and tally.bad * 10 > 2 * tally.total
+            for w in (width, 2 * width)
+        )
+        for end in range(len(grid) % per_step or per_step, len(grid) + 1, per_step)
+    ]
+    found = burning(sparse, pair, Fraction(9, 10), None, DAY)
+    assert found.firing_ms == sum(flags) * per_step * step
+    assert found.times == sum(1 for before, now in itertools.pairwise([False, *flags]) if now and not before)
+    assert found.firing == flags[-1]
 
 
 def test_a_week_is_compared_with_the_week_before() -> None:
