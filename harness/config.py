@@ -20,6 +20,9 @@ FILE_NAMES = ("alert-harness.toml", "pyproject.toml")
 _YAML = ("*.yml", "*.yaml")
 _TESTS = ("*.test.yml", "*.test.yaml", "*_test.yml", "*_test.yaml", "*_tests.yml", "*_tests.yaml", "tests.yaml")
 
+_NO_RULES = ("kustomization.yaml", "kustomization.yml", "Chart.yaml")
+"""What stands beside rules in a folder of manifests or a chart."""
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -274,7 +277,7 @@ def rule_files(patterns: Sequence[str], folder: Path) -> list[Path]:
 
     Raises InputError for a path that does not exist and for a pattern without any file.
     """
-    return _files(patterns, folder, _YAML, "YAML file", leave_out=_TESTS)
+    return _files(patterns, folder, _YAML, "YAML file", leave_out=(*_TESTS, *_NO_RULES))
 
 
 def objective_files(patterns: Sequence[str], folder: Path) -> list[Path]:

@@ -96,6 +96,11 @@ class InputError(HarnessError):
     """What the user gave (a file, an option, a rule) is wrong."""
 
 
+def by_place(errors: Iterable[HarnessError]) -> list[HarnessError]:
+    """In the order in which a reader meets them: by file and line, those without a place first."""
+    return sorted(errors, key=lambda err: (err.span.file, err.span.line, err.span.column) if err.span else ("", 0, 0))
+
+
 class InputErrors(InputError):
     """Several at once, so that one hides no other; told by its first where there is room for one only."""
 

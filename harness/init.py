@@ -26,7 +26,7 @@ from harness.contracts import Kind
 from harness.contracts.load import CONFIRM
 from harness.drafts import Entry, Line, World, is_time, line, number_text, value
 from harness.errors import HarnessError, InputError, InputErrors
-from harness.rules import AlertRule, Group, Loaded, RuleFile, read_rules
+from harness.rules import AlertRule, Fault, Group, Loaded, RuleFile, read_rules
 from harness.rules.expr import children, parse_expr
 from harness.rules.model import RecordingRule
 from harness.rules.selectors import selectors_of
@@ -109,7 +109,7 @@ def init(folder: Path) -> Start:
     seen: set[_Key] = set()
     for path, name in contracts.items():
         groups = [group for file in files if file.path == path for group in file.groups]
-        if text := _contracts(path, groups, recordings, names, seen):
+        if text := _contracts(path, groups, recordings, names, seen, loaded.faults):
             wanted[folder / name] = text
     wanted[folder / "ci" / "alert-harness.github.yml"] = _GITHUB
     wanted[folder / "ci" / "alert-harness.gitlab.yml"] = _GITLAB
@@ -215,9 +215,15 @@ _Key = tuple[str, frozenset[tuple[str, str]]]
 
 
 def _contracts(
-    path: Path, groups: Sequence[Group], recordings: Mapping[str, Text], names: Mapping[str, int], seen: set[_Key]
+    path: Path,
+    groups: Sequence[Group],
+    recordings: Mapping[str, Text],
+    names: Mapping[str, int],
+    seen: set[_Key],
+    faults: list[Fault],
 ) -> str:
-    """The drafts of a file's alerts; `names` counts how many rules of all files have a name."""
+    """The drafts of a file's alerts; `names` counts how many rules of all files have a name. Adds to `faults` what
+    cannot be drafted."""
     parts = []
     for group in groups:
         for rule in group.alerts():
@@ -226,7 +232,10 @@ def _contracts(
             key = (rule.alert, frozenset(fixed.items()))
             if key not in seen:
                 seen.add(key)
-                parts.append(_contract(rule, fixed, recordings, told_apart=names[rule.alert] > 1))
+                try:
+                    parts.append(_contract(rule, fixed, recordings, told_apart=names[rule.alert] > 1))
+                except HarnessError as err:
+                    faults.append(Fault(err, frozenset({rule.alert})))
     if not parts:
         return ""
     return _HEAD.format(file=_plain(path.name)) + "\n".join(parts)

@@ -335,7 +335,9 @@ class Trial:
                 return f" (not confirmed: {why})"
             with private_folder() as folder:
                 file = folder / "printed.test.yml"
-                file.write_text(self.as_promtool_test(one, folder), encoding="utf-8")
+                file.write_text(self.as_promtool_test(one, folder, "printed"), encoding="utf-8")
+                for copy, text in self._ordered().copies(folder, "printed"):
+                    copy.write_text(text, encoding="utf-8")
                 run = promtool.test_rules([file])
         except HarnessError as err:
             return f" (not confirmed: {err.message})"
@@ -348,15 +350,16 @@ class Trial:
             return f" (promtool cannot run it: {' '.join((*failures.other, run.stderr)[0].split())})"
         return f", which fails with the rule as it is (promtool {promtool.version})"
 
-    def as_promtool_test(self, one: World[Any], folder: Path | None = None) -> str:
+    def as_promtool_test(self, one: World[Any], folder: Path | None = None, prefix: str = "") -> str:
         """A promtool unit test that expects what the oracle says at the end of the world: the alert is pending or
-        firing, or neither. Its paths are relative to `folder` (here: the current one)."""
+        firing, or neither. Its paths are relative to `folder` (here: the current one); those of rule files that must
+        be copied there begin with `prefix`."""
         series = [trace for trace in one.series if trace.times_ms]
         step_ms = math.gcd(self.plan.interval_ms, *(at for trace in series for at in trace.times_ms))
         name = shortened(f"{one.example!r}")
         fact = Fact(name, series, step_ms, 0, self.length_ms // self.plan.interval_ms + 1, ())
         deed = Deed(self.located, self._ordered(), (fact,), self.tape.engine.server)
-        return activity_test(deed, folder or Path(), self.length_ms, active=one.fires)
+        return activity_test(deed, folder or Path(), self.length_ms, prefix, active=one.fires)
 
     def _ordered(self) -> OrderedRules:
         return OrderedRules.of(self._files, self.located, self._replay)

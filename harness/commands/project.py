@@ -15,7 +15,7 @@ from harness.engines import KINDS, open_engine
 from harness.engines.base import Engine
 from harness.engines.private import sweep
 from harness.engines.promtool import Promtool
-from harness.errors import HarnessError, InputError, InputErrors, near_miss, printable
+from harness.errors import HarnessError, InputError, InputErrors, by_place, near_miss, printable
 from harness.prometheus import ServerSettings
 from harness.proof.checked import check_rule_files
 from harness.report.outputs import NO_OUTPUTS, Outputs
@@ -68,7 +68,7 @@ class Project:
             checked.files,
             [contract for contract in self.contracts if contract.alert.value not in lost],
             self.server,
-            [*self.faults, *(fault.error for fault in checked.faults)],
+            by_place([*self.faults, *(fault.error for fault in checked.faults)]),
             checked.complaints,
         )
 

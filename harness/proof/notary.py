@@ -294,13 +294,13 @@ def promtool_test(
     return "\n".join(lines) + "\n"
 
 
-def activity_test(deed: Deed, folder: Path, at_ms: int, *, active: bool) -> str:
+def activity_test(deed: Deed, folder: Path, at_ms: int, prefix: str = "", *, active: bool) -> str:
     """A promtool unit-test file that expects the alert to be pending or firing at a moment of the deed's one fact, or
     to be neither. It says nothing of the hold, of labels and annotations, and needs no samples after that moment."""
     own = selector(deed)
     (fact,) = deed.facts
     lines = [
-        *head(deed, folder),
+        *head(deed, folder, prefix),
         *test_group(deed, fact, fact.name),
         "    promql_expr_test:",
         f"      - expr: {quote(f'count({_ACTIVE}{{{own}}}) > bool 0 or vector(0)')}",

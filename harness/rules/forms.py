@@ -83,8 +83,6 @@ def forms(source: SourceFile) -> tuple[list[Form], list[str]]:
         if "{%" in source.text:
             raise InputError(err.message, span=err.span, hint="is it a template? Render it first") from err
         raise
-    if not documents:
-        raise InputError(f"{source.name} is empty, expected rule groups", hint="start it with `groups:`")
     found: list[Form] = []
     others: list[str] = []
     for document in documents:

@@ -37,6 +37,8 @@ class Fault:
 
     error: HarnessError
     alerts: frozenset[str] = frozenset()
+    nothing: bool = False
+    """Whether there is merely no rule in the file, which Prometheus takes."""
 
 
 @dataclass(slots=True)
@@ -117,8 +119,12 @@ def _file(path: Path, loaded: Loaded, server: ServerSettings, ignore_unknown: bo
                 span=span,
                 hint=f"name a rule file, or an object of a kind that holds rules: {', '.join(KINDS)}, ConfigMap, List",
             )
-        span = found[0].fields.span if found else span
-        raise InputError(f"{source.name} holds no rules", span=span, hint="add a group with rules, or remove it")
+        if found:
+            span = found[0].fields.span
+            error = InputError(f"{source.name} holds no rules", span=span, hint="add a group with rules, or remove it")
+        else:
+            error = InputError(f"{source.name} is empty, expected rule groups", hint="start it with `groups:`")
+        loaded.faults.append(Fault(error, nothing=True))
 
 
 class _Reader:
@@ -208,16 +214,18 @@ class _Reader:
 
     def _rule(self, fields: Fields) -> Rule:
         self._check(fields, RULE_FIELDS, FOREIGN_RULE)
-        if ("record" in fields) == ("alert" in fields):
+        given = {kind: fields.text(kind) for kind in ("alert", "record") if kind in fields}
+        named = {kind: text for kind, text in given.items() if text.value}  # an empty one is none for Prometheus
+        if given and not named:
+            kind, name = next(iter(given.items()))
+            raise InputError(f"`{kind}` is empty", span=name.span, hint="give the rule a name")
+        if len(named) != 1:
             raise InputError(
                 "a rule needs exactly one of `alert` and `record`",
                 span=fields.span,
                 hint="start it with `- alert: Name` or `- record: name`",
             )
-        kind = "alert" if "alert" in fields else "record"
-        name = fields.text(kind)
-        if not name.value:
-            raise InputError(f"`{kind}` is empty", span=name.span, hint="give the rule a name")
+        ((kind, name),) = named.items()
         expr = fields.text("expr")
         if not expr.value.strip():
             raise InputError(f"`expr` of `{name.value}` is empty", span=expr.span, hint="write a PromQL expression")

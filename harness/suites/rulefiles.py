@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.engines.handed import Handed, hand
 from harness.engines.promtool import Promtool
-from harness.errors import HarnessError, InputError
+from harness.errors import HarnessError, InputError, by_place
 from harness.prometheus import DEFAULTS, ServerSettings
 from harness.proof.checked import check_rule_files
 from harness.rules import Group, RuleFile, read_rules
@@ -120,7 +120,8 @@ class RuleFiles:
     def _load(self, path: Path) -> LoadedFile:
         server = DEFAULTS if self.evaluation_ms is None else ServerSettings(evaluation_ms=self.evaluation_ms)
         loaded = read_rules([path], server, ignore_unknown=self.ignore_unknown_fields)
-        return LoadedFile(path, self._given(loaded.files), tuple(loaded.errors))
+        problems = tuple(fault.error for fault in loaded.faults if not fault.nothing)
+        return LoadedFile(path, self._given(loaded.files), problems)
 
     def without_refused(self, rules: RuleSet, promtool: Promtool) -> RuleSet:
         """The same without the rules that promtool refuses, each told in its file's `problems`."""
@@ -130,8 +131,8 @@ class RuleFiles:
         checked = check_rule_files(promtool, [one.file for one in file.given])
         if not file.problems and not checked.faults:
             return file
-        problems = (*file.problems, *(fault.error for fault in checked.faults))
-        return LoadedFile(file.path, self._given(checked.files), problems, refused=True)
+        problems = by_place([*file.problems, *(fault.error for fault in checked.faults)])
+        return LoadedFile(file.path, self._given(checked.files), tuple(problems), refused=True)
 
     def _given(self, files: Iterable[RuleFile]) -> tuple[Handed, ...]:
         return tuple(hand(file, self.folder, f"rules-{next(self._numbers)}.yml") for file in files)

@@ -24,7 +24,7 @@ from harness.suites import checks
 from harness.suites.account import probes, read_account, write_copy
 from harness.suites.coverage import coverage
 from harness.suites.load import load_suite
-from harness.suites.model import FileResult, Finding, Observed, Report, Result, SuiteFile, TestGroup
+from harness.suites.model import FileResult, Finding, Observed, Report, Result, Status, SuiteFile, TestGroup
 from harness.suites.order import Arranged, EvaluationOrder, Given, Leaning, Link, arrange, blamed
 from harness.suites.outcome import group_results
 from harness.suites.reads import Reads
@@ -128,19 +128,18 @@ class SuiteRun:
         groups = [group for group in suite.groups if chosen is None or group.name in chosen]
         copy = folder / f"{number}.test.yml"
         result, leanings = self._run_file(suite, groups, rule_set, copy, number)
-        if (
-            groups and not result.results and result.errors and result.problem is None
-        ):  # it does not load: see what does of its rules
+        refused = result.problem is None and result.errors and all(r.status is Status.ERROR for r in result.results)
+        if groups and refused:  # see what loads of its rules
             sound = rules.without_refused(rule_set, self.promtool)
             if sound.problems:
                 rule_set = sound
                 result, leanings = self._run_file(suite, groups, rule_set, copy, number)
-                result = replace(result, problem=InputErrors(sound.problems))
+                result = replace(result, problem=InputErrors(sound.problems), promtool_passed=False)
         view = checks.FileView.of(
             suite, groups, rule_set, result, strict=self.options.strict, configured=self.options.configured_rules,
             leanings=leanings,
         )  # fmt: skip
-        unread = () if result.problem is not None else map(_not_understood, rule_set.problems)
+        unread = () if refused else map(_not_understood, rule_set.problems)
         result = result.with_findings((*unread, *checks.check_file(view)))
         return replace(result, seconds=time.monotonic() - begun), rule_set
 
