@@ -130,9 +130,12 @@ def test_rule_files_of_every_shape(rules: str, tmp_path: Path, run: Run) -> None
 def test_a_fault_in_an_object_is_named_in_its_own_lines(tmp_path: Path, run: Run) -> None:
     rules = OBJECT % _indented(RULES.replace("sum by (job) (up)", '"sum by (job (up)"'))
     result = run(write(tmp_path, GROUP % "1 1 0x5", rules)).files[0]
-    assert result.status is Status.FAILED
-    assert any("rules.yml" in error for error in result.errors)
-    assert not any("alert-harness-" in error for error in result.errors)
+    assert result.status is Status.ERROR
+    assert result.problem is not None
+    assert result.problem.span is not None
+    assert result.problem.span.file.endswith("rules.yml")
+    assert "sum by (job (up)" in result.problem.span.source_line
+    assert not any("alert-harness-" in text for text in (*result.errors, str(result.problem)))
 
 
 @pytest.mark.parametrize(
