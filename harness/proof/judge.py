@@ -160,7 +160,16 @@ def _one_state(contract: Contract, found: Measurement) -> Finding:
         span += f", even at {contract.at(found.looked_at)}"
     if found.search.fires_somewhere():
         return _because(Finding(Verdict.ALWAYS_FIRES, f"fires {span}", evidence=_there(found)), found)
-    return _because(Finding(Verdict.NEVER_FIRES, f"stays quiet {span}"), found)
+    return _because(Finding(Verdict.NEVER_FIRES, f"stays quiet {span}", _unseen(contract, found)), found)
+
+
+def _unseen(contract: Contract, found: Measurement) -> tuple[str, ...]:
+    """That series are gone between two scrapes, where they are."""
+    scrape_ms, seen_ms = contract.scrape_ms, found.seen_ms
+    if found.why is not None or scrape_ms <= seen_ms:
+        return ()
+    every, seen, gone = map(format_duration, (scrape_ms, seen_ms, scrape_ms - seen_ms))
+    return (f"scraped every {every}, a series is gone for {gone} of it: samples are seen for {seen} (lookback_delta)",)
 
 
 def _always(contract: Contract, found: Measurement) -> list[Finding]:

@@ -110,6 +110,8 @@ class Measurement:
     """Why it never fires, or always."""
     looked_at: Fraction | None = None
     """The position of the knob at which that was looked into; None: it was not."""
+    seen_ms: int = 0
+    """For how long a sample is seen that no other follows: the server's lookback."""
     unmatched: Callable[[], tuple[str, ...]] = tuple
     """Tells metrics that the rule reads and nobody makes, and the other way round; not asked where all is as meant."""
 
@@ -169,6 +171,7 @@ class Measurer:
         moment = window_ms(plan) + 2 * contract.scrape_ms
         changes = _changes_after(contract, axis, moment)
         result = Measurement(axis, measured, search, [], None, 0, True, [], moment, changes, self._pace)
+        result.seen_ms = plan.server.lookback_ms
         if contract.kind is Kind.ALWAYS and search.fires_somewhere():
             self._always(contract, plan, axis, search, measured)
             self.advance()

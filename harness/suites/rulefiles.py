@@ -46,8 +46,8 @@ class RuleSet:
     files: tuple[LoadedFile, ...]
     unmatched: tuple[Text, ...]
     """Patterns without any file."""
-    intervals_told: bool = False
-    """Whether the interval of groups that set none is that of the project's Prometheus, and not a guess."""
+    evaluation_ms: int | None = None
+    """The evaluation interval of the project's Prometheus, which groups have that set none; None where nobody told."""
 
     @property
     def known(self) -> bool:
@@ -108,7 +108,7 @@ class RuleFiles:
             if not found:
                 unmatched.append(pattern)
             files.extend(self.load(path) for path in found)
-        return RuleSet(tuple(files), tuple(unmatched), self.evaluation_ms is not None)
+        return RuleSet(tuple(files), tuple(unmatched), self.evaluation_ms)
 
     def load(self, path: Path) -> LoadedFile:
         """Never raises for what is wrong in the file: promtool judges, `problems` explain."""

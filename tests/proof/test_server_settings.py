@@ -180,3 +180,23 @@ contracts:
       - {name: there is another, expect: fires, signal: [{gauge: 'up{job="b"}', value: 1}], lasts: 5m}
 """
     assert proved(tmp_path, "3.5", server, rules, contract)["Gone"].verdict is Verdict.EXACT
+
+
+def test_series_that_are_gone_between_scrapes_are_named(tmp_path: Path) -> None:
+    server = ServerSettings(scrape_ms=120_000, lookback_ms=60_000)
+    rules = "groups: [{name: g, interval: 30s, rules: [{alert: Hot, expr: temp > 5, for: 5m}]}]"
+    contract = """
+contracts:
+  - alert: Hot
+    means: It is hot.
+    knob: {name: t, range: [0, 10]}
+    op: ">"
+    threshold: 5
+    for: 5m
+    signal: [{gauge: temp, value: x}]
+"""
+    (finding,) = proved(tmp_path, "3.5", server, rules, contract)["Hot"].findings
+    assert finding.verdict is Verdict.NEVER_FIRES
+    assert finding.parts == (
+        "scraped every 2m, a series is gone for 1m of it: samples are seen for 1m (lookback_delta)",
+    )

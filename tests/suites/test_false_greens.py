@@ -10,7 +10,7 @@ import pytest
 
 from harness.engines.promtool import Promtool
 from harness.suites import checks
-from harness.suites.model import Finding, Report, Severity
+from harness.suites.model import Finding, Report, Severity, Status
 
 HERE = Path(__file__).parent
 FIXTURES = HERE / "fixtures"
@@ -126,3 +126,28 @@ tests:
     hits = [finding.message for finding in _found(report) if finding.id == "interval-ignored"]
     assert len(hits) == found
     assert all("`Down` (for: 1m30s) fires after 2m in the test and after 1m30s in production" in hit for hit in hits)
+
+
+@pytest.mark.parametrize(("evaluation_ms", "found"), [(None, 0), (60_000, 0), (15_000, 1)])
+def test_a_subquery_without_a_step_has_that_of_prometheus(
+    evaluation_ms: int | None, found: int, tmp_path: Path, run: Callable[..., Report]
+) -> None:
+    """By hand: eight samples of a 15 s step, two of promtool's minute; so it never fires in production, but here."""
+    rule = "{alert: Few, expr: 'count_over_time(up[2m:]) < 4'}"
+    (tmp_path / "r.yml").write_text(f"groups: [{{name: g, interval: 1m, rules: [{rule}]}}]", encoding="utf-8")
+    test = tmp_path / "a.test.yml"
+    test.write_text(
+        """
+rule_files: [r.yml]
+tests:
+  - interval: 15s
+    input_series: [{series: up, values: 1x40}]
+    alert_rule_test: [{eval_time: 5m, alertname: Few, exp_alerts: [{exp_labels: {}}]}]
+""",
+        encoding="utf-8",
+    )
+    report = run(test, evaluation_ms=evaluation_ms)
+    assert report.files[0].results[0].status is Status.PASSED
+    hits = [finding.message for finding in _found(report) if finding.id == "interval-ignored"]
+    said = "`Few` has a subquery without a step, which is 1m in the test and 15s in production"
+    assert hits == [f"{said} (global.evaluation_interval)"] * found

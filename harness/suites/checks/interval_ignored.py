@@ -1,6 +1,7 @@
 """A rule group tested at another interval than its own: promtool looks at the test's `evaluation_interval` only.
 
-A group that sets none has that of Prometheus, and is judged where the project's settings tell it.
+A group that sets none has that of Prometheus, and is judged where the project's settings tell it; so are subqueries
+without a step.
 
 Where the two make an alert's `for` end at another time the test is wrong about the rule; elsewhere it is a matter of
 taste, for a test of the same ticks may still be right.
@@ -8,8 +9,10 @@ taste, for a test of the same ticks may still be right.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from harness.errors import InputError
+from harness.rules.expr import leaves_a_step_out
 from harness.suites.checks import FileView, Hit
 from harness.suites.coverage import alerts_selected
 from harness.units import format_duration
@@ -22,10 +25,12 @@ def check(view: FileView) -> Iterator[Hit]:
     for tests in view.groups:
         for expr in tests.exprs:
             asserted |= alerts_selected(expr, names)
-    told = view.rules.intervals_told
+    told = view.rules.evaluation_ms
+    if told is not None and told != evaluation_ms:
+        yield from _steps(view, sorted(asserted), told)
     for file, group in view.rules.groups():
         tested = [rule for rule in group.alerts() if rule.alert in asserted]
-        if not tested or group.interval_ms == evaluation_ms or not (group.own_interval or told):
+        if not tested or group.interval_ms == evaluation_ms or (told is None and not group.own_interval):
             continue
         wrong = [
             (rule.alert, rule.hold_ms)
@@ -51,6 +56,24 @@ def check(view: FileView) -> Iterator[Hit]:
             "intervals in files of their own",
             taste=not wrong,
         )
+
+
+def _steps(view: FileView, alerts: Sequence[str], told_ms: int) -> Iterator[Hit]:
+    """Subqueries without a step: promtool gives them that of the test, Prometheus its own, whatever the group's is."""
+    evaluation_ms = view.suite.evaluation_ms
+    for alert in alerts:
+        try:
+            found = any(map(leaves_a_step_out, view.reads.exprs_of_alert(alert)))
+        except InputError:  # an expression that we cannot read
+            continue
+        if found:
+            yield Hit(
+                view.suite.evaluation_span,
+                f"`{alert}` has a subquery without a step, which is {format_duration(evaluation_ms)} in the test and "
+                f"{format_duration(told_ms)} in production (global.evaluation_interval)",
+                f"write the step into the rule, such as `[1h:{format_duration(told_ms)}]`",
+                taste=True,
+            )
 
 
 def _ticks(duration_ms: int, interval_ms: int) -> int:
