@@ -582,15 +582,18 @@ _SHAPES = {
 
 
 def _referred(item: Item, kind: str, key: str, shelf: Shelf) -> tuple[Fields, bool]:
-    """What an element of a list means, and whether it stands there itself, or as a name or `key: name`."""
+    """What an element of a list means, and whether it stands there itself, and not as `x`, `name: x` or `key: x`."""
     if item.is_mapping:
         fields = item.fields()
-        if key not in fields:
+        if key in fields:
+            fields.only(key)
+            return shelf.find(kind, fields.text(key)), False
+        if [text.value for text in fields.names()] != ["name"]:
             _inline(fields, kind)
             return fields, True
-        fields.only(key)
-        return shelf.find(kind, fields.text(key)), False
-    name = item.text()
+        name = fields.text("name")
+    else:
+        name = item.text()
     if (kind, name.value) in shelf.documents:
         return shelf.documents[(kind, name.value)], False
     known = [known for of, known in shelf.documents if of == kind]

@@ -144,7 +144,7 @@ def test_policies_conditions_and_targets_can_be_named(tmp_path: Path) -> None:
     text = (
         REFERENCES.replace("{alertPolicyRef: fast}", "fast")
         .replace("{conditionRef: burning}", "burning")
-        .replace("{targetRef: on-call}", "on-call")
+        .replace("{targetRef: on-call}", "{name: on-call}")
     )
     assert text.count("Ref: ") == REFERENCES.count("Ref: ") - 3
     assert read(tmp_path, text) == read(tmp_path, REFERENCES)
