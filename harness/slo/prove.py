@@ -36,6 +36,7 @@ from harness.slo.prove_world import (
     slices_world,
 )
 from harness.slo.quality import ObjectiveQuality, Outcome, SeverityQuality, Threshold, Verdict
+from harness.slo.queries import grouping_of
 from harness.slo.series import PAIR_LABEL
 from harness.units import count_of, format_duration, format_number
 
@@ -105,7 +106,10 @@ class _Prover:
             slice_ms = interval_ms
         groups = None
         if isinstance(series, EventSeries) and slice_ms is None:
-            groups = groups_of(objective, series, rules.selectors, rules.grouped_by, tape)
+            grouping = grouping_of(objective.indicator)
+            meant = () if grouping is None or grouping.without else grouping.labels
+            by = tuple(dict.fromkeys((*rules.grouped_by, *meant)))
+            groups = groups_of(objective, series, rules.selectors, by, tape)
         setting = Setting(
             objective.target,
             objective.period.nominal_ms,
