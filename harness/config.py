@@ -41,6 +41,8 @@ class Config:
     """The folder of the instrumented stack: compose.yaml, monitoring/, streaming/."""
     scenario: str | None = None
     """The scenario that `alert-harness verify` plays on the stack; None: none."""
+    maintenance: Path | None = None
+    """Planned maintenance, which spends no budget in `alert-harness slo report`; None: none."""
     alertmanager: Path | None = None
     """The Alertmanager configuration whose routes `alert-harness live` uses; None: a small built-in one."""
     prometheus: Path | None = None
@@ -160,6 +162,7 @@ def _read(file: Path) -> Config:
     known: dict[str, object] = {
         "rules": list, "contracts": list, "tests": list, "objectives": list, "dashboards": list,
         "engine": str, "image": str, "url": str, "stack": str, "scenario": str, "alertmanager": str, "report": str,
+        "maintenance": str,
         "slo_period": str,
         "prometheus": str, "evaluation_interval": str, "scrape_interval": str, "lookback_delta": str,
         "external_labels": dict, "features": list, "tools": dict, "versions": dict,
@@ -202,6 +205,7 @@ def _read(file: Path) -> Config:
         stack=table.get("stack", default.stack),
         scenario=table.get("scenario"),
         alertmanager=folder / table["alertmanager"] if "alertmanager" in table else None,
+        maintenance=folder / table["maintenance"] if "maintenance" in table else None,
         report=table.get("report", default.report),
         tools={name: folder / path for name, path in table.get("tools", {}).items()},
         versions=table.get("versions", {}),

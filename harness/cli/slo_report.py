@@ -58,6 +58,12 @@ def add(actions: Commands) -> None:
         help="samples further apart leave a gap (default: thrice their usual distance, at most 5m)",
     )
     parser.add_argument(
+        "--maintenance",
+        type=Path,
+        metavar="FILE",
+        help="planned maintenance (YAML), which spends no budget (default: the setting maintenance)",
+    )
+    parser.add_argument(
         "--sum-groups", action="store_true", help="of an indicator that is grouped by labels the sum of its groups too"
     )
     parser.add_argument(
@@ -119,5 +125,6 @@ def run(arguments: argparse.Namespace) -> int:
             junit=arguments.junit,
             fail_on=arguments.fail_on,
             sum_groups=arguments.sum_groups,
+            maintenance=arguments.maintenance,
         ),
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.text import Text
 
-from harness.commands.objectives import duration_ms, load
+from harness.commands.objectives import duration_ms, load, tell
 from harness.commands.writing import must_be_writable, write
 from harness.config import Config
 from harness.engines.base import Engine
@@ -32,6 +32,7 @@ from harness.report.slo_report_quality import check_quality
 from harness.report.slo_report_terminal import print_slo_report, reading
 from harness.report.terminal import console
 from harness.report.wording import one_line
+from harness.slo.maintenance import in_vain, load_maintenance
 from harness.slo.model import Objective
 from harness.slo.periods import Window, parse_time_ms
 from harness.slo.report import Progress, SloReport, make_report, silent
@@ -71,6 +72,7 @@ class Choices:
     junit: Path | None = None
     fail_on: Sequence[str] | None = None
     sum_groups: bool = False
+    maintenance: Path | None = None
 
     @property
     def prints_document(self) -> bool:
@@ -96,12 +98,15 @@ def run(config: Config, choices: Choices) -> int:
     _check_outputs(choices, page)
     quality = _quality(choices.quality)
     objectives = load(config, choices.files, choices.period)
+    file = choices.maintenance or config.maintenance
+    planned = () if file is None else load_maintenance(file)
+    tell(in_vain(planned, objectives))
     engine = open_server(choices.prometheus or config.url, timeout_s=duration_ms("--timeout", choices.timeout) / 1000)
     with engine, reading(len(objectives)) as progress:
         report = make_report(
             objectives, engine, begin, end,
             compress=choices.compress, window=window, rules=rules, quality=quality, progress=progress,
-            sum_groups=choices.sum_groups,
+            sum_groups=choices.sum_groups, maintenance=planned,
             gap_ms=None if choices.gap is None else duration_ms("--gap", choices.gap),
             step_ms=None if choices.step is None else duration_ms("--step", choices.step),
         )  # fmt: skip

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from harness.report.charts import Mark
 from harness.slo.budget import Point
 from harness.slo.report import ObjectiveReport
+from harness.slo.stretches import within
 from harness.slo.verdict import percent
 
 WIDTH, HEIGHT = 640, 216
@@ -46,6 +47,8 @@ class Chart:
     limit_y: float
     limit_text: str
     gaps: tuple[Band, ...]
+    planned: tuple[Band, ...]
+    """Maintenance."""
     incidents: tuple[Band, ...]
     x_marks: tuple[Mark, ...]
     y_marks: tuple[Mark, ...]
@@ -82,6 +85,7 @@ def sli_chart(one: ObjectiveReport) -> Chart | None:
         limit_y=limit_y,
         limit_text=f"target {percent(one.objective.target)}",
         gaps=_gap_bands(one),
+        planned=_planned_bands(one),
         incidents=_incident_bands(one),
         x_marks=_time_marks(one),
         y_marks=tuple(_apart(marks)),
@@ -115,6 +119,7 @@ def budget_chart(one: ObjectiveReport) -> Chart | None:
         limit_y=zero,
         limit_text="",
         gaps=_gap_bands(one),
+        planned=_planned_bands(one),
         incidents=_incident_bands(one),
         x_marks=_time_marks(one),
         y_marks=tuple(_apart(marks)),
@@ -205,13 +210,23 @@ def _gap_bands(one: ObjectiveReport) -> tuple[Band, ...]:
     bands: list[Band] = []
     begin: int | None = None
     for i, point in enumerate(one.points):
-        if point.gap and begin is None:
+        if point.unknown and begin is None:
             begin = point.start_ms
-        if begin is not None and (not point.gap or i == len(one.points) - 1):
-            left, right = _x(one, begin), _x(one, point.end_ms if point.gap else point.start_ms)
+        if begin is not None and (not point.unknown or i == len(one.points) - 1):
+            left, right = _x(one, begin), _x(one, point.end_ms if point.unknown else point.start_ms)
             width = round(right - left, 1)
             bands.append(Band(left, width, "no data" if width > 60 else "", round(left + width / 2, 1)))
             begin = None
+    return tuple(bands)
+
+
+def _planned_bands(one: ObjectiveReport) -> tuple[Band, ...]:
+    """Planned maintenance; wide enough to be seen."""
+    bands = []
+    for begin, end in within(one.judged.left_out, one.points[0].start_ms, one.points[-1].end_ms):
+        left, right = _x(one, begin), _x(one, end)
+        width = max(3.0, round(right - left, 1))
+        bands.append(Band(left, width, "maintenance" if width > 100 else "", round(left + width / 2, 1)))
     return tuple(bands)
 
 

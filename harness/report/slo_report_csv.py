@@ -15,7 +15,7 @@ from harness.slo.report import ObjectiveReport, SloReport, unit_of
 COLUMNS = (
     "service", "objective", "verdict", "reason", "target", "sli", "budget_left", "unit", "total", "bad", "coverage",
     "seen_of_period", "period_start", "period_end", "counts_from", "burn_rate_last_hour", "incidents", "defects",
-    "small_incidents", "group",
+    "small_incidents", "group", "maintenance_s",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -52,6 +52,7 @@ def _row(one: ObjectiveReport) -> list[str]:
         _text("; ".join(one.defects)),
         str(one.incidents.small if one.incidents else 0),
         _text(format_labels(one.group) if one.group else ""),
+        _number(Fraction(one.judged.elapsed_ms - one.judged.counted_ms, 1000)),
     ]
 
 

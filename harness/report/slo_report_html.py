@@ -83,6 +83,7 @@ def slo_report_html(report: SloReport, title: str = "") -> str:
         policy_key=POLICY,
         rules=_rules(report.rules),
         charted=any(view["charts"] for view in views),
+        planned=any(one.maintenance for one in report.objectives),
         frame=FRAME,
         footer=f"{sentence(range_text(report))} Written by alert-harness.",
     )
@@ -192,9 +193,11 @@ def _facts(one: ObjectiveReport) -> list[tuple[str, str, str]]:
             )
             for pace in one.paces
         ]
-        outage = int(max(Fraction(0), one.left) * one.objective.budget * one.judged.length_ms)
+        outage = int(max(Fraction(0), one.left) * one.objective.budget * one.judged.budget_ms)
         facts.append(("Left, as a total outage", lasting(outage) if outage else "none", "at even traffic"))
     facts.append(("Measured", coverage_cell(one), "of the time so far"))
+    if one.maintenance:
+        facts.append(("Planned maintenance", lasting(one.judged.elapsed_ms - one.judged.counted_ms), "left out"))
     if one.seen_of_period != one.coverage:
         facts.append(("Seen of the period", percent(one.seen_of_period), f"of {one.objective.period.label}"))
     if one.trend is not None:

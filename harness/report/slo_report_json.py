@@ -102,6 +102,10 @@ def _objective(one: ObjectiveReport) -> dict[str, Any]:
         },
         "worst_hours": [_hour(hour) for hour in one.hours],
         "steps": _steps(one.points),
+        "maintenance": [
+            {"from": utc(planned.from_ms), "to": utc(planned.to_ms), "reason": planned.reason}
+            for planned in one.maintenance
+        ],
         "defects": list(one.defects),
         "caveats": list(one.caveats),
     }

@@ -15,6 +15,7 @@ from fractions import Fraction
 
 from harness.slo.course import Count, Course, Tally
 from harness.slo.model import BurnPair
+from harness.slo.stretches import Stretch, length_ms, within, without
 
 _MINUTE = 60_000
 _HOUR = 60 * _MINUTE
@@ -223,15 +224,23 @@ class Point:
     tally: Tally
     left: Fraction | None
     """The share of the period's budget that was left at its end; None before anything was measured."""
+    left_out_ms: int = 0
+    """How much of it does not count."""
 
     @property
     def gap(self) -> bool:
-        """Whether nothing was measured, or so little that a line would claim too much."""
-        return self.tally.measured_ms * 2 < self.end_ms - self.start_ms
+        """Whether nothing was measured, or so little of what counts that a line would claim too much."""
+        measured_ms = self.tally.measured_ms
+        return not measured_ms or measured_ms * 2 < self.end_ms - self.start_ms - self.left_out_ms
+
+    @property
+    def unknown(self) -> bool:
+        """Whether it is a gap, and not for the most part left out."""
+        return self.gap and self.left_out_ms * 2 < self.end_ms - self.start_ms
 
 
-def points(course: Course, budget: Fraction, most: int = 360) -> list[Point]:
-    """The course in at most `most` equal steps."""
+def points(course: Course, budget: Fraction, most: int = 360, left_out: Sequence[Stretch] = ()) -> list[Point]:
+    """The course in at most `most` equal steps; `left_out` are the stretches that do not count."""
     size = len(course.grid)
     per_point = max(1, -(-size // most))
     whole = course.whole()
@@ -242,7 +251,8 @@ def points(course: Course, budget: Fraction, most: int = 360) -> list[Point]:
         bad += tally.bad
         begun = begun or tally.measured_ms > 0
         left = 1 - bad / (budget * whole.total) if begun and whole.total > 0 else None
-        found.append(Point(course.grid.begin_of(first), course.grid.end_of(last - 1), tally, left))
+        begin, end = course.grid.begin_of(first), course.grid.end_of(last - 1)
+        found.append(Point(begin, end, tally, left, length_ms(within(left_out, begin, end))))
     return found
 
 
@@ -257,12 +267,17 @@ def thinned(drawn: Sequence[Point], most: int) -> list[Point]:
             sum((point.tally.bad for point in part), Fraction(0)),
             sum(point.tally.measured_ms for point in part),
         )
-        found.append(Point(part[0].start_ms, part[-1].end_ms, tally, part[-1].left))
+        left_out_ms = sum(point.left_out_ms for point in part)
+        found.append(Point(part[0].start_ms, part[-1].end_ms, tally, part[-1].left, left_out_ms))
     return found
 
 
-def gaps(course: Course) -> Iterator[tuple[int, int]]:
-    """The stretches of whole buckets of which nothing was measured."""
+def gaps(course: Course, left_out: Sequence[Stretch] = ()) -> list[Stretch]:
+    """The stretches of whole buckets of which nothing was measured, but for what does not count."""
+    return without(_unmeasured(course), left_out)
+
+
+def _unmeasured(course: Course) -> Iterator[Stretch]:
     grid, begin = course.grid, 0
     for i in course.measured_buckets():
         if i > begin:

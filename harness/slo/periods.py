@@ -11,7 +11,7 @@ from harness.errors import InputError
 from harness.numbers import parse_decimal
 from harness.slo.calendar import bounds_ms
 from harness.slo.model import Calendar, Objective
-from harness.slo.stretches import Stretch
+from harness.slo.stretches import Stretch, length_ms, within
 from harness.units import parse_duration_ms
 
 _LATEST_MS = 253_402_300_799_000  # the end of the year 9999, the last that datetime knows
@@ -48,6 +48,16 @@ class Judged:
     @property
     def elapsed_ms(self) -> int:
         return self.end_ms - self.start_ms
+
+    @property
+    def counted_ms(self) -> int:
+        """What has passed of it and counts."""
+        return self.elapsed_ms - length_ms(within(self.left_out, self.start_ms, self.end_ms))
+
+    @property
+    def budget_ms(self) -> int:
+        """What counts of the whole period, over which the budget would last at a burn rate of 1."""
+        return self.length_ms - length_ms(within(self.left_out, self.start_ms, self.closes_ms))
 
 
 def judged(objective: Objective, from_ms: int | None, to_ms: int, window: Window) -> Judged:

@@ -28,9 +28,11 @@ from harness.slo.budget import (
 )
 from harness.slo.course import Course, Tally
 from harness.slo.history import Clock, Counting, History, How, Observed
+from harness.slo.maintenance import Maintenance
 from harness.slo.model import Calendar, Objective
 from harness.slo.periods import Judged, Window, judged, moment
 from harness.slo.queries import grouping_of
+from harness.slo.stretches import length_ms, within, without
 from harness.slo.verdict import Rules, Ruling, Verdict, factor, lasting, pace, percent, ruling
 from harness.slo.windows import choose
 from harness.units import format_duration
@@ -39,6 +41,7 @@ POLICY = "alert-harness/budget-policy"
 """The annotation of an objective that says what follows from a spent budget."""
 _HOUR = 3_600_000
 _FEW_BAD_EVENTS = 10
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class ObjectiveReport:
     """What bears on how the numbers are to be read."""
     group: Labels = ()
     """The labels of the group that it speaks of, where the indicator is grouped; else none."""
+    maintenance: tuple[Maintenance, ...] = ()
+    """What was planned within its time, and is left out."""
     sum_of: int | None = None
     """Of how many groups it is the sum, if that was asked for."""
 
@@ -95,12 +100,12 @@ class ObjectiveReport:
     @property
     def coverage(self) -> Fraction:
         """The share of the judged time, as far as it has passed, that was measured."""
-        return Fraction(self.whole.measured_ms, self.judged.elapsed_ms) if self.judged.elapsed_ms > 0 else Fraction(0)
+        return Fraction(self.whole.measured_ms, self.judged.counted_ms) if self.judged.counted_ms > 0 else Fraction(0)
 
     @property
     def seen_of_period(self) -> Fraction:
         """The share of the objective's own period that was measured."""
-        length = self.judged.length_ms if self.window is Window.PERIOD else self.objective.period.nominal_ms
+        length = self.judged.budget_ms if self.window is Window.PERIOD else self.objective.period.nominal_ms
         return min(Fraction(1), Fraction(self.whole.measured_ms, length)) if length > 0 else Fraction(0)
 
     @property
@@ -167,11 +172,12 @@ def make_report(
     quality: Mapping[str, Any] | None = None,
     progress: Progress = silent,
     sum_groups: bool = False,
+    maintenance: Sequence[Maintenance] = (),
 ) -> SloReport:
     """Read and judge every objective at `to_ms` (Unix milliseconds of the server's clock).
 
     An indicator that is grouped by labels gives a report for each group, with a budget of its own; `sum_groups` puts
-    one over all of them before these.
+    one over all of them before these. What happened in a planned `maintenance` (in the server's time) does not count.
 
     `from_ms` is where reading begins; None: where each period does. `compress` is how many times as fast the server's
     clock ran; all times of the result are the world's, with the same end. `gap_ms` and `step_ms` are the world's too.
@@ -191,9 +197,15 @@ def make_report(
     history = History(engine, clock, gap_ms, step_ms)
     settled = rules or Rules()
     made = []
+    planned = [replace(one, from_ms=clock.world(one.from_ms), to_ms=clock.world(one.to_ms)) for one in maintenance]
     for objective in objectives:
         stretch = judged(objective, begins, to_ms, window)
-        made += _of_objective(objective, stretch, window, settled, history, compress, progress, sum_groups)
+        mine = [one for one in planned if one.concerns(objective)]
+        left_out = within(((one.from_ms, one.to_ms) for one in mine), stretch.start_ms, stretch.closes_ms)
+        stretch = replace(stretch, left_out=tuple(left_out))
+        found = _of_objective(objective, stretch, window, settled, history, compress, progress, sum_groups)
+        told = tuple(one for one in mine if one.from_ms < stretch.end_ms and one.to_ms > stretch.start_ms)
+        made += [_with_maintenance(one, told) for one in found]
     return SloReport(tuple(made), begins, to_ms, window, compress, settled, quality)
 
 
@@ -231,6 +243,22 @@ def _of_objective(
         return [_unread(objective, stretch, window, err.message, ())]
 
 
+def _with_maintenance(one: ObjectiveReport, told: tuple[Maintenance, ...]) -> ObjectiveReport:
+    return replace(one, maintenance=told, caveats=(maintenance_text(told, one.judged), *one.caveats)) if told else one
+
+
+def maintenance_text(told: Sequence[Maintenance], stretch: Judged) -> str:
+    """``planned maintenance is left out, 2h: 2026-03-01 02:00 UTC to 2026-03-01 04:00 UTC (database move)``."""
+    each = [
+        f"{moment(one.from_ms, stretch.zone)} to {moment(one.to_ms, stretch.zone)}"
+        + (f" ({printable(one.reason)})" if one.reason else "")
+        for one in told
+    ]
+    more = f", and {len(each) - _MOST_NAMED} more" if len(each) > _MOST_NAMED else ""
+    total = lasting(stretch.elapsed_ms - stretch.counted_ms)
+    return f"planned maintenance is left out, {total}: {', '.join(each[:_MOST_NAMED])}{more}"
+
+
 def _worst_first(one: ObjectiveReport) -> tuple[int, Fraction, Labels]:
     order = (Verdict.EXHAUSTED, Verdict.AT_RISK, Verdict.NO_DATA, Verdict.MET)
     return order.index(one.ruling.verdict), Fraction(1) if one.left is None else one.left, one.group
@@ -244,20 +272,21 @@ def judge(
     whole = course.whole()
     broken, defects = _defects(objective, observed)
     left = budget_left(whole, budget) if broken is None else None
-    alerts, no_alerts = _alerts(objective, course, left, stretch.length_ms)
+    alerts, no_alerts = _alerts(objective, course, left, stretch.budget_ms)
     counts_from = course.first_measured_ms()
-    if counts_from is not None and counts_from - stretch.start_ms < max(2 * course.grid.step_ms, 300_000):
+    unseen = without([(stretch.start_ms, counts_from or stretch.start_ms)], stretch.left_out)
+    if length_ms(unseen) < max(2 * course.grid.step_ms, 300_000):
         counts_from = None
     decided = ruling(objective, course, stretch, window, alerts, rules, broken)
     numbers = broken is None and whole.total > 0
     return ObjectiveReport(
         objective, stretch, window, decided, observed.how, whole, observed.events.whole(), left,
-        paces=_paces(course, budget, left, stretch.length_ms),
+        paces=_paces(course, budget, left, stretch.budget_ms),
         alerts=alerts,
         incidents=incidents(course, budget) if numbers else None,
         hours=tuple(worst_hours(course, budget)) if numbers else (),
-        points=tuple(points(course, budget)),
-        gaps=tuple(gaps(course)),
+        points=tuple(points(course, budget, left_out=stretch.left_out)),
+        gaps=tuple(gaps(course, stretch.left_out)),
         trend=trend(course, budget) if numbers else None,
         counts_from_ms=counts_from,
         defects=tuple(defects),
@@ -372,14 +401,14 @@ def _caveats(
     last = course.last_measured_ms()
     holes = [
         (begin, end)
-        for begin, end in gaps(course)
+        for begin, end in gaps(course, stretch.left_out)
         if begin >= (course.first_measured_ms() or end) and end <= (last or 0)
     ]
     if holes:
         begin, end = max(holes, key=lambda hole: (hole[1] - hole[0], -hole[0]))
         many = "a gap without data" if len(holes) == 1 else f"{len(holes):,} gaps without data, the longest"
         found.append(f"{many} from {moment(begin, zone)} to {moment(end, zone)} ({lasting(end - begin)})")
-    if last is not None and course.grid.end_ms - last > 300_000:
+    if last is not None and length_ms(without([(last, course.grid.end_ms)], stretch.left_out)) > 300_000:
         found.append(
             f"the newest data are of {moment(last, zone)}, {lasting(course.grid.end_ms - last)} before the end: no "
             "scrapes since then, or a clock that is off"

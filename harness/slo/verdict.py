@@ -64,9 +64,11 @@ def ruling(
     whole = course.whole()
     if broken is not None:
         return Ruling(Verdict.NO_DATA, broken)
+    if judged.counted_ms <= 0:
+        return Ruling(Verdict.NO_DATA, "all of the time was planned maintenance")
     if whole.measured_ms <= 0:
         return Ruling(Verdict.NO_DATA, "nothing was measured")
-    coverage = Fraction(whole.measured_ms, judged.elapsed_ms)
+    coverage = Fraction(whole.measured_ms, judged.counted_ms)
     if coverage < rules.coverage_floor:
         return Ruling(
             Verdict.NO_DATA,
@@ -104,7 +106,7 @@ def _soon_gone(objective: Objective, course: Course, judged: Judged, left: Fract
     burn = burn_rate(tally, objective.budget)
     if burn is None:
         return None
-    after = runs_out_after_ms(left, burn, judged.length_ms)
+    after = runs_out_after_ms(left, burn, judged.budget_ms)
     calendar = isinstance(objective.period, Calendar)
     horizon = judged.closes_ms - judged.end_ms if calendar else judged.length_ms // HORIZON
     if after is None or after >= horizon:
