@@ -135,10 +135,11 @@ def spark(one: ObjectiveReport, width: int = 120, height: int = 28) -> str:
     low = min(Fraction(0), low)
     path, pen = "", False
     for i, point in enumerate(one.points):
+        x = i * width / len(one.points)
         if point.gap or point.left is None:
+            path += f"H{x:.0f}" if pen else ""  # a level line up to the gap
             pen = False
             continue
-        x = i * width / len(one.points)
         y = 2 + (height - 4) * float(1 - (max(point.left, low) - low) / (1 - low))
         path += f"{'L' if pen else 'M'}{x:.0f} {y:.0f}" if not pen or f" {y:.0f}" != path[path.rfind(" ") :] else ""
         if i == len(one.points) - 1:

@@ -18,6 +18,7 @@ from harness.cli import main
 from harness.engines.base import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
 from harness.errors import InputError
+from harness.report.slo_report_charts import spark
 from harness.report.slo_report_html import slo_report_html
 from harness.report.slo_report_json import slo_report_json
 from harness.report.slo_report_markdown import slo_report_markdown
@@ -154,6 +155,7 @@ def test_every_document_states_it_and_the_page_draws_it(engine: Engine, tmp_path
     assert f"{said} (database &lt;move&gt;)" in page
     assert page.count('<path class="planned"') == 3  # two charts and their key
     assert said in slo_report_markdown(report)
+    assert spark(report.objectives[0]) == "M0 2H30M45 2H75M90 2H120"  # level up to each of them
     document_ = json.loads(slo_report_json(report))
     jsonschema.validate(document_, SCHEMA)
     assert document_["objectives"][0]["maintenance"] == [
