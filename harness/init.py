@@ -6,6 +6,7 @@ and a first number, and every guess says `confirm:` until somebody has.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
 import os
@@ -26,6 +27,7 @@ from harness.contracts import Kind
 from harness.contracts.load import CONFIRM
 from harness.drafts import Entry, Line, World, is_time, line, number_text, value
 from harness.errors import HarnessError, InputError, InputErrors
+from harness.prometheus import read_prometheus_yml
 from harness.rules import AlertRule, Fault, Group, Loaded, RuleFile, read_rules
 from harness.rules.expr import children, parse_expr
 from harness.rules.model import RecordingRule
@@ -104,12 +106,14 @@ def init(folder: Path) -> Start:
     rules = sorted({_relative(file.path, folder) for file in files})
     tests = sorted({_relative(path.parent, folder) for path in _yaml_files(folder) if is_unit_test(path)})
     contracts = _contract_names(files, folder)
-    wanted = {folder / FILE_NAMES[0]: _settings(rules, sorted({_folder(name) for name in contracts.values()}), tests)}
+    prometheus = _prometheus(folder)
+    folders = sorted({_folder(name) for name in contracts.values()})
+    wanted = {folder / FILE_NAMES[0]: _settings(rules, folders, tests, prometheus)}
     names = Counter(rule.alert for file in files for group in file.groups for rule in group.alerts())
     seen: set[_Key] = set()
     for path, name in contracts.items():
         groups = [group for file in files if file.path == path for group in file.groups]
-        if text := _contracts(path, groups, recordings, names, seen, loaded.faults):
+        if text := _contracts(path, groups, recordings, names, seen, loaded.faults, prometheus):
             wanted[folder / name] = text
     wanted[folder / "ci" / "alert-harness.github.yml"] = _GITHUB
     wanted[folder / "ci" / "alert-harness.gitlab.yml"] = _GITLAB
@@ -160,6 +164,17 @@ def _loaded(folder: Path) -> Loaded:
         if loaded.files or any(fault.alerts for fault in loaded.faults) or all(r.search(data) for r in _RULE_LIKE):
             found.faults += loaded.faults
     return found
+
+
+def _prometheus(folder: Path) -> str:
+    """The one prometheus.yml below the folder; empty if there is none, or it cannot be told which is meant."""
+    found = []
+    for path in _yaml_files(folder):
+        if path.name in ("prometheus.yml", "prometheus.yaml"):
+            with contextlib.suppress(InputError):
+                if read_prometheus_yml(path).jobs:
+                    found.append(_relative(path, folder))
+    return found[0] if len(found) == 1 else ""
 
 
 def _relative(path: Path, folder: Path) -> str:
@@ -221,9 +236,10 @@ def _contracts(
     names: Mapping[str, int],
     seen: set[_Key],
     faults: list[Fault],
+    prometheus: str,
 ) -> str:
-    """The drafts of a file's alerts; `names` counts how many rules of all files have a name. Adds to `faults` what
-    cannot be drafted."""
+    """The drafts of a file's alerts; `names` counts how many rules of all files have a name, `prometheus` is the file
+    that tells how often series are scraped. Adds to `faults` what cannot be drafted."""
     parts = []
     for group in groups:
         for rule in group.alerts():
@@ -238,7 +254,8 @@ def _contracts(
                     faults.append(Fault(err, frozenset({rule.alert})))
     if not parts:
         return ""
-    return _HEAD.format(file=_plain(path.name)) + "\n".join(parts)
+    scraped = f"# {_plain(prometheus)} says how often series are scraped." if prometheus else _SCRAPED
+    return _HEAD.format(file=_plain(path.name), scraped=scraped) + "\n".join(parts)
 
 
 def _contract(rule: AlertRule, fixed: Mapping[str, str], recordings: Mapping[str, Text], *, told_apart: bool) -> str:
@@ -668,11 +685,16 @@ def _quoted(text: str) -> str:
 # -- texts -------------------------------------------------------------------------------------------------------------
 
 
-def _settings(rules: Sequence[str], contracts: Sequence[str], tests: Sequence[str]) -> str:
-    def listed(names: Sequence[str]) -> str:
-        return "[" + ", ".join('"' + n.replace("\\", "\\\\").replace('"', '\\"') + '"' for n in names) + "]"
+def _settings(rules: Sequence[str], contracts: Sequence[str], tests: Sequence[str], prometheus: str) -> str:
+    def text(name: str) -> str:
+        return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
-    return _SETTINGS.format(rules=listed(rules), contracts=listed(contracts), tests=listed(tests))
+    def listed(names: Sequence[str]) -> str:
+        return f"[{', '.join(map(text, names))}]"
+
+    made = _SETTINGS.format(rules=listed(rules), contracts=listed(contracts), tests=listed(tests))
+    own = "  # confirm: Prometheus' own settings, such as evaluation_interval"
+    return made + (f"prometheus = {text(prometheus)}{own}\n" if prometheus else "")
 
 
 _SETTINGS = """\
@@ -690,10 +712,11 @@ _HEAD = """\
 # says `confirm:`, ask whoever is woken by the alert, correct it, and take the word away. While a contract says
 # `draft: true`, or a value of it begins with `confirm:`, it counts as a draft and not as a proof.
 version: 1
-scrape_interval: 30s  # confirm: how often these series are scraped
+{scraped}
 
 contracts:
 """
+_SCRAPED = "scrape_interval: 30s  # confirm: how often these series are scraped"
 
 _GITHUB = """\
 # For GitHub Actions: copy this to .github/workflows/alert-harness.yml.

@@ -129,9 +129,9 @@ def _external_labels(told: Fields) -> dict[str, str]:
     """The external labels with `$VARIABLES` of the environment in them; Prometheus drops empty ones."""
     if "external_labels" not in told:
         return {}
+    given = told.fields("external_labels", "`external_labels`")
     labels = {
-        name: _VARIABLE.sub(_from_environment, text.value)
-        for name, text in told.fields("external_labels", "`external_labels`").texts().items()
+        name: _VARIABLE.sub(_from_environment, text.value) for name, text in given.texts().items() if name in given
     }
     return {name: value for name, value in labels.items() if value}
 

@@ -71,6 +71,30 @@ def test_the_nine_alerts(project: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert all("confirm:" in line for line in guesses)
 
 
+def test_a_prometheus_yml_tells_how_often_series_are_scraped(project: Path) -> None:
+    (project / "r.yml").write_text(
+        "groups: [{name: g, rules: [{alert: A, expr: 'x{job=\"slow\"} > 1'}]}]", encoding="utf-8"
+    )
+    (project / "monitoring").mkdir()
+    configuration = "global: {scrape_interval: 15s}\nscrape_configs: [{job_name: slow, scrape_interval: 2m}]\n"
+    (project / "monitoring" / "prometheus.yml").write_text(configuration, encoding="utf-8")
+    assert main(["init"]) == 0
+    settings = load_config(project)
+    assert settings.prometheus == project / "monitoring" / "prometheus.yml"
+    (contract,) = load_contracts([project / "contracts" / "r.yml"], settings.server())
+    assert contract.scrape_ms == 120_000
+    assert proved(project) == {"A": "exact"}
+
+
+def test_of_several_prometheus_yml_none_is_taken(project: Path) -> None:
+    (project / "r.yml").write_text("groups: [{name: g, rules: [{alert: A, expr: x > 1}]}]", encoding="utf-8")
+    for name in ("one", "two"):
+        (project / name).mkdir()
+        (project / name / "prometheus.yml").write_text("scrape_configs: [{job_name: a}]\n", encoding="utf-8")
+    assert main(["init"]) == 0
+    assert load_config(project).prometheus is None
+
+
 def test_odd_rules(project: Path) -> None:
     (project / "deep" / "er").mkdir(parents=True)
     (project / "deep" / "er" / "odd.yml").write_text(ODD)

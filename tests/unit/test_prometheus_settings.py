@@ -20,7 +20,7 @@ global:
   scrape_interval: 15s
   evaluation_interval: 20s
   rule_query_offset: 30s
-  external_labels: {cluster: eu1, replica: "${REPLICA}", price: "5$$", "no.name": $UNSET}
+  external_labels: {cluster: eu1, replica: "${REPLICA}", price: "5$$", "no.name": $UNSET, nothing: null}
   no_such_field_yet: true
 rule_files: [of/another/machine/*.yml]
 remote_write: [{url: "http://far.example", basic_auth: {username: u, password_file: /absent}}]
