@@ -7,6 +7,7 @@ contract's expectation, which fails until the rule is mended: a test must not pi
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -211,7 +212,7 @@ def _speaks_of(findings: Sequence[Finding], annotation: str) -> bool:
 def _write(folder: Path, name: str, deed: Deed, text: str) -> None:
     _write_atomically(folder / f"{name}.test.yml", text)
     for copy, rules in deed.rules.copies(folder, name):
-        _write_atomically(copy, rules)
+        _write_atomically(copy, textwrap.dedent(rules.strip("\n")) + "\n")
 
 
 def _file_name(located: Located) -> str:

@@ -40,10 +40,12 @@ FOREIGN_RULE = ("debug", "update_entries_limit")
 
 _JSONNET = (".jsonnet", ".libsonnet")
 _HELM = re.compile(
-    r"\{\{-?\s*(?:(?:include|toYaml|tpl|required)\b|\$?\.(?:Values|Release|Chart|Capabilities)\b)"
-    r"|^\s*\{\{-? *(?:if|range|with|end|define|template)\b",
-    re.MULTILINE,
+    r"\{\{-?\s*(?:(?:if|range|with|not|and|or|eq)\s+)*"
+    r"(?:(?:include|toYaml|tpl|required)\b|\$?\.(?:Values|Release|Chart|Capabilities)\b)"
 )
+"""What Prometheus' own templates never hold …"""
+_HELM_LINE = re.compile(r"^\s*\{\{-? *(?:if|range|with|end|define|template|/\*)", re.MULTILINE)
+"""… and what they may, but not where it makes the file no YAML."""
 _HAS_GROUPS = re.compile(r"^[\"']?groups[\"']?\s*:", re.MULTILINE)
 _LITERAL = "|"
 
@@ -71,15 +73,12 @@ def forms(source: SourceFile) -> tuple[list[Form], list[str]]:
             hint="render it first: jsonnet -J vendor -S -e 'std.manifestYamlDoc((import \"FILE\").prometheusAlerts)'",
         )
     if helm := _HELM.search(source.text):
-        line = source.text.count("\n", 0, helm.end())
-        raise InputError(
-            f"{source.name} is a Helm template, expected what it renders to",
-            span=source.span(line + 1, max(source.lines[line].find("{{"), 0) + 1, 2),
-            hint="render it first: helm template CHART > rules.yml",
-        )
+        raise _helm(source, helm)
     try:
         documents = load_yaml(source)
     except InputError as err:
+        if helm := _HELM_LINE.search(source.text):
+            raise _helm(source, helm) from err
         if "{%" in source.text:
             raise InputError(err.message, span=err.span, hint="is it a template? Render it first") from err
         raise
@@ -92,6 +91,16 @@ def forms(source: SourceFile) -> tuple[list[Form], list[str]]:
             else:
                 found.append(form)
     return found, others
+
+
+def _helm(source: SourceFile, found: re.Match[str]) -> InputError:
+    before = source.text[: source.text.index("{{", found.start())]
+    line = before.count("\n") + 1
+    return InputError(
+        f"{source.name} is a Helm template, expected what it renders to",
+        span=source.span(line, len(before) - before.rfind("\n"), 2),
+        hint="render it first: helm template CHART > rules.yml",
+    )
 
 
 def _forms(node: yaml.Node, source: SourceFile) -> Iterator[Form | str]:
