@@ -6,8 +6,9 @@ import glob
 import re
 import stat
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from harness.units import parse_duration_ms
 
 FILE_NAMES = ("alert-harness.toml", "pyproject.toml")
 _YAML = ("*.yml", "*.yaml")
-_TESTS = ("*.test.yml", "*.test.yaml", "*_test.yml", "*_test.yaml", "*_tests.yml", "*_tests.yaml", "tests.yaml")
+_TESTS = ("*.test", "*_test", "*_tests", "test_*", "tests")
+"""What people call files of unit tests, without `.yml` and `.yaml`."""
+_TOP_KEY = re.compile(r"^[\"']?(tests|rule_files|groups|apiVersion)[\"']?\s*:", re.MULTILINE)
 
 _NO_RULES = ("kustomization.yaml", "kustomization.yml", "Chart.yaml")
 """What stands beside rules in a folder of manifests or a chart."""
@@ -281,12 +284,14 @@ def rule_files(patterns: Sequence[str], folder: Path) -> list[Path]:
 
     Raises InputError for a path that does not exist and for a pattern without any file.
     """
-    return _files(patterns, folder, _YAML, "YAML file", leave_out=(*_TESTS, *_NO_RULES))
+    return _files(
+        patterns, folder, _YAML, "YAML file", taken=lambda path: path.name not in _NO_RULES and not is_unit_test(path)
+    )
 
 
 def objective_files(patterns: Sequence[str], folder: Path) -> list[Path]:
     """The YAML files of service level objectives, found as rule files are."""
-    return _files(patterns, folder, _YAML, "YAML file", leave_out=_TESTS)
+    return _files(patterns, folder, _YAML, "YAML file", taken=lambda path: not is_unit_test(path))
 
 
 def dashboard_files(patterns: Sequence[str], folder: Path) -> list[Path]:
@@ -295,18 +300,31 @@ def dashboard_files(patterns: Sequence[str], folder: Path) -> list[Path]:
 
 
 def is_unit_test(path: Path) -> bool:
-    """Whether a file's name says that it is a promtool unit-test file."""
-    return any(path.match(name) for name in _TESTS)
+    """Whether a YAML file holds promtool unit tests: by its name, unless it is a rule file of such a name, or, whatever
+    its name, by its `tests` and `rule_files`."""
+    try:
+        keys = set(_TOP_KEY.findall(path.read_text(encoding="utf-8-sig")))
+    except (OSError, ValueError):
+        keys = set()  # whoever reads it says what is wrong with it
+    if any(fnmatch(path.stem, name) for name in _TESTS):
+        return "tests" in keys or not keys & {"groups", "apiVersion"}
+    return {"tests", "rule_files"} <= keys
 
 
 def unit_test_files(patterns: Sequence[str], folder: Path) -> list[Path]:
-    """The promtool unit-test files, found by the names that people give them; folders are searched through."""
-    return _files(patterns, folder, tuple(f"**/{name}" for name in _TESTS), "promtool test file (*.test.yml)")
+    """The promtool unit-test files, as :func:`is_unit_test` knows them; folders are searched through."""
+    everywhere = tuple(f"**/{name}" for name in _YAML)
+    return _files(patterns, folder, everywhere, "promtool test file (*.test.yml)", taken=is_unit_test)
 
 
 def _files(
-    patterns: Sequence[str], folder: Path, in_folders: Sequence[str], what: str, leave_out: Sequence[str] = ()
+    patterns: Sequence[str],
+    folder: Path,
+    in_folders: Sequence[str],
+    what: str,
+    taken: Callable[[Path], bool] = lambda path: True,
 ) -> list[Path]:
+    """`in_folders` are the globs of files in a folder, of which those are meant that are `taken`."""
     found: dict[Path, None] = {}
     for pattern in patterns:
         if not pattern or "\0" in pattern:
@@ -317,8 +335,7 @@ def _files(
             # Not Path.glob: it takes no absolute pattern.
             matches = sorted(m for name in glob.glob(str(path), recursive=True) if (m := Path(name)).is_file())
         elif mode is not None and stat.S_ISDIR(mode):
-            matches = sorted({m for name in in_folders for m in path.glob(name) if m.is_file()})
-            matches = [m for m in matches if not any(m.match(name) for name in leave_out)]
+            matches = sorted({m for name in in_folders for m in path.glob(name) if m.is_file() and taken(m)})
         elif mode is not None:
             matches = [path]
         else:

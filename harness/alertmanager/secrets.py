@@ -77,7 +77,7 @@ def _scalars(node: yaml.Node, *, named: bool = False) -> Iterator[yaml.ScalarNod
                 alone = node.flow_style and value.tag == "tag:yaml.org,2002:null"
                 if isinstance(key, yaml.ScalarNode) and (alone or not _KEY.fullmatch(key.value)):
                     yield key  # `{password:x}` is one word, a key of nothing
-                if not (named and key.value == "name"):
+                if not (named and key.value == "name" and isinstance(value, yaml.ScalarNode)):
                     todo.append((value, False))
         else:
             todo += [(child, False) for child in node.value]

@@ -108,6 +108,8 @@ def _tell(proved: Proved, choices: Choices, out: Console) -> None:
 
 
 def write_documents(proved: Proved, choices: Choices) -> None:
-    for target, render in ((choices.json, proof_json), (choices.markdown, proof_markdown)):
-        if target is not None:
-            write(target, render(proved.results, proved.engine, proved.version))
+    told = proved.results, proved.engine, proved.version
+    if choices.json is not None:
+        write(choices.json, proof_json(*told, proved.warnings))
+    if choices.markdown is not None:
+        write(choices.markdown, proof_markdown(*told))

@@ -48,8 +48,8 @@ def run(config: Config, paths: Sequence[str], options: Options, *, json: str | N
         return report
 
     try:
-        with watching(len(files), "testing", out) as step:
-            for result in run.results():
+        with watching(len(files), "testing", out) as step, contextlib.closing(run.results()) as results:
+            for result in results:
                 step(result.name)
                 if json != "-":
                     write_file(result, out)
@@ -69,9 +69,10 @@ def run_beside(config: Config, project: Project, files: Sequence[Path], promtool
     options = Options(strict=config.strict_tests, configured_rules=rules, evaluation_ms=evaluation_ms)
     run = SuiteRun(files, promtool, options)
     said = io.StringIO()
-    for result in run.results():
-        if result.status is not Status.PASSED:
-            write_file(result, console(said))
+    with contextlib.closing(run.results()) as results:
+        for result in results:
+            if result.status is not Status.PASSED:
+                write_file(result, console(said))
     report = run.report()
     if not report.passed:
         write_report(report, console(said))

@@ -100,17 +100,17 @@ class _Found:
     scenario: ScenarioResult | None = None
     objectives: SloReport | None = None
     problems: list[str] = field(default_factory=list)
-    warnings: Sequence[Idle] = ()
+    warnings: Sequence[Idle] | None = None
     failures: list[HarnessError] = field(default_factory=list)
     """Steps that could not be done."""
     faults: list[HarnessError] = field(default_factory=list)
-    """Rules that are wrong: told once more at the end, with their lines."""
+    """Rules and an Alertmanager file that are wrong: told once more at the end, with their lines."""
 
     def outcome(self) -> Outcome:
         failed = [err.message.splitlines()[0] for err in self.failures]
         return Outcome(
             self.proved, self.suites, self.live, self.scenario, self.objectives, [*self.problems, *failed],
-            self.warnings,
+            self.warnings or (),
         )  # fmt: skip
 
     def exit_code(self, outcome: Outcome) -> int:
@@ -149,15 +149,16 @@ def _steps(
         said = promtool.check_config(config.prometheus)
         found.problems += [said] if said else []
         _step(out, not said, f"promtool check config: {display_path(config.prometheus)}", [said] if said else [])
-    routing = None
+    routing, known = None, len(found.failures)
     with _attempt("amtool check-config", out, found):
         routing, found.warnings = _routing(config, project, tools, out)
+    found.faults = [*found.faults, *found.failures[known:]]
     with _attempt("promtool test rules", out, found):
         found.suites = _tested(config, project, promtool, tests, out)
     if not project.files:
         raise InputErrors(project.faults)
     with _attempt("prove", out, found), open_for(config, choices, tools, project.server) as engine:
-        found.proved = proved = Proved([], engine.kind, engine.version)
+        found.proved = proved = Proved([], engine.kind, engine.version, warnings=found.warnings)
         out.print()
         found.failures += prove_all(proved, project, engine, promtool, choices, "proving", out)
         proof_reasons(proved.results, out)
@@ -224,17 +225,18 @@ def _own_tests(config: Config) -> list[Path]:
 
 def _routing(
     config: Config, project: Project, tools: Toolchain, out: Console
-) -> tuple[AlertmanagerFile, Sequence[Idle]]:
-    """The Alertmanager file, as amtool takes it, and what of it does nothing for the project's alerts."""
+) -> tuple[AlertmanagerFile, Sequence[Idle] | None]:
+    """The Alertmanager file, as amtool takes it, and what of it does nothing for the project's alerts (None: there is
+    no file)."""
     if config.alertmanager is None:
-        return AlertmanagerFile.load(None, None), ()
+        return AlertmanagerFile.load(None, None), None
     passed: bool | None = True
     try:
         amtool = tools.find("amtool")
         said = f"{display_path(config.alertmanager)} (amtool {amtool.version_text})"
         routing = AlertmanagerFile.load(config.alertmanager, amtool)
     except EngineError as err:
-        passed, said = None, f"skipped, {err.message.splitlines()[0]}"
+        passed, said = None, f"skipped, only what we read of the file was looked at: {_flat(err)}"
         routing = AlertmanagerFile.load(config.alertmanager, None)
     idle = idle_here(routing, project.files, project.contracts, project.server)
     _step(out, passed, f"amtool check-config: {said}", [f"warning: {each}" for each in idle])
@@ -260,7 +262,7 @@ def _live(
         tools.find("alertmanager")
         tools.find("amtool")
     except EngineError as err:
-        _step(out, None, f"live: skipped, {err.message.splitlines()[0]}")
+        _step(out, None, f"live: skipped, {_flat(err)}")
         return None
     with live_progress(aloud=False) as progress:
         report = live.over(project, tools, config, choices, routing, progress=progress)
@@ -357,6 +359,10 @@ def _prove_in_container(
     if wrong:
         proof_reasons(wrong, out)
     return [f"in a container, {result.alert}: {result.reasons[0]}" for result in wrong]
+
+
+def _flat(err: HarnessError) -> str:
+    return " ".join(err.message.split())
 
 
 def _step(out: Console, passed: bool | None, what: str, details: Iterable[str] = ()) -> None:

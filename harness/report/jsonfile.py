@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.alertmanager.unused import Idle
 from harness.contracts import Kind
 from harness.proof.model import AlertResult, Boundary, Finding, Verdict
 from harness.report.wording import by_verdict, span_of
@@ -15,9 +16,14 @@ _UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud
 """What a terminal would obey or UTF-8 cannot say: written as escapes, which are the same text to a parser."""
 
 
-def proof_json(results: Sequence[AlertResult], engine: str, version: str) -> str:
-    """The document that `alert-harness prove --json` prints, with a final newline."""
-    document = {
+def proof_json(
+    results: Sequence[AlertResult], engine: str, version: str, warnings: Sequence[Idle] | None = None
+) -> str:
+    """The document that `alert-harness prove --json` prints, with a final newline.
+
+    `warnings`: what of the Alertmanager file does nothing, where `verify` looked.
+    """
+    document: dict[str, Any] = {
         "version": 2,
         "engine": {"kind": engine, "prometheus": version},
         "alerts": [_alert(result) for result in results],
@@ -28,7 +34,17 @@ def proof_json(results: Sequence[AlertResult], engine: str, version: str) -> str
             "allowed": sum(r.allowed is not None for r in results),
         },
     }
+    if warnings is not None:
+        document["warnings"] = warnings_json(warnings)
     return document_text(document)
+
+
+def warnings_json(warnings: Sequence[Idle]) -> list[dict[str, Any]]:
+    """What of the Alertmanager file does nothing."""
+    return [
+        {"file": idle.span.file, "line": idle.span.line, "column": idle.span.column, "message": idle.message}
+        for idle in warnings
+    ]
 
 
 def document_text(document: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.live.model import Delivery, LiveReport, LiveResult
-from harness.report.jsonfile import document_text
+from harness.report.jsonfile import document_text, warnings_json
 from harness.units import format_duration
 
 
@@ -20,15 +20,7 @@ def live_json(report: LiveReport) -> str:
             "repeated": [{"compress": each.factor, "reason": each.reason} for each in report.attempts],
             "alerts": [_alert(result) for result in report.results],
             "summary": {"exact": sum(result.exact for result in report.results), "total": len(report.results)},
-            "warnings": [
-                {
-                    "file": idle.span.file,
-                    "line": idle.span.line,
-                    "column": idle.span.column,
-                    "message": idle.message,
-                }
-                for idle in report.warnings
-            ],
+            "warnings": warnings_json(report.warnings),
             "seconds": dict(report.seconds),
         }
     )

@@ -26,6 +26,8 @@ class Proved:
     version: str
     complete: bool = True
     """False if the run was interrupted: there are alerts that it did not come to."""
+    warnings: Sequence[Idle] | None = None
+    """What of the Alertmanager file does nothing; None: nobody looked."""
 
     @property
     def exact(self) -> int:

@@ -48,9 +48,9 @@ def write_copy(
     ours = {"rule_files", "tests"} if order is None else {"rule_files", "tests", "group_eval_order"}
     fields = [(key, value) for key, value in suite.root.value if key.value not in ours]
     if order is not None:
-        fields.append((_string("group_eval_order"), yaml.SequenceNode(_SEQ, [_string(name) for name in order])))
-    files = yaml.SequenceNode(_SEQ, [_string(goglob.escape(path)) for path in rules])
-    fields += [(_string("rule_files"), files), (_string("tests"), yaml.SequenceNode(_SEQ, tests))]
+        fields.append((string("group_eval_order"), yaml.SequenceNode(_SEQ, [string(name) for name in order])))
+    files = yaml.SequenceNode(_SEQ, [string(goglob.escape(path)) for path in rules])
+    fields += [(string("rule_files"), files), (string("tests"), yaml.SequenceNode(_SEQ, tests))]
     root = yaml.MappingNode(_MAP, fields)
     with target.open("w", encoding="utf-8") as out:
         yaml.serialize(root, out, Dumper=_DUMPER, allow_unicode=True, width=2**31 - 1)
@@ -68,7 +68,7 @@ def _with_probes(suite: SuiteFile, group: TestGroup) -> yaml.Node:
     if not probes(group):
         return node
     asked: list[yaml.Node] = [
-        _mapping(expr=_string(_PROBE), eval_time=_string(format_duration(tick)))
+        mapping(expr=string(_PROBE), eval_time=string(format_duration(tick)))
         for tick in sorted({suite.tick_ms(time) for time in group.times_ms})
     ]
     fields = []
@@ -77,19 +77,21 @@ def _with_probes(suite: SuiteFile, group: TestGroup) -> yaml.Node:
             asked = [*(value.value if isinstance(value, yaml.SequenceNode) else ()), *asked]
         else:
             fields.append((key, value))
-    return yaml.MappingNode(_MAP, [*fields, (_string("promql_expr_test"), yaml.SequenceNode(_SEQ, asked))])
+    return yaml.MappingNode(_MAP, [*fields, (string("promql_expr_test"), yaml.SequenceNode(_SEQ, asked))])
 
 
 def _marker() -> yaml.Node:
-    series = _mapping(series=_string("x"), values=_string(_MARK))
-    return _mapping(interval=_string("1m"), input_series=yaml.SequenceNode(_SEQ, [series]))
+    series = mapping(series=string("x"), values=string(_MARK))
+    return mapping(interval=string("1m"), input_series=yaml.SequenceNode(_SEQ, [series]))
 
 
-def _mapping(**fields: yaml.Node) -> yaml.MappingNode:
-    return yaml.MappingNode(_MAP, [(_string(name), value) for name, value in fields.items()])
+def mapping(**fields: yaml.Node) -> yaml.MappingNode:
+    """A YAML mapping of these fields."""
+    return yaml.MappingNode(_MAP, [(string(name), value) for name, value in fields.items()])
 
 
-def _string(text: str) -> yaml.ScalarNode:
+def string(text: str) -> yaml.ScalarNode:
+    """A YAML text, quoted."""
     return yaml.ScalarNode(_STR, text, style='"')
 
 

@@ -7,8 +7,8 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from harness.source import display_path
 from harness.suites import checks
 from harness.suites.account import probes, read_account, write_copy
 from harness.suites.coverage import coverage
+from harness.suites.filled import Filling, fillings
 from harness.suites.load import load_suite
 from harness.suites.model import FileResult, Finding, Observed, Report, Result, Status, SuiteFile, TestGroup
 from harness.suites.order import Arranged, EvaluationOrder, Given, Leaning, Link, arrange, blamed
@@ -30,6 +31,10 @@ from harness.suites.outcome import group_results
 from harness.suites.reads import Reads
 from harness.suites.rulefiles import RuleFiles, RuleSet
 from harness.units import parse_duration_ms
+
+_AGAIN_S = 0.2
+_PATIENCE_S = 120.0
+"""How long promtool may take over a window that is full: a thousand hours of ticks, of a few rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +68,11 @@ class SuiteRun:
     _done: list[tuple[FileResult, RuleSet]] = field(default_factory=list)
     _begun: float = field(default_factory=time.monotonic)
 
-    def results(self) -> Iterator[FileResult]:
+    def results(self) -> Generator[FileResult, None, None]:
         """Each file's result as soon as it and those before it are there.
 
         Raises EngineError if promtool breaks. After an interrupt no promtool is left, and :meth:`report` has what is
-        known.
+        known; whoever may be interrupted between two results closes the generator.
         """
         with private_folder() as folder:
             rules = RuleFiles(folder, self.options.ignore_unknown_fields, self.options.evaluation_ms)
@@ -88,9 +93,12 @@ class SuiteRun:
                 for future in futures.values():
                     future.cancel()
                 self._done += [f.result() for f in known if f.done() and not f.cancelled() and not f.exception()]
-                for pid in processes_with(str(folder)):
-                    with contextlib.suppress(OSError):
-                        os.kill(pid, signal.SIGKILL)
+                left = [future for future in futures.values() if not future.done()]
+                while left:  # whoever had not started its promtool yet is about to
+                    for pid in processes_with(str(folder)):
+                        with contextlib.suppress(OSError):
+                            os.kill(pid, signal.SIGKILL)
+                    left = list(wait(left, timeout=_AGAIN_S).not_done)
                 raise
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
@@ -137,7 +145,7 @@ class SuiteRun:
                 result = replace(result, problem=InputErrors(sound.problems), promtool_passed=False)
         view = checks.FileView.of(
             suite, groups, rule_set, result, strict=self.options.strict, configured=self.options.configured_rules,
-            leanings=leanings,
+            fillings=self._fillings(suite, groups, rule_set, copy, result), leanings=leanings,
         )  # fmt: skip
         unread = () if refused else map(_not_understood, rule_set.problems)
         result = result.with_findings((*unread, *checks.check_file(view)))
@@ -236,6 +244,29 @@ class SuiteRun:
                     mine = tuple((was[t.span], t) for t in turned if t.group_index == group.index)
                     found.append(Leaning(group, mine, blamed(links, main, way), order))
         return tuple(sorted(found, key=lambda leaning: leaning.group.index))
+
+    # -- windows beyond the cap ---------------------------------------------------------------------------------------
+
+    def _fillings(
+        self,
+        suite: SuiteFile,
+        groups: list[TestGroup],
+        rule_set: RuleSet,
+        copy: Path,
+        result: FileResult,
+    ) -> tuple[Filling, ...]:
+        """The alerts whose windows promtool cannot fill, in test groups that pass."""
+        unpassed = {each.group_index for each in result.results if each.status is not Status.PASSED}
+        found = fillings(
+            suite,
+            [group for group in groups if result.promtool_passed and group.index not in unpassed and probes(group)],
+            rule_set,
+            lambda: [unit.group for unit in EvaluationOrder.of(suite, rule_set).main()],
+            lambda group, time_ms: result.observed.get((group.index, suite.tick_ms(time_ms)), None),
+            lambda path: self.promtool.test_rules([path], flags=self.options.flags, timeout_s=_PATIENCE_S),
+            copy.with_suffix(".filled.yml"),
+        )
+        return tuple(found)
 
     # -- `--run` -------------------------------------------------------------------------------------------------------
 

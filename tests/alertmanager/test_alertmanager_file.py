@@ -166,6 +166,7 @@ LEAKS = [
     f"global:\n  http_config:\n    basic_auth:\n      password: |\n        {SECRET}\n        {SECRET}\n      x: 1\n"
     + RECEIVERS
     + ROUTE,
+    f"receivers: [{{name: [{SECRET}]}}]\n" + ROUTE,
     f"- {SECRET}",
     SECRET,
 ]

@@ -221,7 +221,10 @@ def test_run_is_promtools(tmp_path: Path, run: Run) -> None:
     assert run(file, run=("[[:upper:]]",)).findings[0].id == "run-matches-nothing"
 
 
-def test_exit_codes_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exit_codes_and_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # away from our own settings, which tell the evaluation interval
     good = write(tmp_path, GROUP % "1 1 0x5")
     assert main(["test", str(good)]) == 0
     assert "1 of 1 file passed, 3 of 3 assertions" in capsys.readouterr().out

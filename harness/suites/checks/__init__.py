@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from harness.errors import Span
+from harness.suites.filled import Filling
 from harness.suites.model import (
     FileResult,
     Finding,
@@ -61,6 +62,8 @@ class FileView:
     unpassed: frozenset[int]
     """Indexes of the groups of which some assertion did not pass."""
     by_span: Mapping[Span, Result]
+    fillings: tuple[Filling, ...] = ()
+    """The alerts whose windows promtool cannot fill, where that decides, or nobody can tell."""
     leanings: tuple[Leaning, ...] = ()
     """The test groups that lean on an order of rule groups which promtool does not promise."""
 
@@ -74,13 +77,15 @@ class FileView:
         *,
         strict: bool,
         configured: tuple[Path, ...],
+        fillings: tuple[Filling, ...] = (),
         leanings: tuple[Leaning, ...] = (),
     ) -> FileView:
         """The view of a file that was run."""
         unpassed = frozenset(r.group_index for r in result.results if r.status is not Status.PASSED)
         by_span = {r.span: r for r in result.results}
         return cls(
-            suite, tuple(groups), rules, Reads(rules), result, strict, configured, unpassed, by_span, leanings
+            suite, tuple(groups), rules, Reads(rules), result, strict, configured, unpassed, by_span, fillings,
+            leanings,
         )  # fmt: skip
 
     def observed(self, group: TestGroup, time_ms: int) -> Observed | None:
