@@ -112,6 +112,26 @@ class Bins(Sequence[Count]):
             block = self._blocks[number] = list(block)
             block[place] += count
 
+    def fill(self, first: int, last: int, number: int) -> None:
+        """Add a whole number to each bucket from `first` up to, not including, `last`."""
+        while first < last:
+            block, place = divmod(first, _BLOCK)
+            upto = min(last, (block + 1) * _BLOCK)
+            if block in self._blocks:
+                for index in range(first, upto):
+                    self.add(index, number)
+            else:
+                fresh = array("q", bytes(8 * _BLOCK))
+                fresh[place : place + upto - first] = array("q", [number]) * (upto - first)
+                self._blocks[block] = fresh
+            first = upto
+
+    def some(self) -> Iterator[int]:
+        """The buckets with another number than 0, in order."""
+        for number in sorted(self._blocks):
+            start = number * _BLOCK
+            yield from (start + place for place, value in enumerate(self._blocks[number]) if value)
+
     def occupied(self) -> Iterator[int]:
         """The buckets of the blocks that hold anything, in order."""
         for number in sorted(self._blocks):
@@ -233,7 +253,8 @@ class Course:
 
     def measured_buckets(self) -> Iterator[int]:
         """The buckets of which anything was measured, in order."""
-        return (i for i in self.occupied() if self.measured_ms[i])
+        assert isinstance(self.measured_ms, Bins)
+        return self.measured_ms.some()
 
     def first_measured_ms(self) -> int | None:
         """The start of the first bucket of which anything was measured."""

@@ -250,8 +250,7 @@ class Counter:
                 measured.add(first, end - begin)
                 continue
             measured.add(first, grid.end_of(first) - begin)
-            for index in range(first + 1, last):
-                measured.add(index, grid.step_ms)
+            measured.fill(first + 1, last, grid.step_ms)
             measured.add(last, end - grid.begin_of(last))
         return measured
 

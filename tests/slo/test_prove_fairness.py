@@ -21,6 +21,7 @@ from harness.slo.incidents import HOUR_MS, MINUTE_MS, Kind
 from harness.slo.model import BurnPair, Events, Indicator, Objective, Op, RawRatio, Reading, Rolling, Threshold
 from harness.slo.prove import Subject, percents_apart, prove, told_apart
 from harness.slo.quality import ObjectiveQuality, Verdict
+from harness.slo.queries import grouped
 from harness.slo.windows import pairs_of, windows_of
 from harness.slo.write import rules_yaml
 
@@ -161,8 +162,17 @@ BY_ZONE = Events(
         ("without (code)", BAD_OF_ALL, Verdict.FALSE_ALERT, "the rules look at each group, the"),
         ("by (zone)", BY_ZONE, None, ""),
         ("", BY_ZONE, Verdict.MISSED, "the objective has a budget for each group, the rules add them up"),
+        ("", grouped(ZONES, ("zone",)), Verdict.MISSED, "the objective has a budget for each group"),
     ],
-    ids=["over all", "by a free label", "by a matched label", "without", "objective by zone too", "only objective"],
+    ids=[
+        "over all",
+        "by a free label",
+        "by a matched label",
+        "without",
+        "objective by zone too",
+        "only objective",
+        "only objective, by a matched label of its annotation",
+    ],
 )
 def test_rules_that_group_where_the_objective_does_not(
     engine: Engine, tmp_path: Path, by: str, indicator: Indicator, verdict: Verdict | None, why: str
