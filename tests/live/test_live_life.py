@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -73,13 +74,15 @@ def test_nothing_stays_behind(tmp_path: Path, number: signal.Signals, phase: str
 
 
 class Stopped:
-    """Opens a live Prometheus whose process is held up in mid-run, the first so many times."""
+    """Opens a live Prometheus whose process is held up in mid-run, the first so many times; `often` in a run."""
 
     kind = "process"
 
-    def __init__(self, binary: Path, times: int) -> None:
+    def __init__(self, binary: Path, times: int, seconds: float, often: int) -> None:
         self.binary = binary
         self.times = times
+        self.seconds = seconds
+        self.often = often
 
     def __call__(self, rule_files: Sequence[Path], extra_config: Mapping[str, object], flags: Sequence[str]) -> Engine:
         engine = ProcessEngine(self.binary, rule_files=rule_files, extra_config=extra_config, flags=flags)
@@ -88,19 +91,23 @@ class Stopped:
             threading.Thread(target=self._hold_up, args=(engine.pid,), daemon=True).start()
         return engine
 
-    @staticmethod
-    def _hold_up(pid: int) -> None:
+    def _hold_up(self, pid: int) -> None:
         time.sleep(7.5)
-        os.kill(pid, signal.SIGSTOP)
-        time.sleep(2.5)
-        os.kill(pid, signal.SIGCONT)
+        with suppress(ProcessLookupError):  # the run is over
+            for _ in range(self.often):
+                os.kill(pid, signal.SIGSTOP)
+                time.sleep(self.seconds)
+                os.kill(pid, signal.SIGCONT)
+                time.sleep(1.5)
 
 
-def held_up(tmp_path: Path, toolchain: Toolchain, times: int, hold: str) -> LiveReport:
+def held_up(
+    tmp_path: Path, toolchain: Toolchain, times: int, hold: str, seconds: float = 2.5, often: int = 1
+) -> LiveReport:
     project = write_project(tmp_path, hold=hold)
     binary = toolchain.find("prometheus").path
     tools = Tools(
-        Stopped(binary, times),
+        Stopped(binary, times, seconds, often),
         lambda: ProcessEngine(binary),
         toolchain.find("alertmanager"),
         toolchain.find("amtool"),
@@ -127,7 +134,7 @@ def test_a_machine_that_was_too_busy_is_no_wrong_rule(tmp_path: Path, toolchain:
 
 @pytest.mark.slow
 def test_a_machine_that_is_always_too_busy_is_never_exact(tmp_path: Path, toolchain: Toolchain) -> None:
-    report = held_up(tmp_path, toolchain, 9, "3m")
+    report = held_up(tmp_path, toolchain, 9, "3m", seconds=5, often=9)
     assert [attempt.factor for attempt in report.attempts] == [60, 30]
     assert [result.verdict for result in report.results] == [LiveVerdict.TOO_BUSY]
     assert not report.exact
