@@ -30,6 +30,7 @@ from harness.errors import HarnessError, InputError, InputErrors
 from harness.prometheus import read_prometheus_yml
 from harness.rules import AlertRule, Fault, Group, Loaded, RuleFile, read_rules
 from harness.rules.expr import children, parse_expr
+from harness.rules.forms import JSONNET
 from harness.rules.model import RecordingRule
 from harness.rules.selectors import selectors_of
 from harness.source import Text, display_path
@@ -94,7 +95,7 @@ def init(folder: Path) -> Start:
     if not alerts:
         raise InputError(
             f"no alert rules below {display_path(folder.resolve())}",
-            hint="write a Prometheus rule file first, or name the folder that holds yours",
+            hint=_to_render(folder) or "write a Prometheus rule file first, or name the folder that holds yours",
         )
     recordings = {
         rule.record: rule.expr
@@ -135,12 +136,25 @@ def _write(path: Path, text: str) -> Written:
 # -- what is there -----------------------------------------------------------------------------------------------------
 
 
+def _to_render(folder: Path) -> str:
+    """How the first jsonnet source with alerts becomes a rule file; empty if there is none."""
+    for path in _files(folder, JSONNET):
+        with contextlib.suppress(OSError):
+            if b"alert" in path.read_bytes():
+                return str(read_rules([path]).errors[0].hint).replace("FILE", _relative(path, folder))
+    return ""
+
+
 def _yaml_files(folder: Path) -> Iterator[Path]:
+    return _files(folder, (".yml", ".yaml"))
+
+
+def _files(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
     found = 0
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
         for name in sorted(names):
-            if name.endswith((".yml", ".yaml")):
+            if name.endswith(endings):
                 yield Path(place) / name
                 found += 1
                 if found == _MOST_FILES:

@@ -38,7 +38,7 @@ FOREIGN_GROUP = (
 FOREIGN_RULE = ("debug", "update_entries_limit")
 """What others know: it says where and how a rule runs, not what it returns; docs/rules.md has a line on each."""
 
-_JSONNET = (".jsonnet", ".libsonnet")
+JSONNET = (".jsonnet", ".libsonnet")
 _HELM = re.compile(
     r"\{\{-?\s*(?:(?:if|range|with|not|and|or|eq)\s+)*"
     r"(?:(?:include|toYaml|tpl|required)\b|\$?\.(?:Values|Release|Chart|Capabilities)\b)"
@@ -67,7 +67,7 @@ def forms(source: SourceFile) -> tuple[list[Form], list[str]]:
 
     Raises InputError for what is no YAML, with a hint for templates and sources that are still to be rendered.
     """
-    if source.name.endswith(_JSONNET):
+    if source.name.endswith(JSONNET):
         raise InputError(
             f"{source.name} is jsonnet, expected what it renders to",
             hint="render it first: jsonnet -J vendor -S -e 'std.manifestYamlDoc((import \"FILE\").prometheusAlerts)'",

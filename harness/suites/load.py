@@ -6,7 +6,6 @@ from pathlib import Path
 
 import promql_parser as promql
 import yaml
-from yaml.constructor import SafeConstructor
 
 from harness.errors import InputError, Span
 from harness.rules.selectors import selectors_of
@@ -24,6 +23,7 @@ from harness.suites.model import (
 from harness.suites.notation import parse_values
 
 _MERGE = "tag:yaml.org,2002:merge"
+_LABELS = ("exp_labels", "exp_annotations", "external_labels")
 
 
 def load_suite(path: Path) -> SuiteFile:
@@ -33,7 +33,7 @@ def load_suite(path: Path) -> SuiteFile:
     # promtool takes an empty file: it has no tests, as a check will say
     root = documents[0] if documents else yaml.compose("{}", Loader=yaml.SafeLoader)
     assert root is not None
-    _flatten_merges(root, set())
+    _flatten_merges(root, source, set())
     top = Fields(root, source, "a unit-test file")
     if "groups" in top and "tests" not in top:
         raise InputError(
@@ -65,31 +65,51 @@ def load_suite(path: Path) -> SuiteFile:
     )
 
 
-def _flatten_merges(node: yaml.Node, done: set[int]) -> None:
-    """Put the fields of `<<: *anchor` in their place, as Go's YAML does."""
+def _flatten_merges(node: yaml.Node, source: SourceFile, done: set[int], *, labels: bool = False) -> None:
+    """Put the fields of `<<: *anchor` in their place, as promtool does; `labels`: in one of _LABELS."""
     if id(node) in done or isinstance(node, yaml.ScalarNode):
         return
     done.add(id(node))
     if isinstance(node, yaml.MappingNode):
-        if any(key.tag == _MERGE for key, _ in node.value):
-            own = {key.value for key, _ in node.value if key.tag != _MERGE and isinstance(key, yaml.ScalarNode)}
-            before = list(node.value)
-            try:
-                SafeConstructor().flatten_mapping(node)
-            except yaml.YAMLError as err:
-                node.value = before
-                raise InputError(f"not valid YAML: {getattr(err, 'problem', err)}") from err
-            kept: dict[str, tuple[yaml.Node, yaml.Node]] = {}
-            for key, value in node.value:  # merged fields stand first; own ones win
-                if key.value not in own:
-                    kept[key.value] = (key, value)
-            node.value = [*kept.values(), *(pair for pair in before if pair[0].tag != _MERGE)]
+        node.value = _flattened(node, source, labels=labels)
         for key, value in node.value:
-            _flatten_merges(key, done)
-            _flatten_merges(value, done)
+            _flatten_merges(value, source, done, labels=key.value in _LABELS)
     else:
         for child in node.value:
-            _flatten_merges(child, done)
+            _flatten_merges(child, source, done)
+
+
+def _flattened(node: yaml.MappingNode, source: SourceFile, *, labels: bool) -> list[tuple[yaml.Node, yaml.Node]]:
+    """The fields of a mapping as Go's YAML v2 has them, which promtool reads unit tests with (rule files: v3).
+
+    What is written later wins, a merge over the mapping's own fields too; of a list of mappings the first. Among labels
+    and annotations a name that comes twice stays twice, for promtool refuses it.
+    """
+    fields: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+    twice: list[tuple[yaml.Node, yaml.Node]] = []
+    own: set[str] = set()
+    for key, value in node.value:
+        if key.tag != _MERGE:
+            name = key.value if isinstance(key, yaml.ScalarNode) else str(id(key))
+            if name in own or (labels and name in fields):
+                twice.append((key, value))
+            else:
+                fields[name] = (key, value)
+            own.add(name)
+            continue
+        for part in reversed(value.value) if isinstance(value, yaml.SequenceNode) else [value]:
+            if not isinstance(part, yaml.MappingNode):
+                raise InputError(
+                    "`<<` merges a mapping or a list of mappings",
+                    span=source.span_of(part),
+                    hint="name an anchor that stands before a mapping",
+                )
+            for inherited in _flattened(part, source, labels=labels):
+                if labels and inherited[0].value in fields:
+                    twice.append(inherited)
+                else:
+                    fields[inherited[0].value] = inherited
+    return [*fields.values(), *twice]
 
 
 def _items(fields: Fields, name: str, what: str) -> list[Item]:

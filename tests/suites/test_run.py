@@ -96,6 +96,42 @@ def test_a_diff_pairs_similar_alerts() -> None:
     assert len(diffs) == 2
 
 
+MERGES = {
+    "own fields behind": ("<<: *t\n  input_series: [{series: up, values: 1x5}]", "[]"),
+    "own fields before, which the merge overrides": ("input_series: [{series: up, values: 1x5}]\n  <<: *t", "[{}]"),
+    "the first of a list": ("<<: [*t, *u]", "[{}]"),
+    "the last of two": ("<<: *t\n  <<: *u", "[]"),
+    "nothing behind": ("<<: *t\n  input_series:", "[]"),
+    "nothing before": ("input_series:\n  <<: *t", "[{}]"),
+}
+"""How a test group gets its series from `t` (0) or `u` (1), and what fires for promtool."""
+
+
+@pytest.mark.parametrize("name", MERGES)
+def test_merge_keys_of_unit_tests_are_promtools(
+    name: str, tmp_path: Path, both_promtools: list[Promtool], run: Run
+) -> None:
+    fields, fires = MERGES[name]
+    tests = f"""\
+- &t {{interval: 1m, input_series: [{{series: up, values: 0x5}}]}}
+- &u {{interval: 1m, input_series: [{{series: up, values: 1x5}}]}}
+- {fields}
+  alert_rule_test: [{{alertname: A, eval_time: 1m, exp_alerts: {fires}}}]
+"""
+    file = write(tmp_path, tests, "groups: [{name: g, rules: [{alert: A, expr: up == 0}]}]\n")
+    for promtool in both_promtools:
+        assert promtool.test_rules([file]).returncode == 0
+        assert [r.status for r in run(file, promtool=promtool).files[0].results] == [Status.PASSED]
+
+
+def test_a_label_twice_by_a_merge_is_refused_as_promtool_does(tmp_path: Path, run: Run) -> None:
+    alert = "{exp_labels: {x: own, <<: {x: base}}}"
+    tests = GROUP.replace("exp_alerts: [", f"exp_alerts: [{alert}, ", 1) % "1x5"
+    result = run(write(tmp_path, tests)).files[0]
+    assert result.status is Status.ERROR
+    assert "`x` stands twice" in str(result.problem)
+
+
 OBJECT = """\
 # a comment
 apiVersion: monitoring.coreos.com/v1
