@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from harness.engines.base import Engine
 from harness.engines.url import UrlEngine
 from harness.errors import EXIT_FINDINGS, EXIT_OK, InputError, near_miss
 from harness.numbers import parse_number, shortened
+from harness.prometheus import DEFAULTS
 from harness.report.html_objectives import PAGE
 from harness.report.outputs import OFF, write_file
 from harness.report.slo_report_csv import slo_report_csv
@@ -107,6 +108,7 @@ def run(config: Config, choices: Choices) -> int:
             objectives, engine, begin, end,
             compress=choices.compress, window=window, rules=rules, quality=quality, progress=progress,
             sum_groups=choices.sum_groups, maintenance=planned,
+            lookback_ms=_lookback_ms(config, engine, choices.compress),
             gap_ms=None if choices.gap is None else duration_ms("--gap", choices.gap),
             step_ms=None if choices.step is None else duration_ms("--step", choices.step),
         )  # fmt: skip
@@ -174,12 +176,24 @@ def verdicts_that_fail(fail_on: Sequence[str] | None) -> frozenset[Verdict]:
     return frozenset().union(*(FAIL_ON[name] for name in fail_on or ("exhausted", "no-data")))
 
 
-def open_server(url: str | None, *, timeout_s: float) -> Engine:
+def open_server(url: str | None, *, timeout_s: float) -> UrlEngine:
     """The server to read from; credentials come from ALERT_HARNESS_URL_*."""
     named = url or os.environ.get("ALERT_HARNESS_URL")
     if not named:
         raise InputError("no server to read from", hint="name it with --prometheus, such as http://127.0.0.1:9090")
     return UrlEngine(named, timeout_s=timeout_s, read_only=True)
+
+
+def _lookback_ms(config: Config, engine: UrlEngine, compress: int) -> int:
+    """How old a sample may be that the server sees, in the world's time: as it says itself, else as the settings say.
+
+    Raises InputError where they differ. A run on a faster clock saw with the settings' lookback on that clock.
+    """
+    own = replace(DEFAULTS, lookback_ms=config.server().lookback_ms)
+    if compress == 1:
+        named = config.named()
+        own = engine.tell_server(own, {name: named[name] for name in ("lookback_ms",) if name in named})
+    return own.lookback_ms
 
 
 def _page(config: Config, choices: Choices) -> Path | None:

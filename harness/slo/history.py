@@ -23,6 +23,7 @@ import promql_parser as promql
 
 from harness.engines.base import Engine, QueryError, Series
 from harness.errors import UnsupportedError
+from harness.prometheus import DEFAULTS
 from harness.rules.selectors import selectors_of
 from harness.series import Labels
 from harness.slo.course import Bins, Course, Grid, sliced
@@ -30,7 +31,7 @@ from harness.slo.model import Events, Grouping, Objective, Occurrences, Query, R
 from harness.slo.periods import Judged
 from harness.slo.queries import grouping as grouping_of
 from harness.slo.queries import or_zero, own_grouping, per_second, terms, tree, windowed
-from harness.slo.sli import LONGEST_GAP_MS, Counter, Oddities, Part, Raw
+from harness.slo.sli import Counter, Oddities, Part, Raw
 from harness.slo.stretches import touches
 from harness.units import format_duration
 
@@ -97,6 +98,8 @@ class How:
     """What the server said beside its answers."""
     strays: int = 0
     """Samples from outside of the time that was asked for; left out."""
+    lookback_ms: int = DEFAULTS.lookback_ms
+    """How old a sample may be that the server still sees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +123,15 @@ _Found = tuple[Labels, Course, How]
 class History:
     """Reads objectives' courses from `engine`.
 
-    `gap_ms` overrides the longest distance of samples that is no gap; `step_ms` the length of a bucket. Times are the
-    world's; `clock` knows the server's.
+    `gap_ms` overrides the longest distance of samples that is no gap, which is `lookback_ms` at most; `step_ms` the
+    length of a bucket. Times are the world's; `clock` knows the server's.
     """
 
     engine: Engine
     clock: Clock
     gap_ms: int | None = None
     step_ms: int | None = None
+    lookback_ms: int = DEFAULTS.lookback_ms
     most_raw_samples: int = _MOST_RAW_SAMPLES
     _warnings: dict[str, None] = field(default_factory=dict)
     _strays: int = 0
@@ -160,7 +164,8 @@ class History:
             if not isinstance(objective.budgeting, Occurrences):
                 target = objective.budgeting.target if isinstance(objective.budgeting, Timeslices) else None
                 course = sliced(course, target)
-            how = replace(how, warnings=tuple(self._warnings), strays=self._strays)
+            told = tuple(self._warnings)
+            how = replace(how, warnings=told, strays=self._strays, lookback_ms=self.lookback_ms)
             yield Observed(course, found, how, group)
 
     # -- events ----------------------------------------------------------------------------------------------------
@@ -193,8 +198,10 @@ class History:
         progress: Progress,
     ) -> Counter:
         grid = self._grid_of(objective, judged)
-        counter = Counter(grid, self.gap_ms, of_samples, judged.read_from_ms, grouping, judged.left_out)
-        reach = LONGEST_GAP_MS if self.gap_ms is None else self.gap_ms
+        counter = Counter(
+            grid, self.gap_ms, of_samples, judged.read_from_ms, grouping, judged.left_out, self.lookback_ms
+        )
+        reach = self.lookback_ms if self.gap_ms is None else self.gap_ms
         begin, end = self.clock.real(judged.read_from_ms - reach), self.clock.real(judged.end_ms)
         piece, at, read = _PIECES_MS[3], begin, 0
         while at < end:

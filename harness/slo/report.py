@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.engines.base import Engine, QueryError
 from harness.errors import InputError, UnsupportedError, printable
+from harness.prometheus import DEFAULTS
 from harness.series import Labels, format_labels
 from harness.slo.budget import (
     Burning,
@@ -169,6 +170,7 @@ def make_report(
     rules: Rules | None = None,
     gap_ms: int | None = None,
     step_ms: int | None = None,
+    lookback_ms: int = DEFAULTS.lookback_ms,
     quality: Mapping[str, Any] | None = None,
     progress: Progress = silent,
     sum_groups: bool = False,
@@ -180,7 +182,8 @@ def make_report(
     one over all of them before these. What happened in a planned `maintenance` (in the server's time) does not count.
 
     `from_ms` is where reading begins; None: where each period does. `compress` is how many times as fast the server's
-    clock ran; all times of the result are the world's, with the same end. `gap_ms` and `step_ms` are the world's too.
+    clock ran; all times of the result are the world's, with the same end. `gap_ms`, `step_ms` and `lookback_ms`
+    (of the server) are the world's too.
 
     Raises InputError for a range that ends before it begins, EngineError if the server does not answer. A query that it
     refuses makes its objective `no data`.
@@ -194,7 +197,7 @@ def make_report(
         raise InputError("a compressed run needs its beginning", hint="name when it began with --from")
     clock = Clock(to_ms, compress)
     begins = None if from_ms is None else clock.world(from_ms)
-    history = History(engine, clock, gap_ms, step_ms)
+    history = History(engine, clock, gap_ms, step_ms, lookback_ms)
     settled = rules or Rules()
     made = []
     planned = [replace(one, from_ms=clock.world(one.from_ms), to_ms=clock.world(one.to_ms)) for one in maintenance]
@@ -275,7 +278,7 @@ def judge(
     alerts, no_alerts = _alerts(objective, course, left, stretch.budget_ms)
     counts_from = course.first_measured_ms()
     unseen = without([(stretch.start_ms, counts_from or stretch.start_ms)], stretch.left_out)
-    if length_ms(unseen) < max(2 * course.grid.step_ms, 300_000):
+    if length_ms(unseen) < max(2 * course.grid.step_ms, observed.how.lookback_ms):
         counts_from = None
     decided = ruling(objective, course, stretch, window, alerts, rules, broken)
     numbers = broken is None and whole.total > 0
@@ -408,7 +411,7 @@ def _caveats(
         begin, end = max(holes, key=lambda hole: (hole[1] - hole[0], -hole[0]))
         many = "a gap without data" if len(holes) == 1 else f"{len(holes):,} gaps without data, the longest"
         found.append(f"{many} from {moment(begin, zone)} to {moment(end, zone)} ({lasting(end - begin)})")
-    if last is not None and length_ms(without([(last, course.grid.end_ms)], stretch.left_out)) > 300_000:
+    if last is not None and length_ms(without([(last, course.grid.end_ms)], stretch.left_out)) > how.lookback_ms:
         found.append(
             f"the newest data are of {moment(last, zone)}, {lasting(course.grid.end_ms - last)} before the end: no "
             "scrapes since then, or a clock that is off"

@@ -20,13 +20,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from statistics import median_low
 
+from harness.prometheus import DEFAULTS
 from harness.series import Labels
 from harness.slo.course import Bins, Count, Course, Grid
 from harness.slo.model import Grouping
 from harness.slo.stretches import Stretch, merged, touches, within, without
 
-LONGEST_GAP_MS = 300_000
-"""Prometheus' lookback: samples further apart are no continuous series to it."""
 SCRAPES_IN_A_GAP = 3
 """Samples further apart than this many times their usual distance leave a gap."""
 
@@ -86,7 +85,8 @@ class Counted:
 class Counter:
     """Counts the events of one objective, stretch by stretch of time, in order.
 
-    `gap_ms` is the longest distance of samples that is no gap; None: thrice the usual one, at most five minutes.
+    `gap_ms` is the longest distance of samples that is no gap; None: thrice the usual one, at most `lookback_ms`, for
+    samples further apart than that are no continuous series to Prometheus.
     `of_samples`: each sample is itself a number of events (a gauge), not a counter's reading. `grouping` tells groups
     apart, which are counted each for itself but from the same samples. `left_out`: stretches of time that do not count,
     nor do events of which some may have happened in them.
@@ -99,6 +99,7 @@ class Counter:
     """What was seen up to then is not counted; the grid's start if that is later."""
     grouping: Grouping | None = None
     left_out: Sequence[Stretch] = ()
+    lookback_ms: int = DEFAULTS.lookback_ms
     groups: dict[Labels, Counted] = field(default_factory=dict)
     """By group, in the order in which they were met; of what is not grouped, one without labels."""
     scrape_ms: int | None = None
@@ -213,9 +214,9 @@ class Counter:
         apart = [b - a for raw in series for a, b in itertools.pairwise(raw.times_ms)]
         if apart:
             usual = median_low(apart)
-            if usual <= LONGEST_GAP_MS:  # else the stretch holds little but a gap
+            if usual <= self.lookback_ms:  # else the stretch holds little but a gap
                 self.scrape_ms = usual
-        return min(LONGEST_GAP_MS, SCRAPES_IN_A_GAP * (self.scrape_ms or LONGEST_GAP_MS))
+        return min(self.lookback_ms, SCRAPES_IN_A_GAP * (self.scrape_ms or self.lookback_ms))
 
     def _known_times(self, parts: Sequence[tuple[int, int, int, Raw]]) -> Mapping[int, int]:
         """The sample before the first one of each series of all events, by the identity of its samples."""

@@ -15,9 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from report_world import DAY, END, MINUTE, START
 from test_sli_counting import LIMIT, covered_seconds, expected, worlds
 
+from harness.commands.slo_report import Choices, run
+from harness.config import load_config
 from harness.engines.base import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
 from harness.errors import InputError
+from harness.prometheus import ServerSettings
 from harness.report.slo_report_html import slo_report_html
 from harness.report.slo_report_json import slo_report_json
 from harness.slo import Objective, load_objectives
@@ -501,3 +504,38 @@ def test_judging_is_pure(month: tuple[Engine, list[Objective]]) -> None:
     lenient = judge(objectives[1], observed, stretch, Window.PERIOD, Rules(Fraction(1, 2), Fraction(1, 20)))
     assert (strict.ruling.verdict, strict.ruling.reason[:7]) == (Verdict.NO_DATA, "96.06 %")
     assert lenient.ruling.verdict is not Verdict.NO_DATA
+
+
+# -- another lookback --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("runs_with", "setting", "code", "measured"),
+    [
+        (15, "", 0, 1.0),  # the server itself tells
+        (15, 'lookback_delta = "15m"', 0, 1.0),
+        (15, 'lookback_delta = "5m"', 2, None),
+        (5, "", 1, 0.0),  # to a Prometheus that looks back five minutes there are only gaps
+    ],
+)
+def test_what_a_gap_is_hangs_on_the_server_s_lookback(
+    prometheus_path: Path, tmp_path: Path, runs_with: int, setting: str, code: int, measured: float | None
+) -> None:
+    """Ten minutes lie between two scrapes."""
+    sloth(tmp_path, "rare", "sum(rate(bad_total[{{.window}}]))", "sum(rate(all_total[{{.window}}]))")
+    (tmp_path / "alert-harness.toml").write_text(f"{setting}\n", encoding="utf-8")
+    config = load_config(tmp_path, tmp_path / "alert-harness.toml")
+    with ProcessEngine(prometheus_path, server=ServerSettings(lookback_ms=runs_with * MINUTE)) as engine:
+        for name in ("bad_total", "all_total"):
+            write(engine, name, [10.0 * i * (name == "all_total") for i in range(288)], every=10 * MINUTE)
+        choices = Choices(
+            files=[str(tmp_path / "rare.yml")], prometheus=engine.url, page="none", json=str(tmp_path / "r.json"),
+            begin=str(START // 1000), end=str((START + 287 * 10 * MINUTE) // 1000), window="run",
+        )  # fmt: skip
+        if code == 2:
+            with pytest.raises(InputError, match="runs with 15m"):
+                run(config, choices)
+            return
+        assert run(config, choices) == code
+    (found,) = json.loads((tmp_path / "r.json").read_text("utf-8"))["objectives"]
+    assert found["coverage"]["measured"] == pytest.approx(measured)
