@@ -43,7 +43,7 @@ def test_the_projects_own_rules(tools: dict[str, Path], tmp_path: Path) -> None:
     assert done.stderr == ""
     assert done.stdout.rstrip().split("\n")[-1] == "YES: 9 alerts fire exactly as meant."
     steps = [line.split()[0] for line in done.stdout.split("\n") if re.match(r" {0,4}(ok|FAILED|--)  ", line)]
-    assert steps == ["ok"] * 4  # load, lint, unit tests, prove
+    assert steps == ["ok"] * 5  # load, lint, Alertmanager's file, unit tests, prove
     assert done.returncode == 0
     assert list(temp.iterdir()) == []
     document = json.loads((folder / "new/p.json").read_text(encoding="utf-8"))
