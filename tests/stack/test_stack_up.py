@@ -201,10 +201,13 @@ def test_logs_that_are_followed(project: Config) -> None:
         stdout=subprocess.PIPE,
         text=True,
     ) as command:
-        assert command.stdout is not None
-        assert '"event": "starting"' in command.stdout.readline()
-        time.sleep(0.5)
-        stack.restart("streaming")
-        assert any('"event": "stopped"' in line for line in iter(command.stdout.readline, ""))
-        command.send_signal(signal.SIGINT)
-        assert command.wait(PATIENCE_S) == 130
+        try:
+            assert command.stdout is not None
+            assert '"event": "starting"' in command.stdout.readline()
+            time.sleep(0.5)
+            stack.restart("streaming")
+            assert any('"event": "stopped"' in line for line in iter(command.stdout.readline, ""))
+            command.send_signal(signal.SIGINT)
+            assert command.wait(PATIENCE_S) == 130
+        finally:
+            command.kill()  # else a test that failed would wait for it for ever
