@@ -61,11 +61,3 @@ def reset_ms(pair: BurnPair, target: Fraction, ratio: Fraction) -> Fraction | No
     the first to do so. (The book's 58 minutes, for a single window of an hour at 36 × and 99.9 %, are this.)
     """
     return min(pair.windows_ms) * (1 - pair.threshold(target) / ratio) if pair.burns(ratio, target) else None
-
-
-def world_threshold(pairs: Iterable[BurnPair], target: Fraction, lasts_ms: int) -> Fraction:
-    """The error ratio above which an alert of these pairs fires in a world that had it for `lasts_ms`, none before.
-
-    A pair sees ratio × min(1, lasts / W) in a window W, so it fires above θ × max(1, long / lasts).
-    """
-    return min(pair.threshold(target) * max(Fraction(1), Fraction(max(pair.windows_ms), lasts_ms)) for pair in pairs)

@@ -34,7 +34,7 @@ from harness.slo.model import Calendar, Objective
 from harness.slo.periods import Judged, Window, judged, moment
 from harness.slo.queries import grouping_of
 from harness.slo.stretches import length_ms, within, without
-from harness.slo.verdict import Rules, Ruling, Verdict, factor, lasting, pace, percent, ruling
+from harness.slo.verdict import Rules, Ruling, Verdict, lasting, pace, percent, ruling
 from harness.slo.windows import choose
 from harness.units import format_duration
 
@@ -487,13 +487,3 @@ def count_text(count: int | Fraction) -> str:
 def number_text(number: Fraction) -> str:
     value = float(number)
     return f"{value:,.0f}" if abs(value) >= 1000 or number.denominator == 1 else f"{value:.3g}"
-
-
-def pace_text(one: Pace) -> str:
-    """``burning 2.3 × over the last 1h: lasts 6d 3h``."""
-    if one.burn is None:
-        return f"no events in the last {lasting(one.length_ms)}"
-    if one.burn == 0:
-        return f"not burning over the last {lasting(one.length_ms)}"
-    lasts = "gone" if one.lasts_ms == 0 else f"lasts {lasting(one.lasts_ms)}" if one.lasts_ms is not None else "–"
-    return f"burning {factor(one.burn)} over the last {lasting(one.length_ms)}: {lasts}"
