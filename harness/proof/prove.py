@@ -78,6 +78,10 @@ def _replayed_labels(result: AlertResult) -> dict[str, str]:
     return next((dict(alert.labels) for alert in firing), {})
 
 
+_FEW = 16
+"""Of so many alerts none is waited for before the next is measured: the last row comes soon. Of more the first is."""
+
+
 @dataclass(slots=True)
 class _Unfinished:
     """A result in the making, with what is needed to finish it."""
@@ -134,12 +138,15 @@ class Proof:
         self._begin()
         waiting = self._waiting
         heard: list[Proven] = []
+        pairings = list(pair(self.files, self.contracts))
+        first = len(pairings) > _FEW
         with Notary(self.promtool, self.alert_timeout_s) as notary:
-            for pairing in pair(self.files, self.contracts):
+            for pairing in pairings:
                 begun = self._measured(pairing, complaints, notary, emit=emit_to is not None)
                 if begun is not None:
                     waiting.append(begun)
-                while waiting and waiting[0].ready:
+                while waiting and (first or waiting[0].ready):  # the first is waited for: the next may take long
+                    first = False
                     yield self._finished(waiting.popleft(), complaints, heard)
             while waiting:
                 yield self._finished(waiting.popleft(), complaints, heard)
