@@ -54,6 +54,13 @@ def shared_engine(prometheus_path: Path) -> Iterator[Engine]:
         yield engine
 
 
+@pytest.fixture(scope="module")
+def module_engine(prometheus_path: Path) -> Iterator[Engine]:
+    """One process engine for the tests of a file, each of which makes it empty first."""
+    with ProcessEngine(prometheus_path) as engine:
+        yield engine
+
+
 @pytest.fixture
 def engine(prometheus_path: Path) -> Iterator[Engine]:
     """An empty process engine of the test's own."""

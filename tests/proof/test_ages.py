@@ -4,7 +4,7 @@ confirmed by promtool, whose time begins in 1970."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +13,6 @@ import pytest
 
 from harness.contracts import load_contracts
 from harness.engines.base import Engine
-from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.proof import AlertResult, Proof, Verdict
 from harness.report.jsonfile import proof_json
@@ -46,14 +45,8 @@ class Meant:
     more: str = ""
 
 
-@pytest.fixture(scope="module")
-def age_engine(prometheus_path: Path) -> Iterator[Engine]:
-    with ProcessEngine(prometheus_path) as engine:
-        yield engine
-
-
 @pytest.fixture
-def prove(age_engine: Engine, promtool_path: Path, tmp_path: Path) -> Prove:
+def prove(module_engine: Engine, promtool_path: Path, tmp_path: Path) -> Prove:
     def prove(rule: Rule, meant: Meant, promtool: Path = promtool_path) -> AlertResult:
         rules, contracts = tmp_path / "rules.yml", tmp_path / "contracts.yml"
         rules.write_text(
@@ -68,8 +61,8 @@ def prove(age_engine: Engine, promtool_path: Path, tmp_path: Path) -> Prove:
             f"    signal:\n      - gauge: '{meant.series}'\n        value: {meant.value}\n{meant.more}",
             encoding="utf-8",
         )
-        age_engine.reset()
-        proof = Proof(load_rules([rules]), load_contracts([contracts]), age_engine, Promtool(promtool))
+        module_engine.reset()
+        proof = Proof(load_rules([rules]), load_contracts([contracts]), module_engine, Promtool(promtool))
         (result,) = proof.run(tmp_path / "emitted")
         return result
 

@@ -4,18 +4,14 @@ come out worked out by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from proving import prove_files
 
-from harness.contracts import load_contracts
 from harness.engines.base import Engine
-from harness.engines.process import ProcessEngine
-from harness.engines.promtool import Promtool
-from harness.proof import AlertResult, Proof, Verdict
-from harness.rules import load_rules
+from harness.proof import AlertResult, Verdict
 
 EXACT, SITUATION = Verdict.EXACT, Verdict.WRONG_SITUATION
 
@@ -116,22 +112,14 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def calendar_engine(prometheus_path: Path) -> Iterator[Engine]:
-    with ProcessEngine(prometheus_path) as engine:
-        yield engine
-
-
 def prove(case: Case, folder: Path, engine: Engine, promtool: Path) -> AlertResult:
-    rules, contracts = case.write(folder)
-    engine.reset()
-    (result,) = Proof(load_rules([rules]), load_contracts([contracts]), engine, Promtool(promtool)).run()
+    (result,) = prove_files(*case.write(folder), engine, promtool)
     return result
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_rules_that_read_the_calendar(case: Case, tmp_path: Path, calendar_engine: Engine, promtool_path: Path) -> None:
-    result = prove(case, tmp_path, calendar_engine, promtool_path)
+def test_rules_that_read_the_calendar(case: Case, tmp_path: Path, module_engine: Engine, promtool_path: Path) -> None:
+    result = prove(case, tmp_path, module_engine, promtool_path)
     told = [finding.message for finding in result.findings]
     assert (result.verdict, told) == (case.verdict, list(case.says) if case.says or case.verdict is EXACT else told)
     assert result.confirmed is case.confirmed, (result.notes, result.confirmed_reason)

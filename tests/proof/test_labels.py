@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from proving import prove_files
 
 from harness.contracts import load_contracts
 from harness.engines.base import Engine
-from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.errors import InputError
-from harness.proof import AlertResult, Proof, Verdict
+from harness.proof import Proof, Verdict
 from harness.rules import load_rules
 
 SIZE = 'gauge: queue_size{host="h1", team="infra"}\n        value: x'
@@ -126,24 +125,13 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def label_engine(prometheus_path: Path) -> Iterator[Engine]:
-    with ProcessEngine(prometheus_path) as engine:
-        yield engine
-
-
-def prove(rules: Path, contracts: Path, engine: Engine, promtool_path: Path) -> list[AlertResult]:
-    engine.reset()
-    return list(Proof(load_rules([rules]), load_contracts([contracts]), engine, Promtool(promtool_path)).run())
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_labels(case: Case, tmp_path: Path, label_engine: Engine, promtool_path: Path) -> None:
+def test_labels(case: Case, tmp_path: Path, module_engine: Engine, promtool_path: Path) -> None:
     if case.group and Promtool(promtool_path).version.startswith("2."):
         with pytest.raises(InputError, match="labels not found"):
-            prove(*case.write(tmp_path), label_engine, promtool_path)
+            prove_files(*case.write(tmp_path), module_engine, promtool_path)
         return
-    result = prove(*case.write(tmp_path), label_engine, promtool_path)[0]
+    result = prove_files(*case.write(tmp_path), module_engine, promtool_path)[0]
     told = "\n".join([*result.reasons, *result.notes])
     assert result.verdict is case.verdict, told
     assert case.said in told
@@ -158,7 +146,7 @@ def test_labels(case: Case, tmp_path: Path, label_engine: Engine, promtool_path:
         assert told.replace("the rule's sides", "") == "" or "never meet" in told
 
 
-def test_only_the_alert_at_fault_is_an_error(tmp_path: Path, label_engine: Engine, promtool_path: Path) -> None:
+def test_only_the_alert_at_fault_is_an_error(tmp_path: Path, module_engine: Engine, promtool_path: Path) -> None:
     fine, faulty = tmp_path / "fine", tmp_path / "faulty"
     fine.mkdir()
     faulty.mkdir()
@@ -168,6 +156,8 @@ def test_only_the_alert_at_fault_is_an_error(tmp_path: Path, label_engine: Engin
     for file in one:
         file.write_text(file.read_text(encoding="utf-8").replace("Long", "Faulty"), encoding="utf-8")
     two = Case("").write(fine)
-    proof = Proof(load_rules([one[0], two[0]]), load_contracts([one[1], two[1]]), label_engine, Promtool(promtool_path))
-    label_engine.reset()
+    proof = Proof(
+        load_rules([one[0], two[0]]), load_contracts([one[1], two[1]]), module_engine, Promtool(promtool_path)
+    )
+    module_engine.reset()
     assert {result.alert: result.verdict for result in proof.run()} == {"Faulty": ERROR, "Long": EXACT}

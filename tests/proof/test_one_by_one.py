@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,12 +53,6 @@ def contract(name: str, threshold: int, more: str = "") -> str:
 CONTRACTS = "contracts:\n" + contract("First", 10) + contract("Second", 20) + contract("Third", 30)
 
 
-@pytest.fixture(scope="module")
-def engine(prometheus_path: Path) -> Iterator[Engine]:
-    with ProcessEngine(prometheus_path) as engine:
-        yield engine
-
-
 @pytest.fixture
 def loaded(tmp_path: Path) -> tuple[list[RuleFile], list[Contract]]:
     (tmp_path / "r.yml").write_text(RULES, encoding="utf-8")
@@ -75,39 +68,39 @@ def verdicts(results: list[AlertResult]) -> list[str]:
 
 
 def test_an_engine_that_dies_over_one_alert(
-    loaded: Loaded, engine: ProcessEngine, promtool_path: Path, monkeypatch: pytest.MonkeyPatch
+    loaded: Loaded, module_engine: ProcessEngine, promtool_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed in the middle of the second alert: that one is an error, with the log's words; the third is measured."""
-    engine.reset()
-    true_query, killed = engine.query_range, []
+    module_engine.reset()
+    true_query, killed = module_engine.query_range, []
 
     def query(expr: str, start_ms: int, end_ms: int, step_ms: int):  # type: ignore[no-untyped-def]
         if "second" in expr and not killed:
-            killed.append(engine.pid)
-            os.kill(engine.pid or 0, signal.SIGKILL)
+            killed.append(module_engine.pid)
+            os.kill(module_engine.pid or 0, signal.SIGKILL)
         return true_query(expr, start_ms, end_ms, step_ms)
 
-    monkeypatch.setattr(engine, "query_range", query)
-    results = list(Proof(*loaded, engine, Promtool(promtool_path)).run())
+    monkeypatch.setattr(module_engine, "query_range", query)
+    results = list(Proof(*loaded, module_engine, Promtool(promtool_path)).run())
     assert verdicts(results) == ["exact", "error", "exact"]
     assert "ended by signal 9" in results[1].reasons[0] or "SIGKILL" in results[1].reasons[0]
     assert (results[1].confirmed, results[1].confirmed_reason) == (None, "nothing was measured that it could confirm")
-    assert engine.pid != killed[0]
+    assert module_engine.pid != killed[0]
 
 
 def test_an_alert_that_takes_too_long(
-    loaded: Loaded, engine: Engine, promtool_path: Path, monkeypatch: pytest.MonkeyPatch
+    loaded: Loaded, module_engine: Engine, promtool_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine.reset()
-    true_query = engine.query_range
+    module_engine.reset()
+    true_query = module_engine.query_range
 
     def query(expr: str, start_ms: int, end_ms: int, step_ms: int):  # type: ignore[no-untyped-def]
         if "second" in expr:
             time.sleep(1.1)
         return true_query(expr, start_ms, end_ms, step_ms)
 
-    monkeypatch.setattr(engine, "query_range", query)
-    results = list(Proof(*loaded, engine, Promtool(promtool_path), alert_timeout_s=1.0).run())
+    monkeypatch.setattr(module_engine, "query_range", query)
+    results = list(Proof(*loaded, module_engine, Promtool(promtool_path), alert_timeout_s=1.0).run())
     assert verdicts(results)[1] == "error"
     assert results[1].findings[0].message == "not measured within 1 s"
     assert "--alert-timeout" in results[1].reasons[0]
@@ -115,26 +108,26 @@ def test_an_alert_that_takes_too_long(
 
 
 def test_what_prometheus_refuses_is_an_error_in_its_own_words(
-    loaded: Loaded, engine: Engine, promtool_path: Path, monkeypatch: pytest.MonkeyPatch
+    loaded: Loaded, module_engine: Engine, promtool_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine.reset()
-    true_query = engine.query_range
+    module_engine.reset()
+    true_query = module_engine.query_range
 
     def query(expr: str, start_ms: int, end_ms: int, step_ms: int):  # type: ignore[no-untyped-def]
         if "second" in expr:
             raise QueryError("execution", "many-to-many matching not allowed", expr)
         return true_query(expr, start_ms, end_ms, step_ms)
 
-    monkeypatch.setattr(engine, "query_range", query)
-    results = list(Proof(*loaded, engine, Promtool(promtool_path)).run())
+    monkeypatch.setattr(module_engine, "query_range", query)
+    results = list(Proof(*loaded, module_engine, Promtool(promtool_path)).run())
     assert verdicts(results) == ["exact", "error", "exact"]
     assert "many-to-many matching not allowed" in results[1].reasons[0]
 
 
 def test_a_promtool_that_breaks_costs_the_alerts_that_it_was_asked_about(
-    loaded: Loaded, engine: Engine, promtool_path: Path, monkeypatch: pytest.MonkeyPatch
+    loaded: Loaded, module_engine: Engine, promtool_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine.reset()
+    module_engine.reset()
     promtool = Promtool(promtool_path)
     true_test = promtool.test_rules
 
@@ -144,34 +137,36 @@ def test_a_promtool_that_breaks_costs_the_alerts_that_it_was_asked_about(
         return true_test(files, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(promtool, "test_rules", test_rules)
-    results = list(Proof(*loaded, engine, promtool).run())
+    results = list(Proof(*loaded, module_engine, promtool).run())
     assert verdicts(results) == ["exact", "error", "exact"]
     assert results[1].reasons == ["`promtool test rules` ended by signal 11"]
 
 
 def test_results_come_while_others_are_still_to_be_measured(
-    loaded: Loaded, engine: Engine, promtool_path: Path, monkeypatch: pytest.MonkeyPatch
+    loaded: Loaded, module_engine: Engine, promtool_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine.reset()
+    module_engine.reset()
     steps: list[str] = []
-    proof = Proof(*loaded, engine, Promtool(promtool_path), steps.append)
-    true_query = engine.query_range
+    proof = Proof(*loaded, module_engine, Promtool(promtool_path), steps.append)
+    true_query = module_engine.query_range
 
     def query(expr: str, start_ms: int, end_ms: int, step_ms: int):  # type: ignore[no-untyped-def]
         time.sleep(0.3 if "second" in expr else 0.0)  # promtool needs that long for the first
         return true_query(expr, start_ms, end_ms, step_ms)
 
-    monkeypatch.setattr(engine, "query_range", query)
+    monkeypatch.setattr(module_engine, "query_range", query)
     first = next(iter(proof.run()))
     assert first.alert == "First"
     assert "Third" not in steps
 
 
-def test_a_draft_proves_nothing_whatever_was_measured(loaded: Loaded, engine: Engine, promtool_path: Path) -> None:
-    engine.reset()
+def test_a_draft_proves_nothing_whatever_was_measured(
+    loaded: Loaded, module_engine: Engine, promtool_path: Path
+) -> None:
+    module_engine.reset()
     files, (first, second, third) = loaded
     contracts = [replace(first, draft=True), replace(second, draft=True, threshold=second.threshold + 5), third]
-    results = list(Proof(files, contracts, engine, Promtool(promtool_path)).run())
+    results = list(Proof(files, contracts, module_engine, Promtool(promtool_path)).run())
     assert verdicts(results) == ["draft", "draft", "exact"]
     assert [result.would_be for result in results] == [Verdict.EXACT, Verdict.OFF_THRESHOLD, None]
     assert [finding.verdict for finding in results[1].findings] == [Verdict.OFF_THRESHOLD, Verdict.DRAFT]
@@ -181,26 +176,28 @@ def test_a_draft_proves_nothing_whatever_was_measured(loaded: Loaded, engine: En
 
 
 def test_an_error_stays_an_error_in_a_draft(
-    loaded: Loaded, engine: Engine, promtool_path: Path, monkeypatch: pytest.MonkeyPatch
+    loaded: Loaded, module_engine: Engine, promtool_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine.reset()
+    module_engine.reset()
 
     def query(expr: str, start_ms: int, end_ms: int, step_ms: int):  # type: ignore[no-untyped-def]
         raise QueryError("execution", "no", expr)
 
-    monkeypatch.setattr(engine, "query_range", query)
+    monkeypatch.setattr(module_engine, "query_range", query)
     contracts = [replace(loaded[1][0], draft=True)]
-    result = next(iter(Proof(loaded[0], contracts, engine, Promtool(promtool_path)).run()))
+    result = next(iter(Proof(loaded[0], contracts, module_engine, Promtool(promtool_path)).run()))
     assert (result.verdict, result.would_be) == (Verdict.ERROR, Verdict.ERROR)
 
 
 def test_what_is_set_aside_is_shown_and_not_held_against_the_run(
-    loaded: Loaded, engine: Engine, promtool_path: Path
+    loaded: Loaded, module_engine: Engine, promtool_path: Path
 ) -> None:
-    engine.reset()
+    module_engine.reset()
     files, (first, second, third) = loaded
     off = replace(second, threshold=second.threshold + 5, allowed="known since May, see OPS-7")
-    results = list(Proof(files, [replace(first, allowed="old"), off, third], engine, Promtool(promtool_path)).run())
+    results = list(
+        Proof(files, [replace(first, allowed="old"), off, third], module_engine, Promtool(promtool_path)).run()
+    )
     assert verdicts(results) == ["exact", "off_threshold", "exact"]
     assert [result.allowed for result in results] == ["old", "known since May, see OPS-7", None]
     assert results[0].notes == ["its `allow` is no longer needed: the alert is exact"]
@@ -213,7 +210,7 @@ def test_what_is_set_aside_is_shown_and_not_held_against_the_run(
     [(Verdict.ERROR, None, 3), (Verdict.ERROR, "known", 0), (Verdict.UNSUPPORTED, None, 1), (Verdict.MISSING, None, 1)],
 )
 def test_exit_codes(
-    loaded: Loaded, engine: Engine, promtool_path: Path, verdict: Verdict, allowed: str | None, code: int
+    loaded: Loaded, module_engine: Engine, promtool_path: Path, verdict: Verdict, allowed: str | None, code: int
 ) -> None:
     contract = replace(loaded[1][0], allowed=allowed)
     result = AlertResult("First", contract, None, Measured(), [], [Finding(verdict, "so")])

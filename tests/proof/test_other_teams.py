@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from proving import prove_files
 
-from harness.contracts import load_contracts
 from harness.engines.base import Engine
-from harness.engines.process import ProcessEngine
-from harness.engines.promtool import Promtool
-from harness.proof import AlertResult, Proof, Verdict
-from harness.rules import load_rules
+from harness.proof import Verdict
 
 GAUGE = 'gauge: load{instance="a:1"}\n        value: x'
 
@@ -128,27 +124,16 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def team_engine(prometheus_path: Path) -> Iterator[Engine]:
-    with ProcessEngine(prometheus_path) as engine:
-        yield engine
-
-
-def prove(rules: Path, contracts: Path, engine: Engine, promtool_path: Path) -> list[AlertResult]:
-    engine.reset()
-    return list(Proof(load_rules([rules]), load_contracts([contracts]), engine, Promtool(promtool_path)).run())
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_rules_of_other_teams(case: Case, tmp_path: Path, team_engine: Engine, promtool_path: Path) -> None:
-    (result,) = prove(*case.write(tmp_path), team_engine, promtool_path)
+def test_rules_of_other_teams(case: Case, tmp_path: Path, module_engine: Engine, promtool_path: Path) -> None:
+    (result,) = prove_files(*case.write(tmp_path), module_engine, promtool_path)
     told = "\n".join(result.reasons)
     assert result.verdict is case.verdict, told
     assert case.reason in told
     assert result.confirmed or case.verdict is not EXACT, result.notes
 
 
-def test_two_severities_of_one_name(tmp_path: Path, team_engine: Engine, promtool_path: Path) -> None:
+def test_two_severities_of_one_name(tmp_path: Path, module_engine: Engine, promtool_path: Path) -> None:
     rules, contracts = Case("", "load > 5", EXACT).write(tmp_path)
     text = rules.read_text(encoding="utf-8")
     rule = text[text.index("      - alert:") :]
@@ -157,7 +142,7 @@ def test_two_severities_of_one_name(tmp_path: Path, team_engine: Engine, promtoo
     text = contracts.read_text(encoding="utf-8")
     second = text[text.index("  - alert:") :].replace("severity: page", "severity: warning")
     contracts.write_text(text + second, encoding="utf-8")
-    first, other = prove(rules, contracts, team_engine, promtool_path)
+    first, other = prove_files(rules, contracts, module_engine, promtool_path)
     assert first.verdict is EXACT, first.reasons
     assert other.verdict is Verdict.OFF_THRESHOLD
     assert "too early; the contract says > 5; measured: quiet at 3" in other.reasons[0]

@@ -4,20 +4,16 @@ them, on a real Prometheus with promtool's word."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from proving import prove_files
 
-from harness.contracts import load_contracts
 from harness.engines.base import Engine
-from harness.engines.process import ProcessEngine
-from harness.engines.promtool import Promtool
-from harness.proof import AlertResult, Proof, Verdict
+from harness.proof import AlertResult, Verdict
 from harness.report.aspects import aspects
 from harness.report.wording import row
-from harness.rules import load_rules
 
 EXACT = Verdict.EXACT
 UP = "signal: [{gauge: 'up{job=\"api\"}', value: 1}]"
@@ -91,14 +87,7 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def engine(prometheus_path: Path) -> Iterator[Engine]:
-    with ProcessEngine(prometheus_path) as engine:
-        yield engine
-
-
-def prove(case: Case, folder: Path, engine: Engine, promtool: Path) -> AlertResult:
-    engine.reset()
+def prove(case: Case, folder: Path, module_engine: Engine, promtool: Path) -> AlertResult:
     rules, contracts = folder / "rules.yml", folder / "contracts.yml"
     parts = {"for": "5m", "labels": "{severity: page}"}
     parts |= dict([case.rule.split(": ", 1)] if case.rule else [])
@@ -108,13 +97,13 @@ def prove(case: Case, folder: Path, engine: Engine, promtool: Path) -> AlertResu
     )
     lines = "".join(f"    {line}\n" for line in case.contract.splitlines())
     contracts.write_text(f"contracts:\n  - alert: A\n    means: what the case says\n{lines}")
-    (result,) = Proof(load_rules([rules]), load_contracts([contracts]), engine, Promtool(promtool)).run()
+    (result,) = prove_files(rules, contracts, module_engine, promtool)
     return result
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_contracts_without_threshold(case: Case, tmp_path: Path, engine: Engine, promtool_path: Path) -> None:
-    result = prove(case, tmp_path, engine, promtool_path)
+def test_contracts_without_threshold(case: Case, tmp_path: Path, module_engine: Engine, promtool_path: Path) -> None:
+    result = prove(case, tmp_path, module_engine, promtool_path)
     told = "\n".join(part for finding in result.findings for part in (finding.message, *finding.parts))
     assert result.verdict is case.verdict, told
     assert case.told in told
@@ -122,8 +111,8 @@ def test_contracts_without_threshold(case: Case, tmp_path: Path, engine: Engine,
     assert result.confirmed or (nothing and result.confirmed is None), result.notes
 
 
-def test_what_is_told_of_them(tmp_path: Path, engine: Engine, promtool_path: Path) -> None:
-    found = {case.name: row(prove(case, tmp_path, engine, promtool_path)) for case in CASES if case.name in (
+def test_what_is_told_of_them(tmp_path: Path, module_engine: Engine, promtool_path: Path) -> None:
+    found = {case.name: row(prove(case, tmp_path, module_engine, promtool_path)) for case in CASES if case.name in (
         "absent", "present", "always", "always, at once")}  # fmt: skip
     assert found["absent"][1:6] == ("absent for 5m", "there", "gone", "0", "5m (5 ticks)")
     assert found["present"][1:6] == ("present for 5m", "gone", "there", "0", "5m (5 ticks)")
@@ -131,8 +120,8 @@ def test_what_is_told_of_them(tmp_path: Path, engine: Engine, promtool_path: Pat
     assert found["always, at once"][1] == "always"
 
 
-def test_every_aspect_of_an_exact_alert_is_measured(tmp_path: Path, engine: Engine, promtool_path: Path) -> None:
+def test_every_aspect_of_an_exact_alert_is_measured(tmp_path: Path, module_engine: Engine, promtool_path: Path) -> None:
     for case in CASES:
         if case.name in ("absent", "always", "none is set"):
-            result = prove(case, tmp_path, engine, promtool_path)
+            result = prove(case, tmp_path, module_engine, promtool_path)
             assert [aspect.name for aspect in aspects(result) if not aspect.ok] == []
