@@ -191,8 +191,8 @@ def _lookback_ms(config: Config, engine: UrlEngine, compress: int) -> int:
     """
     own = replace(DEFAULTS, lookback_ms=config.server().lookback_ms)
     if compress == 1:
-        named = config.named()
-        own = engine.tell_server(own, {name: named[name] for name in ("lookback_ms",) if name in named})
+        named = {field: span for field, span in config.named().items() if field == "lookback_ms"}
+        own = engine.tell_server(own, named)
     return own.lookback_ms
 
 
