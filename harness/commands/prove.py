@@ -97,9 +97,9 @@ def prove_all(
 
 
 def _tell(proved: Proved, choices: Choices, out: Console) -> None:
-    if proved.complete and not proved.results:  # all that there was to prove turned out to be wrong input
+    if not proved.results:  # interrupted before the first, or all that there was to prove is wrong input
         return
-    if not choices.prints_document and proved.results:
+    if not choices.prints_document:
         proof_reasons(proved.results, out)
         out.print()
         out.print(Text(summary(proved.results, proved.engine, proved.version), style="bold"))

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.engines.owner import Owner, processes_with
+from harness.engines.owner import Owner, process_start, processes_with
 from harness.errors import EngineError
 
 PREFIX = "alert-harness-"
@@ -23,8 +23,22 @@ _ORPHAN_S = 600.0
 
 
 def folder_name(temp: Path | None = None) -> Path:
-    """A name that is not taken, in `temp` or the system's folder for temporary files."""
-    return (temp or Path(tempfile.gettempdir())) / f"{PREFIX}{secrets.token_hex(8)}"
+    """A name that is not taken, in `temp` or the system's folder for temporary files.
+
+    It begins with the maker's, for a run that is killed before it could note in the folder whose it is.
+    """
+    return (temp or Path(tempfile.gettempdir())) / f"{PREFIX}{_maker()}-{secrets.token_hex(8)}"
+
+
+def _maker(pid: int | None = None) -> str:
+    """A process id with its namespace: what a folder's name says of who made it."""
+    namespace = "".join(filter(str.isdigit, Owner.current().pid_namespace))
+    return f"{os.getpid() if pid is None else pid}.{namespace}"
+
+
+def _maker_is_dead(name: str) -> bool:
+    pid = name.removeprefix(PREFIX).partition(".")[0]
+    return pid.isdigit() and name.startswith(f"{PREFIX}{_maker(int(pid))}-") and process_start(int(pid)) is None
 
 
 def make_folder(folder: Path) -> None:
@@ -79,10 +93,10 @@ def sweep(temp: Path | None = None) -> list[Path]:
                 owner = Owner.parse((folder / _OWNER).read_text(encoding="utf-8"))
                 dead = owner is not None and owner.is_dead()
             except FileNotFoundError:
-                # Killed within the millisecond before its owner was noted. Only if it is old and holds nothing
-                # that is not ours: other tools may use the prefix too.
-                old = time.time() - status.st_mtime > _ORPHAN_S
-                dead = old and all(name.startswith(_OWNER) for name in os.listdir(folder))
+                # Killed within the millisecond before its owner was noted. Only if its maker is known to be dead, or
+                # it is old, and if it holds nothing that is not ours: other tools may use the prefix too.
+                orphan = _maker_is_dead(entry.name) or time.time() - status.st_mtime > _ORPHAN_S
+                dead = orphan and all(name.startswith(_OWNER) for name in os.listdir(folder))
         except (OSError, ValueError):
             continue
         if dead:

@@ -21,7 +21,7 @@ import pytest
 from harness.engines import Samples, make_labels, open_engine
 from harness.engines.child import free_port, tail
 from harness.engines.owner import Owner, process_start
-from harness.engines.private import PREFIX, sweep
+from harness.engines.private import PREFIX, folder_name, sweep
 from harness.engines.process import ProcessEngine
 from harness.errors import EXIT_ENGINE, EngineError
 
@@ -339,6 +339,17 @@ def test_sweep_leaves_what_is_not_its_own(temp: Path) -> None:
     assert sweep(temp) == [old]
     assert len(left(temp)) == 6
     assert sweep(temp / "absent") == []
+
+
+def test_sweep_takes_what_was_killed_before_it_could_note_its_owner(temp: Path) -> None:
+    program = "import sys, pathlib; from harness.engines.private import folder_name; "
+    program += "folder = folder_name(pathlib.Path(sys.argv[1])); folder.mkdir(); print(folder)"
+    made = subprocess.run([sys.executable, "-c", program, str(temp)], capture_output=True, text=True, check=True).stdout
+    living, busy = folder_name(temp), folder_name(temp)
+    living.mkdir()
+    (busy / "data").mkdir(parents=True)
+    assert sweep(temp) == [Path(made.strip())]
+    assert len(left(temp)) == 2
 
 
 @pytest.mark.parametrize(
