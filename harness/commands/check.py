@@ -25,12 +25,12 @@ from harness.commands.writing import must_be_writable, write
 from harness.config import Config, dashboard_files, objective_files, rule_files
 from harness.engines.url import UrlEngine
 from harness.errors import EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, InputError, InputErrors
-from harness.report.check_json import check_json
-from harness.report.check_text import write_check
+from harness.report.check.json import check_json
+from harness.report.check.terminal import write_check
 from harness.report.terminal import console
 from harness.rules import read_rules
 from harness.slo.model import Objective, Reading
-from harness.slo.prove_series import queries_of
+from harness.slo.quality.series import queries_of
 from harness.slo.queries import windowed
 from harness.source import Text
 from harness.units import parse_duration_ms

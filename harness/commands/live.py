@@ -21,8 +21,8 @@ from harness.live.routing import config_for_run
 from harness.live.run import Progress, Tools, fitting_factor, live
 from harness.live.servers import ContainerOpener, Opener, ProcessOpener
 from harness.prometheus import ServerSettings
-from harness.report.live_json import live_json
-from harness.report.live_text import live_progress, live_summary, live_table, live_warnings
+from harness.report.live.json import live_json
+from harness.report.live.terminal import live_progress, live_summary, live_table, live_warnings
 from harness.report.outcome import Outcome
 from harness.report.terminal import console
 from harness.toolchain import Toolchain

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from harness.config import Config, objective_files
 from harness.errors import InputError, Notice
-from harness.slo.load import load_objectives
 from harness.slo.model import Objective
+from harness.slo.spec.load import load_objectives
 from harness.units import parse_duration_ms
 
 

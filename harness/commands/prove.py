@@ -18,9 +18,9 @@ from harness.proof import STEPS_PER_ALERT, Proof
 from harness.proof.model import AlertResult, Verdict
 from harness.proof.pairing import pair
 from harness.proof.prove import ALERT_TIMEOUT_S
-from harness.report.jsonfile import proof_json
-from harness.report.markdown import proof_markdown
 from harness.report.outcome import Outcome, Proved
+from harness.report.proof.json import proof_json
+from harness.report.proof.markdown import proof_markdown
 from harness.report.terminal import ProofTable, console, proof_reasons, watching
 from harness.report.wording import emitted_lines, summary
 from harness.units import count_of

@@ -14,10 +14,10 @@ from harness.config import Config
 from harness.engines.private import private_folder
 from harness.engines.promtool import Promtool
 from harness.errors import EXIT_OK, InputError
-from harness.slo.compile import CompiledGroup, compile_objectives
-from harness.slo.unittests import unit_tests_yaml
+from harness.slo.compile.rules import CompiledGroup, compile_objectives
+from harness.slo.compile.unittests import unit_tests_yaml
+from harness.slo.compile.write import MARK, Format, file_name, rules_yaml
 from harness.slo.windows import choose, windows_of
-from harness.slo.write import MARK, Format, file_name, rules_yaml
 from harness.units import count_of
 
 

@@ -16,16 +16,16 @@ from harness.commands.writing import must_be_writable, write
 from harness.config import Config, rule_files
 from harness.engines.private import private_folder
 from harness.errors import EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, InputError, InputErrors, near_miss
-from harness.report.slo_quality_chart import picture
-from harness.report.slo_quality_json import quality_json
-from harness.report.slo_quality_text import quality_table, summary
+from harness.report.quality.chart import picture
+from harness.report.quality.json import quality_json
+from harness.report.quality.terminal import quality_table, summary
 from harness.report.terminal import console, watching
 from harness.rules import RuleFile, load_rules, read_rules
-from harness.slo.compile import compile_objectives
+from harness.slo.compile.rules import compile_objectives
+from harness.slo.compile.write import file_name, rules_yaml
 from harness.slo.model import Objective
-from harness.slo.prove import STEPS, Subject, prove
+from harness.slo.quality.prove import STEPS, Subject, prove
 from harness.slo.windows import Catalogue, choose, windows_of
-from harness.slo.write import file_name, rules_yaml
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,22 +22,22 @@ from harness.engines.url import UrlEngine
 from harness.errors import EXIT_FINDINGS, EXIT_OK, InputError, near_miss
 from harness.numbers import parse_number, shortened
 from harness.prometheus import DEFAULTS
-from harness.report.html_objectives import PAGE
 from harness.report.outputs import OFF, write_file
-from harness.report.slo_report_csv import slo_report_csv
-from harness.report.slo_report_html import slo_report_html
-from harness.report.slo_report_json import slo_report_json
-from harness.report.slo_report_junit import slo_report_junit
-from harness.report.slo_report_markdown import slo_report_markdown
-from harness.report.slo_report_quality import check_quality
-from harness.report.slo_report_terminal import print_slo_report, reading
+from harness.report.slo.alert_quality import check_quality
+from harness.report.slo.csv import slo_report_csv
+from harness.report.slo.html import slo_report_html
+from harness.report.slo.json import slo_report_json
+from harness.report.slo.junit import slo_report_junit
+from harness.report.slo.markdown import slo_report_markdown
+from harness.report.slo.summary import PAGE
+from harness.report.slo.terminal import print_slo_report, reading
 from harness.report.terminal import console
 from harness.report.wording import one_line
-from harness.slo.maintenance import in_vain, load_maintenance
+from harness.slo.budget.maintenance import in_vain, load_maintenance
+from harness.slo.budget.report import Progress, SloReport, make_report, silent
+from harness.slo.budget.verdict import Rules, Verdict
 from harness.slo.model import Objective
 from harness.slo.periods import Window, parse_time_ms
-from harness.slo.report import Progress, SloReport, make_report, silent
-from harness.slo.verdict import Rules, Verdict
 from harness.source import display_path
 
 FAIL_ON: Mapping[str, frozenset[Verdict]] = {
@@ -142,7 +142,7 @@ def report(
 ) -> SloReport:
     """The report over a run: `start_ms` to `end_ms` of the engine's clock, which ran `compress` times as fast.
 
-    `window` is ``run`` or ``period``. Raises as :func:`harness.slo.report.make_report` does.
+    `window` is ``run`` or ``period``. Raises as :func:`harness.slo.budget.report.make_report` does.
     """
     return make_report(
         objectives, engine, start_ms, end_ms,

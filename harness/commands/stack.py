@@ -11,7 +11,7 @@ from harness.config import Config
 from harness.errors import EXIT_FINDINGS, EXIT_OK, EngineError, InputError
 from harness.live.clock import Clock
 from harness.numbers import parse_whole
-from harness.report.stack_text import StackStatus, stack_json, stack_report
+from harness.report.stack.status import StackStatus, stack_json, stack_report
 from harness.report.terminal import console, narrating
 from harness.stack.compose import ComposeRuntime
 from harness.stack.kept import KeptRuntime

@@ -17,8 +17,8 @@ from harness.live.clock import Clock
 from harness.live.model import Attempt
 from harness.report.outcome import Outcome
 from harness.report.outputs import NO_OUTPUTS, Outputs
-from harness.report.scenario_json import scenario_json
-from harness.report.scenario_text import scenario_report
+from harness.report.scenario.json import scenario_json
+from harness.report.scenario.terminal import scenario_report
 from harness.report.terminal import console, narrating
 from harness.rules import RuleFile, load_rules
 from harness.stack.opening import Kind, running, throwaway

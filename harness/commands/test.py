@@ -16,8 +16,8 @@ from harness.engines.promtool import Promtool
 from harness.errors import EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, InputError
 from harness.report.outcome import Outcome
 from harness.report.outputs import Outputs
-from harness.report.suites_json import suites_json
-from harness.report.suites_text import write_file, write_report
+from harness.report.suites.json import suites_json
+from harness.report.suites.terminal import write_file, write_report
 from harness.report.terminal import console, watching
 from harness.suites.model import Report, Status
 from harness.suites.run import Options, SuiteRun

@@ -36,15 +36,15 @@ from harness.errors import (
 from harness.live.model import LiveReport
 from harness.live.routing import idle_here
 from harness.proof.checked import lint
-from harness.report.live_text import live_counts, live_progress, live_table
+from harness.report.live.terminal import live_counts, live_progress, live_table
 from harness.report.outcome import Outcome, Proved
-from harness.report.scenario_text import scenario_report, traffic_in_words
-from harness.report.slo_report_terminal import slo_table
-from harness.report.slo_report_words import verdict_counts
+from harness.report.scenario.terminal import scenario_report, traffic_in_words
+from harness.report.slo.terminal import slo_table
+from harness.report.slo.wording import verdict_counts
 from harness.report.terminal import console, narrating, proof_reasons
 from harness.report.wording import summary
+from harness.slo.budget.report import SloReport
 from harness.slo.model import Objective
-from harness.slo.report import SloReport
 from harness.source import display_path
 from harness.stack.opening import Kind
 from harness.stack.run import ScenarioResult

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.proof import AlertResult
 from harness.proof.model import Finding
-from harness.report.aspects import aspect
+from harness.report.proof.aspects import aspect
 from harness.report.wording import (
     contract_cell,
     finding_lines,

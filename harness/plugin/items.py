@@ -17,8 +17,8 @@ from harness.plugin.failures import failure_text, reasons
 from harness.plugin.results import Proofs, Suites
 from harness.plugin.workshop import Workshop
 from harness.proof.pairing import Pairing, pair
-from harness.report.aspects import aspect_names, not_rendered
-from harness.report.suites_text import write_file
+from harness.report.proof.aspects import aspect_names, not_rendered
+from harness.report.suites.terminal import write_file
 from harness.report.wording import one_line
 from harness.source import display_path
 from harness.suites.load import load_suite

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from harness.proof.model import AlertResult
-from harness.report.aspects import aspects, not_rendered
 from harness.report.outcome import Outcome
+from harness.report.proof.aspects import aspects, not_rendered
 from harness.report.wording import (
     confirmed_cell,
     contract_cell,
@@ -188,7 +188,7 @@ def _scenario(result: ScenarioResult) -> Suite:
         cases.append(
             Case(judged.alert, scenario.name, scenario.file, place.line if place else 1, 0.0, kind, message, message)
         )
-    from harness.report.scenario_text import conclusion  # with the stack behind it, which a proof does not need
+    from harness.report.scenario.terminal import conclusion  # with the stack behind it, which a proof does not need
 
     said = conclusion(result)
     cases.append(

@@ -13,7 +13,7 @@ from harness.suites.model import Report
 if TYPE_CHECKING:
     from harness.alertmanager.unused import Idle
     from harness.live.model import LiveReport
-    from harness.slo.report import SloReport
+    from harness.slo.budget.report import SloReport
     from harness.stack.run import ScenarioResult
 
 

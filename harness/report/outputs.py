@@ -73,13 +73,13 @@ class Outputs:
             else:
                 sys.stderr.write(github(outcome))
         if self.page is not None:
-            from harness.report.html import page_html
+            from harness.report.html.page import page_html
 
             file = self.page / "index.html"
             write_file(file, page_html(outcome))
             if outcome.objectives is not None:
-                from harness.report.html_objectives import PAGE as OBJECTIVES_PAGE
-                from harness.report.slo_report_html import slo_report_html
+                from harness.report.slo.html import slo_report_html
+                from harness.report.slo.summary import PAGE as OBJECTIVES_PAGE
 
                 write_file(self.page / OBJECTIVES_PAGE, slo_report_html(outcome.objectives))
             out.print()

@@ -1,6 +1,6 @@
 """Service level objectives: read (OpenSLO v1, sloth), compiled to Prometheus rules, measured, reported."""
 
-from harness.slo.load import load_objectives
 from harness.slo.model import Objective
+from harness.slo.spec.load import load_objectives
 
 __all__ = ["Objective", "load_objectives"]

@@ -19,7 +19,7 @@ from harness.errors import InputError, Notice, near_miss
 from harness.slo import closedform
 from harness.slo.alerting import SEVERITIES
 from harness.slo.model import DAY_MS, BurnPair, Objective
-from harness.slo.sloth import KUBERNETES_VERSION, WINDOWS_KIND
+from harness.slo.spec.sloth import KUBERNETES_VERSION, WINDOWS_KIND
 from harness.slo.values import truth
 from harness.source import Fields, SourceFile, load_yaml, number
 from harness.units import format_duration, format_number

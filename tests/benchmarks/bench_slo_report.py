@@ -13,10 +13,10 @@ from fractions import Fraction
 from harness.engines.base import Samples, make_labels
 from harness.engines.process import ProcessEngine
 from harness.errors import Span
-from harness.report.slo_report_html import slo_report_html
-from harness.report.slo_report_json import slo_report_json
+from harness.report.slo.html import slo_report_html
+from harness.report.slo.json import slo_report_json
+from harness.slo.budget.report import make_report
 from harness.slo.model import DAY_MS, Events, Objective, Query, Reading, Rolling
-from harness.slo.report import make_report
 from harness.source import Text
 from harness.toolchain import Toolchain
 

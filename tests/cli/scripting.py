@@ -234,7 +234,7 @@ def masked(text: str, folder: Path, tools: Mapping[str, Path]) -> list[str]:
     for name, path in tools.items():
         text = text.replace(str(path), f"[{name.upper()}]")
     text = text.replace(str(folder), "[WORK]")
-    text = re.sub(r"alert-harness-(notary-)?\w{8,16}\b", r"alert-harness-\1[ID]", text)
+    text = re.sub(r"alert-harness-(?:\d+\.\d*-)?\w{8,16}\b", "alert-harness-[ID]", text)
     text = re.sub(r"(127\.0\.0\.1|localhost):\d{4,5}\b", r"\1:[PORT]", text)
     text = re.sub(r"\b[23]\.\d+\.\d+(\+ds\d+)?\b", "[VERSION]", text)
     lines = [line.rstrip() for line in text.split("\n")]

@@ -13,8 +13,8 @@ from harness.commands import live
 from harness.commands.project import Choices
 from harness.config import load_config
 from harness.live.model import LiveReport, LiveResult, LiveVerdict
-from harness.report.live_json import live_json
-from harness.report.live_text import live_summary, live_table
+from harness.report.live.json import live_json
+from harness.report.live.terminal import live_summary, live_table
 from harness.report.terminal import console
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,7 +15,7 @@ from harness.contracts import load_contracts
 from harness.engines.base import Engine
 from harness.engines.promtool import Promtool
 from harness.proof import AlertResult, Proof, Verdict
-from harness.report.jsonfile import proof_json
+from harness.report.proof.json import proof_json
 from harness.rules import load_rules
 
 Prove = Callable[..., AlertResult]

@@ -12,7 +12,7 @@ from proving import prove_files
 
 from harness.engines.base import Engine
 from harness.proof import AlertResult, Verdict
-from harness.report.aspects import aspects
+from harness.report.proof.aspects import aspects
 from harness.report.wording import row
 
 EXACT = Verdict.EXACT

@@ -15,11 +15,11 @@ import pytest
 from harness.errors import Span
 from harness.proof.model import AlertResult, Finding, Measured, Verdict
 from harness.report.annotations import github, gitlab, notes_of
-from harness.report.aspects import aspects
-from harness.report.jsonfile import proof_json
 from harness.report.junit import junit_xml
 from harness.report.outcome import Outcome, Proved
-from harness.report.suites_json import suites_json
+from harness.report.proof.aspects import aspects
+from harness.report.proof.json import proof_json
+from harness.report.suites.json import suites_json
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schema"
 HOSTILE = "a,b:c%\r\n::error::x <&\"'> \x00\x1b \ud800 \u202e"

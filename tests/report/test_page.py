@@ -13,7 +13,7 @@ from browser import HOSTILE, views_of
 from harness.contracts import load_contracts
 from harness.live.model import Attempt, Delivery, LiveReport, LiveResult, LiveVerdict
 from harness.proof.model import AlertResult, Finding, SituationResult, Verdict
-from harness.report.html import page_html
+from harness.report.html.page import page_html
 from harness.report.outcome import Outcome, Proved
 from harness.stack.load import Tally
 from harness.stack.run import Episode, ScenarioResult, judge

@@ -10,8 +10,8 @@ from pathlib import Path
 from harness.engines.base import Engine
 from harness.errors import Span
 from harness.rules import load_rules
-from harness.slo.compile import compile_objectives
-from harness.slo.incidents import HOUR_MS, MINUTE_MS, Incident, Kind, Setting, constant, library
+from harness.slo.compile.rules import compile_objectives
+from harness.slo.compile.write import rules_yaml
 from harness.slo.model import (
     DAY_MS,
     Alerting,
@@ -26,9 +26,9 @@ from harness.slo.model import (
     Threshold,
     Timeslices,
 )
-from harness.slo.prove import Subject, prove
-from harness.slo.quality import ObjectiveQuality, SeverityQuality
-from harness.slo.write import rules_yaml
+from harness.slo.quality.incidents import HOUR_MS, MINUTE_MS, Incident, Kind, Setting, constant, library
+from harness.slo.quality.model import ObjectiveQuality, SeverityQuality
+from harness.slo.quality.prove import Subject, prove
 from harness.source import Text
 
 PAGE = BurnPair("page", HOUR_MS, 5 * MINUTE_MS, Fraction("14.4"))

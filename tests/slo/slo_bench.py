@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.engines.base import Engine, Samples, make_labels
 from harness.series import STALE
 from harness.slo import Objective, load_objectives
-from harness.slo.compile import CompiledGroup, CompiledRule
+from harness.slo.compile.rules import CompiledGroup, CompiledRule
 
 MINUTE_MS = 60_000
 START_MS = 1_600_000_020_000

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from report_world import objectives
 
 from harness.errors import InputError
-from harness.slo.budget import (
+from harness.slo.budget.budget import (
     budget_left,
     burn_rate,
     burning,
@@ -27,10 +27,10 @@ from harness.slo.budget import (
     trend,
     worst_hours,
 )
-from harness.slo.course import Bins, Course, Grid, Tally
+from harness.slo.budget.course import Bins, Course, Grid, Tally
+from harness.slo.budget.verdict import lasting, percent
 from harness.slo.model import BurnPair, Calendar, Objective
 from harness.slo.periods import Window, judged, parse_time_ms
-from harness.slo.verdict import lasting, percent
 
 M = 60_000
 H = 60 * M

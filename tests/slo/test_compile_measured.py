@@ -16,8 +16,8 @@ from slo_bench import MINUTE_MS, START_MS, THRESHOLD, document, play, ratio, rea
 
 from harness.engines.base import Engine
 from harness.slo import Objective
-from harness.slo.compile import CompiledGroup, compile_objectives
-from harness.slo.series import (
+from harness.slo.compile.rules import CompiledGroup, compile_objectives
+from harness.slo.compile.series import (
     BUDGET_REMAINING,
     CURRENT_BURN_RATE,
     PERIOD_BURN_RATE,

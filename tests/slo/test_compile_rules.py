@@ -17,11 +17,11 @@ from harness.cli import main
 from harness.engines.promtool import Promtool
 from harness.errors import EXIT_OK, HarnessError
 from harness.rules import load_rules
-from harness.slo.compile import compile_objectives
-from harness.slo.openslo_writer import write_openslo
-from harness.slo.unittests import unit_tests_yaml
+from harness.slo.compile.rules import compile_objectives
+from harness.slo.compile.unittests import unit_tests_yaml
+from harness.slo.compile.write import Format, file_name, rules_yaml
+from harness.slo.spec.openslo_writer import write_openslo
 from harness.slo.windows import windows_of
-from harness.slo.write import Format, file_name, rules_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 

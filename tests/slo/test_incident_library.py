@@ -7,11 +7,11 @@ from fractions import Fraction
 import pytest
 
 from harness.series import is_stale, labels_of
-from harness.slo.incidents import HOUR_MS, MINUTE_MS, Incident, Kind, Setting, library
 from harness.slo.model import DAY_MS, BurnPair
-from harness.slo.prove_policy import Policy, runs
-from harness.slo.prove_series import EventSeries, StateSeries
-from harness.slo.prove_world import SCRAPE_MS, Stage, World, budget, events_world, slices_world
+from harness.slo.quality.incidents import HOUR_MS, MINUTE_MS, Incident, Kind, Setting, library
+from harness.slo.quality.policy import Policy, runs
+from harness.slo.quality.series import EventSeries, StateSeries
+from harness.slo.quality.world import SCRAPE_MS, Stage, World, budget, events_world, slices_world
 
 PAIRS = (
     BurnPair("page", HOUR_MS, 5 * MINUTE_MS, Fraction("14.4")),

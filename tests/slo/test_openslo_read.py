@@ -18,7 +18,7 @@ from harness.config import load_config
 from harness.errors import InputError, Span
 from harness.slo import Objective, load_objectives
 from harness.slo.calendar import bounds_ms
-from harness.slo.compile import compile_objectives
+from harness.slo.compile.rules import compile_objectives
 from harness.slo.model import (
     Alerting,
     BurnPair,
@@ -36,7 +36,7 @@ from harness.slo.model import (
     Threshold,
     Timeslices,
 )
-from harness.slo.openslo_writer import write_openslo
+from harness.slo.spec.openslo_writer import write_openslo
 from harness.source import Text
 
 ROOT = Path(__file__).resolve().parents[2]

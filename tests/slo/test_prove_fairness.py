@@ -16,14 +16,14 @@ from harness.engines.base import Engine
 from harness.engines.process import ProcessEngine
 from harness.errors import InputError, UnsupportedError
 from harness.rules import load_rules
-from harness.slo.compile import compile_objectives
-from harness.slo.incidents import HOUR_MS, MINUTE_MS, Kind
+from harness.slo.compile.rules import compile_objectives
+from harness.slo.compile.write import rules_yaml
 from harness.slo.model import BurnPair, Events, Indicator, Objective, Op, RawRatio, Reading, Rolling, Threshold
-from harness.slo.prove import Subject, percents_apart, prove, told_apart
-from harness.slo.quality import ObjectiveQuality, Verdict
+from harness.slo.quality.incidents import HOUR_MS, MINUTE_MS, Kind
+from harness.slo.quality.model import ObjectiveQuality, Verdict
+from harness.slo.quality.prove import Subject, percents_apart, prove, told_apart
 from harness.slo.queries import grouped
 from harness.slo.windows import pairs_of, windows_of
-from harness.slo.write import rules_yaml
 
 DAY_MS = 86_400_000
 SHORT_LIBRARY = of_kinds(Kind.QUIET, Kind.OUTAGE, Kind.SPIKE, Kind.GROUP)

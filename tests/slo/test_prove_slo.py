@@ -29,9 +29,9 @@ from harness.engines.base import Engine
 from harness.engines.process import ProcessEngine
 from harness.errors import InputError, UnsupportedError
 from harness.slo import closedform
-from harness.slo.incidents import MINUTE_MS, Kind
 from harness.slo.model import BurnPair, Events, Reading
-from harness.slo.quality import Verdict
+from harness.slo.quality.incidents import MINUTE_MS, Kind
+from harness.slo.quality.model import Verdict
 
 TICK_MS = 60_000
 TWO = (PAGE, TICKET)
@@ -355,7 +355,7 @@ def test_series_can_be_stated(engine: Engine, tmp_path: Path) -> None:
 def test_an_alert_of_two_objectives_is_refused(engine: Engine, tmp_path: Path) -> None:
     from harness.replay import Replay
     from harness.rules import load_rules
-    from harness.slo.prove_rules import alerts_of
+    from harness.slo.quality.rules import alerts_of
 
     path = tmp_path / "rules.yml"
     path.write_text(_BY_HAND, encoding="utf-8")

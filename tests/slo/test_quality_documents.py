@@ -17,11 +17,11 @@ from quality_worlds import PAGE, SLOW_PAGE, TICKET, at_ratios, compiled, measure
 
 from harness.engines.base import Engine
 from harness.engines.process import ProcessEngine
-from harness.report.slo_quality_chart import HEIGHT, WIDTH, described, detection_svg, picture
-from harness.report.slo_quality_json import quality_json
-from harness.report.slo_quality_text import quality_table, summary
+from harness.report.quality.chart import HEIGHT, WIDTH, described, detection_svg, picture
+from harness.report.quality.json import quality_json
+from harness.report.quality.terminal import quality_table, summary
 from harness.report.terminal import console
-from harness.slo.quality import ObjectiveQuality, Verdict
+from harness.slo.quality.model import ObjectiveQuality, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 _SVG = "{http://www.w3.org/2000/svg}"

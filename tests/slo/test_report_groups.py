@@ -18,16 +18,16 @@ from test_report_page import SCHEMA
 from harness.engines.base import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
 from harness.errors import InputError
-from harness.report.slo_report_csv import slo_report_csv
-from harness.report.slo_report_html import slo_report_html
-from harness.report.slo_report_json import slo_report_json
-from harness.report.slo_report_junit import slo_report_junit
-from harness.report.slo_report_markdown import slo_report_markdown
-from harness.slo.history import Clock, Counting, History
+from harness.report.slo.csv import slo_report_csv
+from harness.report.slo.html import slo_report_html
+from harness.report.slo.json import slo_report_json
+from harness.report.slo.junit import slo_report_junit
+from harness.report.slo.markdown import slo_report_markdown
+from harness.slo.budget.history import Clock, Counting, History
+from harness.slo.budget.report import SloReport, make_report
+from harness.slo.budget.verdict import Verdict
 from harness.slo.model import Grouping
 from harness.slo.periods import Window, judged
-from harness.slo.report import SloReport, make_report
-from harness.slo.verdict import Verdict
 
 END = START + 120 * MINUTE
 PER_MINUTE = {"a": (100, 0), "b": (50, 2), "c": (10, 0)}

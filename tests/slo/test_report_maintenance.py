@@ -18,16 +18,16 @@ from harness.cli import main
 from harness.engines.base import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
 from harness.errors import InputError
-from harness.report.slo_report_charts import spark
-from harness.report.slo_report_html import slo_report_html
-from harness.report.slo_report_json import slo_report_json
-from harness.report.slo_report_markdown import slo_report_markdown
-from harness.slo.budget import utc
-from harness.slo.history import Clock, Counting, History
-from harness.slo.maintenance import load_maintenance
+from harness.report.slo.charts import spark
+from harness.report.slo.html import slo_report_html
+from harness.report.slo.json import slo_report_json
+from harness.report.slo.markdown import slo_report_markdown
+from harness.slo.budget.budget import utc
+from harness.slo.budget.history import Clock, Counting, History
+from harness.slo.budget.maintenance import load_maintenance
+from harness.slo.budget.report import ObjectiveReport, make_report
+from harness.slo.budget.verdict import Verdict
 from harness.slo.periods import Window, judged
-from harness.slo.report import ObjectiveReport, make_report
-from harness.slo.verdict import Verdict
 
 MINUTES = 240
 END = START + MINUTES * MINUTE

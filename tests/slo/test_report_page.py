@@ -19,20 +19,20 @@ from browser import HOSTILE, views_of
 
 from harness.engines.process import ProcessEngine
 from harness.errors import InputError
-from harness.report.slo_report_csv import COLUMNS, slo_report_csv
-from harness.report.slo_report_html import slo_report_html
-from harness.report.slo_report_json import slo_report_json
-from harness.report.slo_report_junit import slo_report_junit
-from harness.report.slo_report_markdown import slo_report_markdown
-from harness.report.slo_report_quality import check_quality, quality_table
-from harness.report.slo_report_terminal import print_slo_report
-from harness.report.slo_report_words import sparkline, trend_text
+from harness.report.slo.alert_quality import check_quality, quality_table
+from harness.report.slo.csv import COLUMNS, slo_report_csv
+from harness.report.slo.html import slo_report_html
+from harness.report.slo.json import slo_report_json
+from harness.report.slo.junit import slo_report_junit
+from harness.report.slo.markdown import slo_report_markdown
+from harness.report.slo.terminal import print_slo_report
+from harness.report.slo.wording import sparkline, trend_text
 from harness.report.terminal import console
-from harness.slo.budget import Trend
+from harness.slo.budget.budget import Trend
+from harness.slo.budget.report import POLICY, SloReport, make_report
+from harness.slo.budget.verdict import Ruling, Verdict
 from harness.slo.model import Objective
 from harness.slo.periods import Window
-from harness.slo.report import POLICY, SloReport, make_report
-from harness.slo.verdict import Ruling, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "docs" / "schema" / "slo-report.schema.json").read_text(encoding="utf-8"))

@@ -21,14 +21,14 @@ from harness.engines.base import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
 from harness.errors import InputError
 from harness.prometheus import ServerSettings
-from harness.report.slo_report_html import slo_report_html
-from harness.report.slo_report_json import slo_report_json
+from harness.report.slo.html import slo_report_html
+from harness.report.slo.json import slo_report_json
 from harness.slo import Objective, load_objectives
-from harness.slo.course import Grid
-from harness.slo.history import Clock, Counting, History
+from harness.slo.budget.course import Grid
+from harness.slo.budget.history import Clock, Counting, History
+from harness.slo.budget.report import ObjectiveReport, SloReport, judge, make_report
+from harness.slo.budget.verdict import Rules, Verdict
 from harness.slo.periods import Window, judged
-from harness.slo.report import ObjectiveReport, SloReport, judge, make_report
-from harness.slo.verdict import Rules, Verdict
 
 TARGET = {"job": "shop", "instance": "a:80"}
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.series import labels_of
-from harness.slo.course import Course, Grid, sliced
-from harness.slo.sli import Counter, Part, Raw
+from harness.slo.budget.course import Course, Grid, sliced
+from harness.slo.budget.sli import Counter, Part, Raw
 from harness.slo.stretches import merged
 
 S = 1000

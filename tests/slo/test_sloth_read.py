@@ -13,9 +13,9 @@ from slo_bench import MINUTE_MS, play, ticks, unique, write_series
 from harness.engines.base import Engine
 from harness.errors import HarnessError, InputError, UnsupportedError
 from harness.slo import load_objectives
-from harness.slo.compile import compile_objectives
+from harness.slo.compile.rules import compile_objectives
+from harness.slo.compile.series import error_ratio
 from harness.slo.model import Events, RawRatio, Reading, Rolling
-from harness.slo.series import error_ratio
 
 # As in sloth's "getting started": https://sloth.dev/introduction/
 EXAMPLE = """\

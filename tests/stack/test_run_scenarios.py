@@ -21,7 +21,7 @@ from harness.config import load_config, rule_files
 from harness.engines.owner import processes_with
 from harness.errors import EXIT_FINDINGS, EXIT_INPUT
 from harness.live.clock import Clock
-from harness.report.scenario_text import conclusion
+from harness.report.scenario.terminal import conclusion
 from harness.rules import load_rules
 from harness.stack.compose import ENV_FILES
 from harness.stack.load import Traffic

@@ -15,7 +15,7 @@ import pytest
 
 from harness.cli import main
 from harness.engines.promtool import Promtool
-from harness.report.suites_json import suites_json
+from harness.report.suites.json import suites_json
 from harness.suites import checks
 from harness.suites.diff import Change, diff_alerts
 from harness.suites.model import Labelled, Report, Status

@@ -13,12 +13,12 @@ from rich.console import Console
 from harness.contracts import Contract, load_contracts
 from harness.live.model import LiveReport, LiveResult
 from harness.proof.model import AlertResult, Boundary, Finding, Located, Measured, SituationResult, Verdict
-from harness.report.aspects import not_rendered
-from harness.report.html import page_html
-from harness.report.jsonfile import proof_json
+from harness.report.html.page import page_html
 from harness.report.junit import junit_xml
-from harness.report.markdown import proof_markdown
 from harness.report.outcome import Outcome, Proved
+from harness.report.proof.aspects import not_rendered
+from harness.report.proof.json import proof_json
+from harness.report.proof.markdown import proof_markdown
 from harness.report.terminal import proof_reasons
 from harness.report.wording import HEADER, off_cell, place, row, summary
 from harness.rules import load_rule_file

@@ -1,0 +1,89 @@
+"""A played scenario on the page: what went wrong and what fired, over the scenario's own time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from harness.report.proof.charts import LANE_STEP, Lane, Stretch, lane_name, time_marks, time_x
+from harness.report.scenario.terminal import (
+    conclusion,
+    ended_in_words,
+    labels_in_words,
+    meant_in_words,
+    moment,
+    notes,
+    tone,
+    traffic_in_words,
+)
+from harness.stack.run import Judgement, ScenarioResult
+from harness.units import format_duration
+
+_MOST_LANES = 24
+_TONES = {"green": "good", "yellow": "warn", "red": "bad"}
+
+
+def scenario_view(result: ScenarioResult, shown: Callable[[str], str]) -> dict[str, Any]:
+    """What the template draws."""
+    scenario = result.scenario
+    lanes = _lanes(result, shown)
+    return {
+        "name": shown(scenario.name),
+        "means": shown(scenario.means),
+        "passed": result.passed,
+        "conclusion": shown(conclusion(result)),
+        "facts": [
+            ("scenario time", format_duration(scenario.lasts_ms)),
+            ("clock", f"{result.factor}x" if result.factor > 1 else "real time"),
+            ("runs as", "containers" if result.runtime == "compose" else "local processes"),
+            ("traffic", traffic_in_words(result)),
+        ],
+        "notes": notes(result),
+        "lanes": lanes,
+        "height": len(lanes) * LANE_STEP + 26,
+        "bottom": len(lanes) * LANE_STEP,
+        "marks": time_marks(scenario.lasts_ms),
+        "rows": [
+            (
+                shown(judged.alert),
+                shown(labels_in_words(judged.labels)),
+                shown(meant_in_words(judged)),
+                ", ".join(moment(episode.firing_ms or 0) for episode in judged.episodes) or "–",
+                ", ".join(ended_in_words(episode) for episode in judged.episodes) or "–",
+                judged.judgement.value,
+                _TONES[tone(judged.judgement)],
+            )
+            for judged in result.judged
+        ],
+    }
+
+
+def _lanes(result: ScenarioResult, shown: Callable[[str], str]) -> list[Lane]:
+    lasts_ms = result.scenario.lasts_ms
+
+    def stretch(from_ms: int | None, to_ms: int | None, kind: str) -> list[Stretch]:
+        if from_ms is None:
+            return []
+        begin = min(max(0, from_ms), lasts_ms)
+        end = min(lasts_ms if to_ms is None else to_ms, lasts_ms)
+        return [Stretch.between(time_x(begin, lasts_ms), time_x(end, lasts_ms), kind)]
+
+    named: list[tuple[str, list[Stretch]]] = [
+        (fault.text, stretch(fault.at_ms, fault.until_ms, "fault")) for fault in result.scenario.faults
+    ]
+    alerts = dict.fromkeys([judged.alert for judged in result.judged] + [episode.alert for episode in result.episodes])
+    for alert in alerts:
+        drawn: list[Stretch] = []
+        own = [judged for judged in result.judged if judged.alert == alert]
+        episodes = [episode for episode in result.episodes if episode.alert == alert]
+        for expected in (judged.expected for judged in own if judged.expected is not None):
+            drawn += stretch(expected.fires_from_ms, expected.fires_to_ms, "meant")
+        for episode in episodes:
+            drawn += stretch(episode.pending_ms, episode.firing_ms or episode.ended_ms, "pending")
+            drawn += stretch(episode.firing_ms, episode.ended_ms, "firing")
+        tolerated = bool(own) and all(judged.judgement is Judgement.TOLERATED for judged in own)
+        named.append((f"{alert} (tolerated)" if tolerated else alert, drawn))
+    return [
+        Lane(lane_name(shown(name)), number * LANE_STEP, tuple(drawn))
+        for number, (name, drawn) in enumerate(named[:_MOST_LANES])
+    ]

@@ -1,0 +1,1 @@
+"""How objectives stand: events counted from raw samples, budgets, verdicts."""

@@ -1,0 +1,1 @@
+"""Objectives to recording rules, burn-rate alerts and their unit tests."""

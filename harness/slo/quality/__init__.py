@@ -1,0 +1,1 @@
+"""How good burn-rate alerts are: the rules over the incident library."""
