@@ -33,7 +33,7 @@ _OF_ONE = {"sum", "avg", "max", "min", "topk", "bottomk", "quantile"}
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DraftSeries:
     """A series of a draft: gauge, counter, histogram, or age (a gauge of moments); its labels with ``__name__``; the
     value, rate, quantile or age at which it stands."""
 
@@ -43,17 +43,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class DraftWorld:
     """The series that there are, and the recording rules through which they may be read."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[DraftSeries, ...]
     recordings: Mapping[str, Text] = field(default_factory=dict)
     age_scale: Fraction = Fraction(1)
     """By what the rule multiplies its moments (a thousandth, of milliseconds) before it takes the time from them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class KnobLine:
     """``slope * v + base``."""
 
     slope: Fraction
@@ -77,7 +77,7 @@ class Line:
         return f"{top} / {number_text(scale)}" if scale > 1 else f"{top} * {number_text(1 / scale)}"
 
 
-def line(of: Callable[[Fraction], Fraction | None], *at: Fraction) -> Line | None:
+def line(of: Callable[[Fraction], Fraction | None], *at: Fraction) -> KnobLine | None:
     """The straight line through what `of` returns at three places; None if there is none, or it is level."""
     a, b, c = at
     values = [of(a), of(b), of(c)]
@@ -86,10 +86,10 @@ def line(of: Callable[[Fraction], Fraction | None], *at: Fraction) -> Line | Non
     slope = (values[1] - values[0]) / (b - a)
     if not slope or (values[2] - values[1]) / (c - b) != slope:
         return None
-    return Line(slope, values[0] - slope * a)
+    return KnobLine(slope, values[0] - slope * a)
 
 
-def value(node: Any, world: World, *, summed: bool = False) -> Fraction | None:
+def value(node: Any, world: DraftWorld, *, summed: bool = False) -> Fraction | None:
     """What an expression returns while the series of `world` are all there is; `summed`: of several the sum."""
     match node:
         case promql.ParenExpr():
@@ -121,7 +121,7 @@ def is_time(node: Any) -> bool:
     return isinstance(node, promql.Call) and node.func.name == "time"
 
 
-def _binary(node: Any, world: World) -> Fraction | None:
+def _binary(node: Any, world: DraftWorld) -> Fraction | None:
     op = str(node.op)
     if op == "-" and (is_time(node.lhs) or is_time(node.rhs)):
         moments = tuple(replace(e, kind="gauge") for e in world.entries if e.kind == "age")
@@ -136,7 +136,7 @@ def _binary(node: Any, world: World) -> Fraction | None:
     return _ARITHMETIC[op](left, right)
 
 
-def _called(node: Any, world: World, *, summed: bool) -> Fraction | None:
+def _called(node: Any, world: DraftWorld, *, summed: bool) -> Fraction | None:
     name = node.func.name
     if name in _ALIKE:
         return value(node.args[0], world, summed=summed)
@@ -155,7 +155,7 @@ def _called(node: Any, world: World, *, summed: bool) -> Fraction | None:
     return rate * Fraction(window.range // timedelta(milliseconds=1), 1000)
 
 
-def _quantile(node: Any, world: World) -> Fraction | None:
+def _quantile(node: Any, world: DraftWorld) -> Fraction | None:
     """The quantile of the only histogram that is read below."""
     while not isinstance(node, promql.VectorSelector):
         match node:
@@ -170,7 +170,7 @@ def _quantile(node: Any, world: World) -> Fraction | None:
     return _selected(node, world, summed=False, kind="histogram")
 
 
-def _selected(node: Any, world: World, *, summed: bool, kind: str) -> Fraction | None:
+def _selected(node: Any, world: DraftWorld, *, summed: bool, kind: str) -> Fraction | None:
     (selector, *more) = selectors_of(node)
     found = [] if more else [entry for entry in world.entries if selector.accepts(_as_read(entry))]
     if not found or any(entry.kind != kind for entry in found) or (len(found) > 1 and not summed):
@@ -178,7 +178,7 @@ def _selected(node: Any, world: World, *, summed: bool, kind: str) -> Fraction |
     return sum((entry.stands for entry in found), Fraction(0))
 
 
-def _as_read(entry: Entry) -> Mapping[str, str]:
+def _as_read(entry: DraftSeries) -> Mapping[str, str]:
     if entry.kind != "histogram":
         return entry.labels
     return {**entry.labels, "__name__": f"{entry.labels['__name__']}_bucket", "le": "1"}

@@ -23,12 +23,12 @@ from typing import Any
 import promql_parser as promql
 
 from harness.config import FILE_NAMES, is_unit_test
-from harness.contracts import Kind
+from harness.contracts import ContractKind
 from harness.contracts.load import CONFIRM
-from harness.drafts import Entry, Line, World, is_time, line, number_text, value
+from harness.drafts import DraftSeries, DraftWorld, KnobLine, is_time, line, number_text, value
 from harness.errors import HarnessError, InputError, InputErrors
 from harness.prometheus import read_prometheus_yml
-from harness.rules import AlertRule, Fault, Group, Loaded, RuleFile, read_rules
+from harness.rules import AlertRule, Group, Loaded, RuleFault, RuleFile, read_rules
 from harness.rules.expr import children, parse_expr
 from harness.rules.forms import JSONNET
 from harness.rules.model import RecordingRule
@@ -220,7 +220,7 @@ def _contract_names(files: Sequence[RuleFile], folder: Path) -> dict[Path, str]:
 class _Guess:
     """What an expression tells of the knob and the world."""
 
-    kind: Kind = Kind.THRESHOLD
+    kind: ContractKind = ContractKind.THRESHOLD
     op: str = ">"
     threshold: float | None = None
     series: list[tuple[str, str]] = field(default_factory=list)
@@ -249,7 +249,7 @@ def _contracts(
     recordings: Mapping[str, Text],
     names: Mapping[str, int],
     seen: set[_Key],
-    faults: list[Fault],
+    faults: list[RuleFault],
     prometheus: str,
 ) -> str:
     """The drafts of a file's alerts; `names` counts how many rules of all files have a name, `prometheus` is the file
@@ -265,7 +265,7 @@ def _contracts(
                 try:
                     parts.append(_contract(rule, fixed, recordings, told_apart=names[rule.alert] > 1))
                 except HarnessError as err:
-                    faults.append(Fault(err, frozenset({rule.alert})))
+                    faults.append(RuleFault(err, frozenset({rule.alert})))
     if not parts:
         return ""
     scraped = f"# {_plain(prometheus)} says how often series are scraped." if prometheus else _SCRAPED
@@ -286,10 +286,10 @@ def _contract(rule: AlertRule, fixed: Mapping[str, str], recordings: Mapping[str
         shown = ", ".join(f"{_quoted(name)}: {_quoted(value)}" for name, value in apart.items())
         lines.append(f"    labels: {{{shown}}}  # tell it from the other rules of this name")
     limit = 1.0 if guess.threshold is None else guess.threshold
-    if guess.kind is Kind.ALWAYS:
+    if guess.kind is ContractKind.ALWAYS:
         lines.append(f"    always: true  {guessed}, which reads no series and compares nothing")
-    elif guess.kind is not Kind.THRESHOLD:
-        state = "gone" if guess.kind is Kind.ABSENCE else "there"
+    elif guess.kind is not ContractKind.THRESHOLD:
+        state = "gone" if guess.kind is ContractKind.ABSENCE else "there"
         lines.append(f"    op: {guess.kind.value}  {guessed}: it fires while the series are {state}")
     else:
         low, high = _range(limit, guess)
@@ -307,12 +307,12 @@ def _contract(rule: AlertRule, fixed: Mapping[str, str], recordings: Mapping[str
             f"    threshold: {_number(limit)}  {guessed}" + ("" if guess.threshold is not None else ", which has none"),
         ]
     lines.append(f"    for: {format_duration(rule.hold_ms)}  {guessed}")
-    if rule.keep_firing_ms and guess.kind is not Kind.ALWAYS:
+    if rule.keep_firing_ms and guess.kind is not ContractKind.ALWAYS:
         lines.append(f"    keep_firing_for: {format_duration(rule.keep_firing_ms)}  {guessed}")
     if "severity" in fixed:
         lines.append(f"    severity: {_quoted(fixed['severity'])}  {guessed}")
     lines.append(f"    # {CONFIRM} add `identifies: {{label: value}}`, the labels by which a person finds the culprit")
-    if guess.kind is not Kind.ALWAYS:
+    if guess.kind is not ContractKind.ALWAYS:
         lines += _signal(guess, limit)
     lines.append(f"    situations: []  # {CONFIRM} worlds in which it must fire or stay quiet: no traffic, restarts")
     return "\n".join([*lines, ""])
@@ -321,7 +321,7 @@ def _contract(rule: AlertRule, fixed: Mapping[str, str], recordings: Mapping[str
 def _signal(guess: _Guess, limit: float) -> list[str]:
     if not guess.series:
         return [f"    signal: []  # {CONFIRM} the rule reads no series with a name; or set it aside, with `allow:`"]
-    turned = "x" if guess.kind is Kind.THRESHOLD else "1"
+    turned = "x" if guess.kind is ContractKind.THRESHOLD else "1"
     lines = [
         f"    signal:  # {CONFIRM} how these series look" + (" when the knob stands at x" if turned == "x" else "")
     ]
@@ -340,7 +340,7 @@ def _signal(guess: _Guess, limit: float) -> list[str]:
             lines.append(f"        quantile: {{q: {number_text(guess.quantile)}, at: {at}}}")
         else:
             lines.append(f"        {'rate' if kind == 'counter' else 'value'}: {amount}")
-        if guess.kind is not Kind.THRESHOLD and selector not in guess.comes_and_goes:
+        if guess.kind is not ContractKind.THRESHOLD and selector not in guess.comes_and_goes:
             lines.append("        present: 1")
     return lines
 
@@ -396,12 +396,12 @@ def _guess(rule: AlertRule, recordings: Mapping[str, Text]) -> _Guess:
     guess.ages = {selector: sign for moment, sign in _moments(turned) for _, selector in read(moment)}
     gone = _absent(turned)
     if not _selects(tree):
-        guess.kind = Kind.ALWAYS
+        guess.kind = ContractKind.ALWAYS
     elif gone is not None and read(gone):
-        guess.kind = Kind.ABSENCE
+        guess.kind = ContractKind.ABSENCE
         guess.comes_and_goes = frozenset(selector for _, selector in read(gone))
     elif comparison is None and guess.series:
-        guess.kind = Kind.PRESENCE
+        guess.kind = ContractKind.PRESENCE
         guess.comes_and_goes = frozenset(selector for _, selector in guess.series)
     if guess.series and guess.threshold is not None and guess.threshold < 0 and guess.series[0][0] != "gauge":
         guess.threshold = None
@@ -412,7 +412,7 @@ def _guess(rule: AlertRule, recordings: Mapping[str, Text]) -> _Guess:
                 guess.quantile = Fraction(repr(q))
     metric = guess.series[0][1].partition("{")[0] if guess.series else ""
     guess.unit = next((unit for word, unit in _UNITS.items() if word in metric.split("_")), "")
-    if comparison is not None and guess.kind is Kind.THRESHOLD and guess.series:
+    if comparison is not None and guess.kind is ContractKind.THRESHOLD and guess.series:
         _fit(guess, comparison, tree, recordings)
     return guess
 
@@ -456,13 +456,15 @@ def _fit(guess: _Guess, comparison: Any, tree: Any, recordings: Mapping[str, Tex
     kinds = {selector: "age" if selector in guess.ages else kind for kind, selector in guess.series}
     stands = {selector: Fraction(1) for selector in labels}
 
-    def world(moved: Mapping[str, Fraction] = {}) -> World:
-        return World(tuple(Entry(kinds[s], labels[s], moved.get(s, stands[s])) for s in labels), recordings, scale)
+    def world(moved: Mapping[str, Fraction] = {}) -> DraftWorld:
+        return DraftWorld(
+            tuple(DraftSeries(kinds[s], labels[s], moved.get(s, stands[s])) for s in labels), recordings, scale
+        )
 
     scale = Fraction(1)
     for moment, _ in _moments(turned):
-        gauges = tuple(Entry("gauge", labels[s], Fraction(1)) for s in labels if s in guess.ages)
-        found = value(moment, World(gauges, recordings))
+        gauges = tuple(DraftSeries("gauge", labels[s], Fraction(1)) for s in labels if s in guess.ages)
+        found = value(moment, DraftWorld(gauges, recordings))
         if found:
             scale = found
     # What else must hold for it to fire does.
@@ -505,7 +507,7 @@ def _fit(guess: _Guess, comparison: Any, tree: Any, recordings: Mapping[str, Tex
         inner = f"({text})" if straight.base else text
         moment_text = f"now {guess.ages[main]} {inner}"
         if scale != 1:
-            moment_text = Line(scale, Fraction(0)).back(f"({moment_text})")
+            moment_text = KnobLine(scale, Fraction(0)).back(f"({moment_text})")
         guess.amounts[main] = moment_text
     elif text != "x" or shares:
         guess.amounts[main] = text
@@ -526,7 +528,9 @@ def _needed(tree: Any) -> Iterator[Any]:
         todo += [node.lhs] if isinstance(node, promql.BinaryExpr) and str(node.op) == "unless" else children(node)
 
 
-def _moved(node: Any, world: Callable[[Mapping[str, Fraction]], World], selector: str, to: Fraction) -> Fraction | None:
+def _moved(
+    node: Any, world: Callable[[Mapping[str, Fraction]], DraftWorld], selector: str, to: Fraction
+) -> Fraction | None:
     return value(node, world({selector: to}))
 
 

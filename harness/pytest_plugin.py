@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 if TYPE_CHECKING:
-    from harness.plugin.bench import AlertRules, PlainPromtool, Prometheus, Replayer
-    from harness.plugin.workshop import Workshop
+    from harness.plugin.fixtures import AlertRules, PlainPromtool, Prometheus, Replayer
+    from harness.plugin.session import ProjectSession
 
 _T = TypeVar("_T")
-_WORKSHOP: pytest.StashKey[Workshop] = pytest.StashKey()
+_WORKSHOP: pytest.StashKey[ProjectSession] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,12 +43,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[_WORKSHOP].close()
 
 
-def workshop(config: pytest.Config) -> Workshop:
+def workshop(config: pytest.Config) -> ProjectSession:
     """The session's settings, tools and engine; nothing in it is started before it is used."""
     if _WORKSHOP not in config.stash:
-        from harness.plugin.workshop import Workshop
+        from harness.plugin.session import ProjectSession
 
-        config.stash[_WORKSHOP] = Workshop(config)
+        config.stash[_WORKSHOP] = ProjectSession(config)
     return config.stash[_WORKSHOP]
 
 
@@ -72,7 +72,7 @@ def alert_rules(pytestconfig: pytest.Config) -> AlertRules:
 @pytest.fixture(scope="session")
 def promtool(pytestconfig: pytest.Config) -> PlainPromtool:
     """promtool: `check_rules(files)`, `test_rules(files)`, `failures(run)`."""
-    from harness.plugin.bench import PlainPromtool
+    from harness.plugin.fixtures import PlainPromtool
 
     shop = workshop(pytestconfig)
     return _plainly(lambda: PlainPromtool(shop.promtool.path, features=shop.server.features))
@@ -81,7 +81,7 @@ def promtool(pytestconfig: pytest.Config) -> PlainPromtool:
 @pytest.fixture(scope="session")
 def prometheus_factory(pytestconfig: pytest.Config) -> Callable[[], Prometheus]:
     """`prometheus_factory()`: an empty throwaway Prometheus, for tests that need a new one for each example."""
-    from harness.plugin.bench import Prometheus
+    from harness.plugin.fixtures import Prometheus
 
     shop = workshop(pytestconfig)
     return lambda: _plainly(lambda: Prometheus(shop.tape))
@@ -96,6 +96,6 @@ def prometheus(prometheus_factory: Callable[[], Prometheus]) -> Prometheus:
 @pytest.fixture(scope="session")
 def replay(prometheus_factory: Callable[[], Prometheus]) -> Replayer:
     """`replay(rules, series, until="30m")`: what each alert does, tick by tick."""
-    from harness.plugin.bench import Replayer
+    from harness.plugin.fixtures import Replayer
 
     return Replayer(prometheus_factory)

@@ -26,12 +26,12 @@ from harness.engines.private import private_folder
 from harness.engines.promtool import Promtool
 from harness.errors import HarnessError, InputError
 from harness.numbers import shortened
-from harness.proof.axis import Axis
 from harness.proof.model import Fact
-from harness.proof.notary import Deed, activity_test, other_lookback, says_activity
 from harness.proof.ordered import OrderedRules
 from harness.proof.pairing import pair
-from harness.replay import Batch, EndlessTape, Replay, Tape
+from harness.proof.positions import KnobPositions
+from harness.proof.promtool_check import CheckRequest, activity_test, other_lookback, says_activity
+from harness.replay import Batch, EndlessSlotWriter, Replay, SlotWriter
 from harness.replay.slots import FIRST_SLOT_MS
 from harness.rules import RuleFile
 from harness.series import STALE, Labels, format_labels, labels_of
@@ -148,7 +148,7 @@ def histograms(
 
 def positions(contract: Contract) -> st.SearchStrategy[Fraction]:
     """Where a contract's knob may stand; its threshold and the neighbours of that come often, and are shrunk to."""
-    axis = Axis.of(contract)
+    axis = KnobPositions.of(contract)
     here = axis.at_threshold
     near = [p for off in range(9) for p in (here + off, here - off) if axis.lowest <= p <= axis.highest]
     return st.one_of(st.sampled_from(list(dict.fromkeys(near))), st.integers(axis.lowest, axis.highest)).map(axis.value)
@@ -187,7 +187,7 @@ class Trial:
 
     def __init__(
         self,
-        tape: Tape,
+        tape: SlotWriter,
         files: Sequence[RuleFile],
         contract: Contract,
         *,
@@ -214,7 +214,7 @@ class Trial:
     @classmethod
     def on(cls, engine: Engine, files: Sequence[RuleFile], contract: Contract) -> Trial:
         """A trial on an engine of its own."""
-        return cls(EndlessTape(engine), files, contract)
+        return cls(EndlessSlotWriter(engine), files, contract)
 
     def signal(self, x: Fraction, length_ms: int | None = None, **given: int | Fraction) -> list[Trace]:
         """The contract's signal with the knob at `x`, its `given` names replaced."""
@@ -358,7 +358,7 @@ class Trial:
         step_ms = math.gcd(self.plan.interval_ms, *(at for trace in series for at in trace.times_ms))
         name = shortened(f"{one.example!r}")
         fact = Fact(name, series, step_ms, 0, self.length_ms // self.plan.interval_ms + 1, ())
-        deed = Deed(self.located, self._ordered(), (fact,), self.tape.engine.server)
+        deed = CheckRequest(self.located, self._ordered(), (fact,), self.tape.engine.server)
         return activity_test(deed, folder or Path(), self.length_ms, prefix, active=one.fires)
 
     def _ordered(self) -> OrderedRules:

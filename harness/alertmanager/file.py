@@ -138,7 +138,7 @@ class AlertmanagerFile:
             _refuse_tags(document, shown)
         made, wrong = None, None
         try:
-            made = _Reader(shown).file(document)
+            made = _ConfigReader(shown).file(document)
         except HarnessError as err:
             wrong = type(err)(told(err.message), span=err.span, hint=err.hint)
         if path is not None and amtool is not None:
@@ -174,7 +174,7 @@ class AlertmanagerFile:
         return all({"alertname", "..."} & set(route.group_by) for route in self.route.all())
 
 
-class _Reader:
+class _ConfigReader:
     def __init__(self, source: SourceFile) -> None:
         self._source = source
         self._routes = 0

@@ -41,7 +41,7 @@ class KnownAlert:
 
 
 @dataclass(frozen=True, slots=True)
-class Idle:
+class UnusedPart:
     """A part of the file that does nothing here, and why."""
 
     span: Span
@@ -51,12 +51,12 @@ class Idle:
         return f"{self.span}: {self.message}"
 
 
-def idle_parts(file: AlertmanagerFile, alerts: Sequence[KnownAlert]) -> list[Idle]:
+def idle_parts(file: AlertmanagerFile, alerts: Sequence[KnownAlert]) -> list[UnusedPart]:
     """Inhibition rules that can silence none of these alerts, routes that none of them reaches, and receivers that no
     route uses, in that order. What is not known of an alert is taken to fit."""
     used = {route.receiver for route in file.route.all()}
     unused = [
-        Idle(receiver.span, f"no route uses the receiver `{receiver.name}`")
+        UnusedPart(receiver.span, f"no route uses the receiver `{receiver.name}`")
         for receiver in file.receivers
         if receiver.name not in used
     ]
@@ -66,12 +66,12 @@ def idle_parts(file: AlertmanagerFile, alerts: Sequence[KnownAlert]) -> list[Idl
 # -- inhibition --------------------------------------------------------------------------------------------------
 
 
-def _idle_inhibitions(file: AlertmanagerFile, alerts: Sequence[KnownAlert]) -> Iterator[Idle]:
+def _idle_inhibitions(file: AlertmanagerFile, alerts: Sequence[KnownAlert]) -> Iterator[UnusedPart]:
     for number, rule in enumerate(file.inhibitions, 1):
         if why := _why_idle(rule, alerts):
-            yield Idle(rule.span, f"inhibition rule {number} silences nothing here: {why}")
+            yield UnusedPart(rule.span, f"inhibition rule {number} silences nothing here: {why}")
         elif loose := _loose(rule, alerts):
-            yield Idle(
+            yield UnusedPart(
                 rule.span,
                 f"no alert here has the label `{loose}` that inhibition rule {number} wants equal"
                 f"{_meant(loose, alerts)}, and where both lack a label they are equal in it",
@@ -121,7 +121,7 @@ def _loose(rule: Inhibition, alerts: Sequence[KnownAlert]) -> str:
 # -- routes ------------------------------------------------------------------------------------------------------
 
 
-def _unreached(file: AlertmanagerFile, alerts: Sequence[KnownAlert]) -> Iterator[Idle]:
+def _unreached(file: AlertmanagerFile, alerts: Sequence[KnownAlert]) -> Iterator[UnusedPart]:
     at: dict[str, list[KnownAlert]] = {route.path: [] for route in file.route.all()}
     for alert in alerts:
         for route in reachable(file.route, alert):
@@ -130,7 +130,7 @@ def _unreached(file: AlertmanagerFile, alerts: Sequence[KnownAlert]) -> Iterator
         for number, child in enumerate(parent.routes if at[parent.path] else ()):
             if not at[child.path]:
                 why = _why_unreached(parent, number, at[parent.path])
-                yield Idle(child.span, f"nothing reaches {child.path}: {why}")
+                yield UnusedPart(child.span, f"nothing reaches {child.path}: {why}")
 
 
 def reachable(route: Route, alert: KnownAlert) -> list[Route]:

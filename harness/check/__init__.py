@@ -10,19 +10,19 @@ from collections.abc import Iterable
 
 from harness.check.dashboards import Dashboard, load_dashboard
 from harness.check.judge import Known, judge_use
-from harness.check.model import Finding, Kind, Report, Skipped, Use, Wants, Weight
+from harness.check.model import CheckReport, ProblemKind, Skipped, Use, UseFinding, Wants, Weight
 from harness.check.rules import known_by, rule_uses
-from harness.check.server import Server
+from harness.check.server import MetricsServer
 
 __all__ = [
+    "CheckReport",
     "Dashboard",
-    "Finding",
-    "Kind",
     "Known",
-    "Report",
-    "Server",
+    "MetricsServer",
+    "ProblemKind",
     "Skipped",
     "Use",
+    "UseFinding",
     "Wants",
     "Weight",
     "check",
@@ -32,6 +32,6 @@ __all__ = [
 ]
 
 
-def check(uses: Iterable[Use], server: Server, known: Known | None = None) -> list[Finding]:
+def check(uses: Iterable[Use], server: MetricsServer, known: Known | None = None) -> list[UseFinding]:
     """What is wrong with these uses on a server, and what is worth a note, in their order."""
     return [finding for use in uses for finding in judge_use(use, server, known or Known())]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.check.model import Finding, Kind, Skipped, Use, Wants, Weight
-from harness.check.placed import load_json, place_of
-from harness.check.server import Server
+from harness.check.json_positions import load_json, place_of
+from harness.check.model import ProblemKind, Skipped, Use, UseFinding, Wants, Weight
+from harness.check.server import MetricsServer
 from harness.check.variables import Variable, Variables, step_ms
 from harness.errors import InputError, Span, UnsupportedError, near_miss
 from harness.source import SourceFile, Text
@@ -34,7 +34,7 @@ _VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class DashboardQuery:
     """One query to Prometheus, as the file has it."""
 
     name: str
@@ -52,11 +52,11 @@ class Dashboard:
     """What one file asks."""
 
     title: str
-    queries: tuple[Query, ...]
+    queries: tuple[DashboardQuery, ...]
     variables: tuple[tuple[Variable, Span], ...]
     skipped: tuple[Skipped, ...]
 
-    def uses(self, server: Server, scrape_ms: int) -> Iterator[Use | Finding]:
+    def uses(self, server: MetricsServer, scrape_ms: int) -> Iterator[Use | UseFinding]:
         """Each query with its variables replaced, or what keeps it from being asked."""
         variables = Variables([variable for variable, _ in self.variables], server, scrape_ms)
         for variable, where in self.variables:
@@ -67,10 +67,10 @@ class Dashboard:
                 if not name.isdecimal() and "label_replace" not in query.expr:
                     known = [variable.name for variable, _ in self.variables]
                     message = f"`${name}` is no variable of the dashboard{near_miss(name, known)}"
-                    yield Finding(Kind.VARIABLE, Weight.FINDING, query.name, query.where, name, message)
+                    yield UseFinding(ProblemKind.VARIABLE, Weight.FINDING, query.name, query.where, name, message)
             for name in replaced.empty:
                 message = f"`${name}` has no value to put in"
-                yield Finding(Kind.VARIABLE, Weight.FINDING, query.name, query.where, name, message)
+                yield UseFinding(ProblemKind.VARIABLE, Weight.FINDING, query.name, query.where, name, message)
             yield Use(
                 query.name,
                 Text(replaced.expr, query.where, quoted=True),
@@ -81,19 +81,19 @@ class Dashboard:
             )
 
 
-def _variable_uses(title: str, variable: Variable, where: Span, variables: Variables) -> Iterator[Use | Finding]:
+def _variable_uses(title: str, variable: Variable, where: Span, variables: Variables) -> Iterator[Use | UseFinding]:
     name = f"variable `{variable.name}` of `{title}`"
     expr = variable.as_expr()
     if expr is not None:
         yield Use(name, Text(variables.replace(expr).expr, where, quoted=True), Wants.RUNS)
     if variable.kind == "query" and not variables.values(variable):
-        yield Finding(Kind.VARIABLE, Weight.FINDING, name, where, variable.name, "it has no value to choose")
+        yield UseFinding(ProblemKind.VARIABLE, Weight.FINDING, name, where, variable.name, "it has no value to choose")
 
 
 def load_dashboard(path: Path) -> Dashboard:
     """Read one dashboard; InputError for what is none, UnsupportedError for Grafana's new schema (v2)."""
     source = SourceFile.read(path)
-    return _Reader(source, _model(load_json(source), source)).read()
+    return _PanelReader(source, _model(load_json(source), source)).read()
 
 
 def _model(data: Any, source: SourceFile) -> Mapping[str, Any]:
@@ -111,12 +111,12 @@ def _model(data: Any, source: SourceFile) -> Mapping[str, Any]:
     return data
 
 
-class _Reader:
+class _PanelReader:
     def __init__(self, source: SourceFile, model: Mapping[str, Any]) -> None:
         self.source = source
         self.model = model
         self.title = str(model.get("title") or source.name)
-        self.queries: list[Query] = []
+        self.queries: list[DashboardQuery] = []
         self.skipped: list[Skipped] = []
         self.variables: list[tuple[Variable, Span]] = []
         self.inputs = {str(data.get("name")): str(data.get("pluginId")) for data in _dicts(model.get("__inputs"))}
@@ -170,7 +170,7 @@ class _Reader:
             self._skip(name, where, reason)
             return
         self.queries.append(
-            Query(
+            DashboardQuery(
                 name,
                 str(expr),
                 where,
@@ -192,7 +192,7 @@ class _Reader:
         if reason := self._not_prometheus(annotation.get("datasource"), expr):
             self._skip(name, where, reason)
             return
-        self.queries.append(Query(name, str(expr), where, Wants.RUNS))
+        self.queries.append(DashboardQuery(name, str(expr), where, Wants.RUNS))
 
     def _not_prometheus(self, datasource: object, expr: object) -> str | None:
         """Why a query is none for Prometheus; None if it is one."""

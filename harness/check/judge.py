@@ -10,9 +10,9 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from harness.check.model import Finding, Kind, Use, Wants, Weight
+from harness.check.model import ProblemKind, Use, UseFinding, Wants, Weight
 from harness.check.names import name_of, readings, selected
-from harness.check.server import Server
+from harness.check.server import MetricsServer
 from harness.engines.base import QueryError, Series
 from harness.errors import InputError, Span, near_miss
 from harness.rules.expr import parse_expr
@@ -40,13 +40,13 @@ class _Case:
     """One use under judgement: each thing is said once."""
 
     use: Use
-    server: Server
+    server: MetricsServer
     known: Known
-    found: dict[tuple[Kind, str], Finding] = field(default_factory=dict)
+    found: dict[tuple[ProblemKind, str], UseFinding] = field(default_factory=dict)
 
-    def say(self, kind: Kind, weight: Weight, what: str, message: str, *, at: str = "") -> None:
+    def say(self, kind: ProblemKind, weight: Weight, what: str, message: str, *, at: str = "") -> None:
         self.found.setdefault(
-            (kind, what), Finding(kind, weight, self.use.name, _place(self.use, at or what), what, message)
+            (kind, what), UseFinding(kind, weight, self.use.name, _place(self.use, at or what), what, message)
         )
 
     @property
@@ -54,7 +54,7 @@ class _Case:
         return format_duration(self.server.since_ms)
 
 
-def judge_use(use: Use, server: Server, known: Known) -> list[Finding]:
+def judge_use(use: Use, server: MetricsServer, known: Known) -> list[UseFinding]:
     """What is wrong with one use, or worth a note; raises EngineError if the server breaks."""
     case = _Case(use, server, known)
     try:
@@ -63,7 +63,7 @@ def judge_use(use: Use, server: Server, known: Known) -> list[Finding]:
         # Our parser is not the judge of PromQL; the server is.
         if not _run(case):
             return list(case.found.values())
-        case.say(Kind.QUERY, Weight.NOTE, "", f"its names are not checked: {err.message}")
+        case.say(ProblemKind.QUERY, Weight.NOTE, "", f"its names are not checked: {err.message}")
         return list(case.found.values())
     try:
         for selector, may_be_absent in read.items():
@@ -74,7 +74,7 @@ def judge_use(use: Use, server: Server, known: Known) -> list[Finding]:
         _judge_labels(case, "a text of the alert", [label for label in use.made_of if label not in made], read)
     except QueryError as err:  # too much for the server's limits, or a name that an old Prometheus can't write
         message = f"its names cannot be looked up: {err.message}; if it is too much at once, ask for less with --since"
-        case.say(Kind.QUERY, Weight.FINDING, "", message)
+        case.say(ProblemKind.QUERY, Weight.FINDING, "", message)
         return list(case.found.values())
     if use.wants is not Wants.NAMES:
         _run(case)
@@ -90,7 +90,7 @@ def _judge_selector(case: _Case, selector: Selector, may_be_absent: bool) -> Non
     elif not selector.names:
         if not case.server.has(*selector.matchers):
             text = selector_text(*selector.matchers)
-            case.say(Kind.VALUE, Weight.NOTE, text, f"no series matches `{text}`")
+            case.say(ProblemKind.VALUE, Weight.NOTE, text, f"no series matches `{text}`")
     elif not case.server.has(*selector.names):
         _judge_missing(case, selector, may_be_absent)
     else:
@@ -101,7 +101,7 @@ def _judge_missing(case: _Case, selector: Selector, may_be_absent: bool) -> None
     metric = name_of(selector)
     if metric in case.known.recorded:
         message = f"`{metric}` is recorded by these rules, and the server has none of it yet"
-        case.say(Kind.METRIC, Weight.NOTE, metric, message)
+        case.say(ProblemKind.METRIC, Weight.NOTE, metric, message)
         return
     if case.server.had(*selector.names):
         why = " (there was, within the last day)"
@@ -109,9 +109,9 @@ def _judge_missing(case: _Case, selector: Selector, may_be_absent: bool) -> None
         why = near_miss(metric, _likely(metric, [*case.server.metrics(), *case.known.recorded]))
     message = f"no series of `{metric}` in the last {case.since}{why}"
     if may_be_absent:
-        case.say(Kind.METRIC, Weight.NOTE, metric, f"{message}; the expression asks for its absence")
+        case.say(ProblemKind.METRIC, Weight.NOTE, metric, f"{message}; the expression asks for its absence")
     else:
-        case.say(Kind.METRIC, Weight.FINDING, metric, message)
+        case.say(ProblemKind.METRIC, Weight.FINDING, metric, message)
 
 
 def _judge_matchers(case: _Case, selector: Selector) -> None:
@@ -127,7 +127,7 @@ def _judge_matchers(case: _Case, selector: Selector) -> None:
     if good and len(selector.matchers) > 1 and not case.server.has(*selector.names, *selector.matchers):
         text = selector_text(*selector.matchers)
         message = f"no series of `{name_of(selector)}` matches all of `{text}` together"
-        case.say(Kind.VALUE, Weight.NOTE, f"{name_of(selector)}{text}", message, at=name_of(selector))
+        case.say(ProblemKind.VALUE, Weight.NOTE, f"{name_of(selector)}{text}", message, at=name_of(selector))
 
 
 def _judge_missing_label(case: _Case, selector: Selector, matcher: Matcher) -> None:
@@ -135,9 +135,9 @@ def _judge_missing_label(case: _Case, selector: Selector, matcher: Matcher) -> N
     message = f"no series of `{name_of(selector)}` has a label `{matcher.label}`{near}"
     if matcher.op == "=~" and case.server.has(*selector.names, matcher):
         # `cluster=~".*"`, as a variable makes it where everything is chosen.
-        case.say(Kind.LABEL, Weight.NOTE, matcher.label, f"{message}; `{matcher}` is true without it")
+        case.say(ProblemKind.LABEL, Weight.NOTE, matcher.label, f"{message}; `{matcher}` is true without it")
     else:
-        case.say(Kind.LABEL, Weight.FINDING, matcher.label, message)
+        case.say(ProblemKind.LABEL, Weight.FINDING, matcher.label, message)
 
 
 def _judge_value(case: _Case, selector: Selector, matcher: Matcher) -> bool:
@@ -146,7 +146,7 @@ def _judge_value(case: _Case, selector: Selector, matcher: Matcher) -> bool:
     if not server.has(*selector.names, matcher):
         values = server.values_of(matcher.label, *selector.names)
         message = f"no series of `{name_of(selector)}` matches `{matcher}`{_among(matcher, values)}"
-        case.say(Kind.VALUE, Weight.NOTE, str(matcher), message, at=matcher.label)
+        case.say(ProblemKind.VALUE, Weight.NOTE, str(matcher), message, at=matcher.label)
         return False
     choices = _choices(matcher)
     if len(choices) > 1:
@@ -155,7 +155,7 @@ def _judge_value(case: _Case, selector: Selector, matcher: Matcher) -> bool:
             if choice not in values:
                 one = Matcher(matcher.label, "=", choice)
                 message = f"no series of `{name_of(selector)}` matches `{one}`, a part of `{matcher}`"
-                case.say(Kind.VALUE, Weight.NOTE, str(one), message + _among(one, values), at=choice)
+                case.say(ProblemKind.VALUE, Weight.NOTE, str(one), message + _among(one, values), at=choice)
     return True
 
 
@@ -186,7 +186,7 @@ def _judge_alerts(case: _Case, selector: Selector) -> None:
             if choice not in known and not case.server.has(*selector.names, Matcher(matcher.label, "=", choice)):
                 what = "alert of these rules" if matcher.label == "alertname" else "state of an alert"
                 message = f"there is no {what} `{choice}`{near_miss(choice, known)}"
-                case.say(Kind.VALUE, Weight.FINDING, choice, message)
+                case.say(ProblemKind.VALUE, Weight.FINDING, choice, message)
 
 
 def _judge_labels(case: _Case, reader: str, labels: Iterable[str], below: Collection[Selector]) -> None:
@@ -198,7 +198,7 @@ def _judge_labels(case: _Case, reader: str, labels: Iterable[str], below: Collec
             known = {name for selector in named for name in case.server.labels_of(*selector.names)} - {NAME}
             metrics = ", ".join(f"`{name}`" for name in dict.fromkeys(name_of(selector) for selector in named))
             message = f"{reader} reads the label `{label}`, which no series of {metrics} has{near_miss(label, known)}"
-            case.say(Kind.LABEL, Weight.FINDING, label, message)
+            case.say(ProblemKind.LABEL, Weight.FINDING, label, message)
 
 
 def _likely(name: str, names: Iterable[str]) -> Iterator[str]:
@@ -216,7 +216,7 @@ def _run(case: _Case) -> bool:
     try:
         result = server.over_time(use.expr.value) if whole else server.now(use.expr.value)
     except QueryError as err:
-        case.say(Kind.QUERY, Weight.FINDING, "", f"Prometheus refuses it: {err.message}")
+        case.say(ProblemKind.QUERY, Weight.FINDING, "", f"Prometheus refuses it: {err.message}")
         return False
     if use.wants is Wants.DATA and result is not None:
         _judge_result(case, result)
@@ -228,16 +228,16 @@ def _judge_result(case: _Case, result: list[Series]) -> None:
     if not result:
         when = "now" if use.instant else f"in the last {case.since}"
         if use.may_be_empty:
-            case.say(Kind.EMPTY, Weight.NOTE, "", f"no data {when}, as it allows: {use.may_be_empty}")
+            case.say(ProblemKind.EMPTY, Weight.NOTE, "", f"no data {when}, as it allows: {use.may_be_empty}")
         else:
             message = f"no data {when}; if that may be, say so: set the panel's `No value` text"
-            case.say(Kind.EMPTY, Weight.FINDING, "", message)
+            case.say(ProblemKind.EMPTY, Weight.FINDING, "", message)
         return
     shown = {label for series in result for label, _ in series.labels}
     for label in use.labels:
         if label not in shown:
             message = f"the legend shows the label `{label}`, which the result does not have{near_miss(label, shown)}"
-            case.say(Kind.LEGEND, Weight.FINDING, label, message)
+            case.say(ProblemKind.LEGEND, Weight.FINDING, label, message)
 
 
 def _place(use: Use, word: str) -> Span:

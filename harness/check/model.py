@@ -36,7 +36,7 @@ class Use:
     """Labels that something around the expression reads from what it selects (``$labels.job`` in an annotation)."""
 
 
-class Kind(Enum):
+class ProblemKind(Enum):
     """What is not as the use has it."""
 
     METRIC = "metric"  # no series of this name
@@ -56,10 +56,10 @@ class Weight(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class UseFinding:
     """One thing that is not as a use has it."""
 
-    kind: Kind
+    kind: ProblemKind
     weight: Weight
     use: str
     where: Span
@@ -78,13 +78,13 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CheckReport:
     """A whole check."""
 
     url: str
     version: str
     since_ms: int
-    findings: tuple[Finding, ...]
+    findings: tuple[UseFinding, ...]
     skipped: tuple[Skipped, ...]
     uses: int
     panels: int

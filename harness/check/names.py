@@ -16,7 +16,7 @@ _ABSENT = frozenset({"absent", "absent_over_time"})
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class LabelsRead:
     """Labels that an operator reads, and the selectors one of which must carry each."""
 
     operator: str
@@ -41,7 +41,7 @@ def selected(expr: Text) -> dict[Selector, bool]:
     return {selector: selector in absent for selector in selectors(tree)}
 
 
-def readings(expr: Text) -> Iterator[Reading]:
+def readings(expr: Text) -> Iterator[LabelsRead]:
     """Every `by`, `without`, `on`, `ignoring`, `group_left`, `label_replace` of an expression that reads labels."""
     for node in walk(parse_expr(expr)):
         if isinstance(node, promql.AggregateExpr) and node.modifier is not None:
@@ -54,7 +54,7 @@ def readings(expr: Text) -> Iterator[Reading]:
             yield from _reading(node.func.name, [arg.val for arg in read], node.args[0])
 
 
-def _matching(node: Any) -> Iterator[Reading]:
+def _matching(node: Any) -> Iterator[LabelsRead]:
     matching, card = node.modifier.matching, node.modifier.card
     if matching is not None and matching.type == promql.LabelModifierType.Include:
         for side in (node.lhs, node.rhs):  # each by itself: series without the label never meet those with it
@@ -68,9 +68,9 @@ def _matching(node: Any) -> Iterator[Reading]:
         yield from _reading("group_right", added, node.lhs)
 
 
-def _reading(operator: str, labels: list[str], node: Any) -> Iterator[Reading]:
+def _reading(operator: str, labels: list[str], node: Any) -> Iterator[LabelsRead]:
     made = made_labels(node)
     read = tuple(label for label in labels if label not in made and label != NAME)
     below = tuple(dict.fromkeys(selectors(node)))
     if read and below:
-        yield Reading(operator, read, below)
+        yield LabelsRead(operator, read, below)

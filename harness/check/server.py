@@ -19,7 +19,7 @@ _DAY_MS = 86_400_000
 _Answer = TypeVar("_Answer")
 
 
-class Server:
+class MetricsServer:
     """Answers about the `since_ms` milliseconds before `now_ms`.
 
     Raises EngineError if the server breaks, QueryError where it refuses an expression of the caller's.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.check.server import Server
+from harness.check.server import MetricsServer
 from harness.engines.base import QueryError, Series
 from harness.rules.selectors import Matcher, selector_text
 from harness.units import format_duration, format_number, parse_duration_ms
@@ -90,7 +90,7 @@ class Replaced:
 class Variables:
     """The variables of one dashboard, looked up on the server when they are first needed."""
 
-    def __init__(self, variables: Sequence[Variable], server: Server, scrape_ms: int) -> None:
+    def __init__(self, variables: Sequence[Variable], server: MetricsServer, scrape_ms: int) -> None:
         self._variables = {variable.name: variable for variable in variables}
         self._server = server
         self._scrape_ms = scrape_ms

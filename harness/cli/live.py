@@ -46,9 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     config = config_of(arguments)
     # Imported here, so that `--help` and usage errors answer at once.
     from harness.commands import live
-    from harness.commands.project import Choices
+    from harness.commands.project import RunChoices
 
-    choices = Choices(
+    choices = RunChoices(
         rules=arguments.rules,
         contracts=arguments.contracts,
         engine=arguments.engine,

@@ -12,7 +12,7 @@ from harness.errors import near_miss, printable
 from harness.units import parse_duration_ms
 
 if TYPE_CHECKING:
-    from harness.commands.project import Choices
+    from harness.commands.project import RunChoices
     from harness.report.outputs import Outputs
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -128,10 +128,10 @@ def outputs_of(arguments: argparse.Namespace, config: Config) -> Outputs:
     return Outputs(None if page in OFF else folder / page, arguments.junit, arguments.annotate)
 
 
-def choices_of(arguments: argparse.Namespace, config: Config) -> Choices:
-    from harness.commands.project import Choices
+def choices_of(arguments: argparse.Namespace, config: Config) -> RunChoices:
+    from harness.commands.project import RunChoices
 
-    return Choices(
+    return RunChoices(
         rules=arguments.rules,
         contracts=arguments.contracts,
         engine=arguments.engine,

@@ -82,7 +82,7 @@ def run_compile(arguments: argparse.Namespace) -> int:
 
     return slo_compile.run(
         config,
-        slo_compile.Choices(
+        slo_compile.CompileChoices(
             files=arguments.files,
             output=arguments.output,
             format=arguments.format,

@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     return slo_prove.run(
         config,
-        slo_prove.Choices(
+        slo_prove.QualityChoices(
             files=arguments.files,
             rules=arguments.rules,
             windows=arguments.windows,

@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     return slo_report.run(
         config,
-        slo_report.Choices(
+        slo_report.ReportChoices(
             files=arguments.files,
             prometheus=arguments.prometheus,
             begin=arguments.begin,

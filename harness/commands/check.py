@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.check import (
-    Finding,
-    Report,
-    Server,
+    CheckReport,
+    MetricsServer,
     Use,
+    UseFinding,
     Wants,
     check,
     known_by,
@@ -29,7 +29,7 @@ from harness.report.check.json import check_json
 from harness.report.check.terminal import write_check
 from harness.report.terminal import console
 from harness.rules import read_rules
-from harness.slo.model import Objective, Reading
+from harness.slo.model import Objective, WindowPlacement
 from harness.slo.quality.series import queries_of
 from harness.slo.queries import windowed
 from harness.source import Text
@@ -81,18 +81,18 @@ def run(config: Config, choices: CheckChoices) -> int:
             hint="name --rules, --dashboards or --objectives, or set them up (docs/verify.md)",
         )
     with UrlEngine(choices.against, read_only=True) as engine:
-        server = Server(engine, round(time.time() * 1000), since_ms)
+        server = MetricsServer(engine, round(time.time() * 1000), since_ms)
         known = known_by(files)
         uses = [*(rule_uses(files) if wanted else ()), *_objective_uses(objectives)]
         findings = check(uses, server, known)
         for dashboard in dashboards:
             for one in dashboard.uses(server, scrape_ms):
-                if isinstance(one, Finding):
+                if isinstance(one, UseFinding):
                     findings.append(one)
                 else:
                     uses.append(one)
                     findings += check([one], server, known)
-        report = Report(
+        report = CheckReport(
             engine.url,
             engine.version,
             since_ms,
@@ -116,7 +116,7 @@ def _objective_uses(objectives: Sequence[Objective]) -> Iterator[Use]:
     for objective in objectives:
         for query in queries_of(objective.indicator):
             expr = query.text
-            if query.reading is Reading.WINDOWED:
+            if query.reading is WindowPlacement.WINDOWED:
                 expr = Text(windowed(query, _WINDOW), query.text.span, quoted=True)
             yield Use(f"objective {objective.name}", expr)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.alertmanager.file import AlertmanagerFile
-from harness.commands.project import Choices, Project, load, promtool_for, toolchain
+from harness.commands.project import Project, RunChoices, load, promtool_for, toolchain
 from harness.commands.writing import write
 from harness.config import Config
 from harness.engines.base import Engine
@@ -28,7 +28,7 @@ from harness.report.terminal import console
 from harness.toolchain import Toolchain
 
 
-def command(config: Config, choices: Choices, *, factor: int | None, alertmanager: Path | None) -> int:
+def command(config: Config, choices: RunChoices, *, factor: int | None, alertmanager: Path | None) -> int:
     """Run, and print one row per alert; 3 if any is an `error`, else 2 if a rule is wrong, else 1 if any is not
     exact."""
     with live_progress() as progress:
@@ -53,7 +53,7 @@ def command(config: Config, choices: Choices, *, factor: int | None, alertmanage
 
 def run(
     config: Config,
-    choices: Choices,
+    choices: RunChoices,
     *,
     factor: int | None = None,
     alertmanager: Path | None = None,
@@ -81,7 +81,7 @@ def over(
     project: Project,
     tools: Toolchain,
     config: Config,
-    choices: Choices,
+    choices: RunChoices,
     routing: AlertmanagerFile,
     *,
     factor: int | None = None,
@@ -118,14 +118,14 @@ def _clock(factor: int | None, project: Project) -> Clock:
     return Clock(fits, project.server)
 
 
-def _tools(config: Config, choices: Choices, found: Toolchain, server: ServerSettings) -> Tools:
+def _tools(config: Config, choices: RunChoices, found: Toolchain, server: ServerSettings) -> Tools:
     opener, replay = _engines(config, choices, found, server)
     promtool = promtool_for(found, server)
     return Tools(opener, replay, found.find("alertmanager"), found.find("amtool"), promtool)
 
 
 def _engines(
-    config: Config, choices: Choices, tools: Toolchain, server: ServerSettings
+    config: Config, choices: RunChoices, tools: Toolchain, server: ServerSettings
 ) -> tuple[Opener, Callable[[], Engine]]:
     """How the live Prometheus is started, and the engine for replay beside it: the same kind."""
     kind = choices.engine or config.engine

@@ -24,7 +24,7 @@ from harness.toolchain import Toolchain
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class RunChoices:
     """What a command line chose over the configuration; None where it chose nothing."""
 
     rules: Sequence[str] | None = None
@@ -73,7 +73,7 @@ class Project:
         )
 
 
-def load(config: Config, choices: Choices) -> Project:
+def load(config: Config, choices: RunChoices) -> Project:
     """Load rules and contracts; with `choices.alerts` only these contracts, and no word on other alerts.
 
     What is wrong with single rules is in the project's `faults`; raised where there is nothing else.
@@ -121,7 +121,7 @@ def _own_contracts(config: Config) -> list[Path]:
         ) from err
 
 
-def check_choices(config: Config, choices: Choices) -> None:
+def check_choices(config: Config, choices: RunChoices) -> None:
     """Refuse what would only fail, or be silently ignored, after minutes of measuring."""
     kind = choices.engine or config.engine
     if kind not in KINDS:
@@ -183,7 +183,7 @@ def server_of(config: Config, kind: str, url: str | None) -> ServerSettings:
         return engine.tell_server(own, config.named())
 
 
-def open_for(config: Config, choices: Choices, tools: Toolchain, server: ServerSettings) -> Engine:
+def open_for(config: Config, choices: RunChoices, tools: Toolchain, server: ServerSettings) -> Engine:
     sweep()  # whatever engine a killed run used, its promtool files lay in the folder for temporary files
     return open_engine(
         choices.engine or config.engine,

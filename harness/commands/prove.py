@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from harness.commands.project import Choices, Project, load, open_for, promtool_for, toolchain
+from harness.commands.project import Project, RunChoices, load, open_for, promtool_for, toolchain
 from harness.commands.writing import write
 from harness.config import Config
 from harness.engines.base import Engine
@@ -26,7 +26,7 @@ from harness.report.wording import emitted_lines, summary
 from harness.units import count_of
 
 
-def run(config: Config, choices: Choices) -> int:
+def run(config: Config, choices: RunChoices) -> int:
     """Prove the alerts and print a row for each as it is known; 3 after all rows if one is an error, 1 if one is not
     exact.
 
@@ -65,7 +65,7 @@ def prove_all(
     project: Project,
     engine: Engine,
     promtool: Promtool,
-    choices: Choices,
+    choices: RunChoices,
     what: str,
     out: Console,
 ) -> list[HarnessError]:
@@ -96,7 +96,7 @@ def prove_all(
     return proof.faults
 
 
-def _tell(proved: Proved, choices: Choices, out: Console) -> None:
+def _tell(proved: Proved, choices: RunChoices, out: Console) -> None:
     if not proved.results:  # interrupted before the first, or all that there was to prove is wrong input
         return
     if not choices.prints_document:
@@ -107,7 +107,7 @@ def _tell(proved: Proved, choices: Choices, out: Console) -> None:
     choices.outputs.write(Outcome(proved), out)
 
 
-def write_documents(proved: Proved, choices: Choices) -> None:
+def write_documents(proved: Proved, choices: RunChoices) -> None:
     told = proved.results, proved.engine, proved.version
     if choices.json is not None:
         write(choices.json, proof_json(*told, proved.warnings))

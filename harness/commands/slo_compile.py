@@ -22,7 +22,7 @@ from harness.units import count_of
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class CompileChoices:
     """What the command line says."""
 
     files: Sequence[str]
@@ -35,7 +35,7 @@ class Choices:
     no_data: bool = True
 
 
-def run(config: Config, choices: Choices) -> int:
+def run(config: Config, choices: CompileChoices) -> int:
     """Compile the objectives; everything is read, and promtool has seen the rules, before anything is written."""
     if choices.output is not None:
         must_be_writable("-o", choices.output, folder=True)

@@ -29,7 +29,7 @@ from harness.slo.windows import Catalogue, choose, windows_of
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class QualityChoices:
     """What the command line says."""
 
     files: Sequence[str] = ()
@@ -45,9 +45,9 @@ class Choices:
     url: str | None = None
 
 
-def run(config: Config, choices: Choices) -> int:
+def run(config: Config, choices: QualityChoices) -> int:
     """Prove, print a row per severity, write documents; 1 if any severity is not as meant."""
-    chosen = project.Choices(engine=choices.engine, image=choices.image, url=choices.url, json=choices.json)
+    chosen = project.RunChoices(engine=choices.engine, image=choices.image, url=choices.url, json=choices.json)
     project.check_choices(config, chosen)
     if choices.picture is not None:
         must_be_writable("--picture", Path(choices.picture), folder=False)
@@ -86,7 +86,7 @@ def _progress(subjects: int) -> Iterator[Callable[[str], None]]:
         yield step
 
 
-def _objectives(config: Config, choices: Choices) -> list[Objective]:
+def _objectives(config: Config, choices: QualityChoices) -> list[Objective]:
     found = load(config, choices.files, choices.period)
     if not choices.objectives:
         return found
@@ -101,7 +101,7 @@ def _objectives(config: Config, choices: Choices) -> list[Objective]:
 
 
 def _subjects(
-    objectives: Sequence[Objective], choices: Choices, folder: Path, theirs: tuple[RuleFile, ...] | None
+    objectives: Sequence[Objective], choices: QualityChoices, folder: Path, theirs: tuple[RuleFile, ...] | None
 ) -> list[Subject]:
     """Objectives that alert, each with its rules: those of the user, or its own compiled ones."""
     windows = windows_of(choices.windows)

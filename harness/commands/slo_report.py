@@ -35,22 +35,22 @@ from harness.report.terminal import console
 from harness.report.wording import one_line
 from harness.slo.budget.maintenance import in_vain, load_maintenance
 from harness.slo.budget.report import Progress, SloReport, make_report, silent
-from harness.slo.budget.verdict import Rules, Verdict
+from harness.slo.budget.verdict import BudgetVerdict, Rules
 from harness.slo.model import Objective
 from harness.slo.periods import Window, parse_time_ms
 from harness.source import display_path
 
-FAIL_ON: Mapping[str, frozenset[Verdict]] = {
-    "at-risk": frozenset({Verdict.AT_RISK, Verdict.EXHAUSTED}),
-    "exhausted": frozenset({Verdict.EXHAUSTED}),
-    "no-data": frozenset({Verdict.NO_DATA}),
+FAIL_ON: Mapping[str, frozenset[BudgetVerdict]] = {
+    "at-risk": frozenset({BudgetVerdict.AT_RISK, BudgetVerdict.EXHAUSTED}),
+    "exhausted": frozenset({BudgetVerdict.EXHAUSTED}),
+    "no-data": frozenset({BudgetVerdict.NO_DATA}),
     "none": frozenset(),
 }
 """What each `--fail-on` fails; an indicator that cannot be right fails with all but `none`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class ReportChoices:
     """What a command line chose; None where it chose nothing."""
 
     files: Sequence[str] = ()
@@ -81,7 +81,7 @@ class Choices:
         return "-" in (self.json, self.markdown, self.csv)
 
 
-def run(config: Config, choices: Choices) -> int:
+def run(config: Config, choices: ReportChoices) -> int:
     """Report on the objectives; 1 if a verdict is one of those that `--fail-on` names."""
     now_ms = time.time_ns() // 1_000_000
     end = now_ms - now_ms % 60_000 if choices.end is None else parse_time_ms(choices.end, "--to", now_ms)
@@ -164,7 +164,7 @@ def exit_code(report: SloReport, fail_on: Sequence[str] | None) -> int:
     return EXIT_FINDINGS if found else EXIT_OK
 
 
-def verdicts_that_fail(fail_on: Sequence[str] | None) -> frozenset[Verdict]:
+def verdicts_that_fail(fail_on: Sequence[str] | None) -> frozenset[BudgetVerdict]:
     """What the values of `--fail-on` name together; exhausted and no data if there are none: a misspelt metric passes
     no gate."""
     for name in fail_on or ():
@@ -196,7 +196,7 @@ def _lookback_ms(config: Config, engine: UrlEngine, compress: int) -> int:
     return own.lookback_ms
 
 
-def _page(config: Config, choices: Choices) -> Path | None:
+def _page(config: Config, choices: ReportChoices) -> Path | None:
     """A folder on the command line is relative to where the user stands, one in the settings to their file."""
     named = config.report if choices.page is None else choices.page
     if named in OFF:
@@ -205,7 +205,7 @@ def _page(config: Config, choices: Choices) -> Path | None:
     return folder / named / PAGE
 
 
-def _check_outputs(choices: Choices, page: Path | None) -> None:
+def _check_outputs(choices: ReportChoices, page: Path | None) -> None:
     """Refuse what would only fail after minutes of reading."""
     documents = (("--json", choices.json), ("--markdown", choices.markdown), ("--csv", choices.csv))
     printed = [option for option, target in documents if target == "-"]

@@ -15,8 +15,8 @@ from harness.report.stack.status import StackStatus, stack_json, stack_report
 from harness.report.terminal import console, narrating
 from harness.stack.compose import ComposeRuntime
 from harness.stack.kept import KeptRuntime
-from harness.stack.opening import Kind, bring_up, running, stopped, take_down
-from harness.stack.runtime import Health, Runtime, State
+from harness.stack.opening import RuntimeKind, bring_up, running, stopped, take_down
+from harness.stack.runtime import Health, Runtime, ServiceState
 from harness.stack.services import service
 from harness.stack.spec import STANDARD_PORTS, Spec
 
@@ -28,7 +28,7 @@ _LINES = 100
 def up(config: Config, *, runtime: str, compress: int | None, ports: Sequence[str], wait: bool) -> int:
     """Start the stack and leave it running; 0, also if it is up already."""
     out = console()
-    kind = Kind.of(runtime)
+    kind = RuntimeKind.of(runtime)
     chosen = _ports(ports)
     with narrating("stack") as step:
         found = running(config)
@@ -45,10 +45,10 @@ def up(config: Config, *, runtime: str, compress: int | None, ports: Sequence[st
     return EXIT_OK
 
 
-def _same(found: Runtime, kind: Kind, compress: int | None) -> None:
+def _same(found: Runtime, kind: RuntimeKind, compress: int | None) -> None:
     """Raises InputError if what is up is not what is wanted."""
     hint = "`alert-harness stack down` ends it"
-    if kind is not Kind.AUTO and found.kind != kind:
+    if kind is not RuntimeKind.AUTO and found.kind != kind:
         raise InputError(f"the stack is up already, as {found.kind}", hint=hint)
     if compress is not None and compress != found.clock.factor:
         raise InputError(f"the stack is up already, {found.clock.factor} times as fast as real time", hint=hint)
@@ -125,7 +125,7 @@ def logs(config: Config, name: str | None, *, follow: bool) -> int:
     found = running(config)
     if found is None:
         raise InputError(stopped(config), hint="`alert-harness stack up` starts it; its logs end with it")
-    names = [name] if name else [each.name for each in found.services() if each.state is not State.ABSENT]
+    names = [name] if name else [each.name for each in found.services() if each.state is not ServiceState.ABSENT]
     for each in names:
         lines = found.logs(each).splitlines()
         for line in lines if name else lines[-_LINES:]:

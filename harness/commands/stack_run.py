@@ -14,14 +14,14 @@ from harness.config import Config, rule_files
 from harness.engines.url import UrlEngine
 from harness.errors import EXIT_FINDINGS, EXIT_OK, InputError, near_miss
 from harness.live.clock import Clock
-from harness.live.model import Attempt
+from harness.live.model import BusyRun
 from harness.report.outcome import Outcome
 from harness.report.outputs import NO_OUTPUTS, Outputs
 from harness.report.scenario.json import scenario_json
 from harness.report.scenario.terminal import scenario_report
 from harness.report.terminal import console, narrating
 from harness.rules import RuleFile, load_rules
-from harness.stack.opening import Kind, running, throwaway
+from harness.stack.opening import RuntimeKind, running, throwaway
 from harness.stack.run import ScenarioResult, play
 from harness.stack.runtime import Runtime
 from harness.stack.scenario import Scenario, load_scenario
@@ -35,7 +35,7 @@ def run(
     config: Config,
     name: str,
     *,
-    runtime: str = Kind.AUTO,
+    runtime: str = RuntimeKind.AUTO,
     compress: int | None = None,
     seed: int = 1,
     json: str | None = None,
@@ -50,7 +50,7 @@ def run(
     scenario.check_alerts(files)
     out = console(sys.stderr if json == "-" else None)
     with narrating(f"playing {scenario.name}") as step:
-        result = played(config, scenario, files, Kind.of(runtime), compress, seed=seed, step=step)
+        result = played(config, scenario, files, RuntimeKind.of(runtime), compress, seed=seed, step=step)
     if json != "-":
         scenario_report(result, out)
     if json is not None:
@@ -71,7 +71,7 @@ def played(
     config: Config,
     scenario: Scenario,
     files: list[RuleFile],
-    kind: Kind,
+    kind: RuntimeKind,
     compress: int | None,
     *,
     seed: int,
@@ -97,7 +97,7 @@ def played_on_own(
     config: Config,
     scenario: Scenario,
     files: list[RuleFile],
-    kind: Kind,
+    kind: RuntimeKind,
     factor: int,
     *,
     seed: int,
@@ -107,7 +107,7 @@ def played_on_own(
 
     What did not end as it should while the machine was too busy says nothing: it is played again, once and slower.
     """
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[BusyRun, ...] = ()
     while True:
         spec = Spec.from_environment(config, Clock(factor), ANY_PORTS)
         with throwaway(spec, toolchain(config), kind, step) as stack:
@@ -115,7 +115,7 @@ def played_on_own(
             if result.passed or not result.busy or attempts or factor == 1:
                 yield stack, result
                 return
-        attempts = (Attempt(factor, result.busy),)
+        attempts = (BusyRun(factor, result.busy),)
         # A divisor: durations that this clock divides, the slower one divides too.
         factor = next(slower for slower in range(factor // 2, 0, -1) if factor % slower == 0)
         step(f"the machine was too busy ({result.busy}): again at {factor}x")

@@ -19,7 +19,7 @@ from harness.report.outputs import Outputs
 from harness.report.suites.json import suites_json
 from harness.report.suites.terminal import write_file, write_report
 from harness.report.terminal import console, watching
-from harness.suites.model import Report, Status
+from harness.suites.model import Status, SuiteReport
 from harness.suites.run import Options, SuiteRun
 
 
@@ -38,7 +38,7 @@ def run(config: Config, paths: Sequence[str], options: Options, *, json: str | N
     run = SuiteRun(files, promtool, options)
     out = console(sys.stderr if json == "-" else None)
 
-    def tell() -> Report:
+    def tell() -> SuiteReport:
         report = run.report()
         if json != "-":
             write_report(report, out)
@@ -62,7 +62,9 @@ def run(config: Config, paths: Sequence[str], options: Options, *, json: str | N
     return EXIT_OK if report.passed else EXIT_FINDINGS
 
 
-def run_beside(config: Config, project: Project, files: Sequence[Path], promtool: Promtool) -> tuple[Report, list[str]]:
+def run_beside(
+    config: Config, project: Project, files: Sequence[Path], promtool: Promtool
+) -> tuple[SuiteReport, list[str]]:
     """A run of the unit tests, and what to print of those that do not pass."""
     rules = tuple(file.path for file in project.files)
     evaluation_ms = config.told_evaluation_ms()

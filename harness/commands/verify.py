@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.alertmanager.file import AlertmanagerFile
-from harness.alertmanager.unused import Idle
+from harness.alertmanager.unused import UnusedPart
 from harness.commands import live, slo_report, stack_run
 from harness.commands.objectives import read
-from harness.commands.project import Choices, Project, load, open_for, promtool_for, toolchain
+from harness.commands.project import Project, RunChoices, load, open_for, promtool_for, toolchain
 from harness.commands.prove import prove_all, write_documents
 from harness.commands.test import run_beside
 from harness.config import Config, objective_files, unit_test_files
@@ -46,9 +46,9 @@ from harness.report.wording import summary
 from harness.slo.budget.report import SloReport
 from harness.slo.model import Objective
 from harness.source import display_path
-from harness.stack.opening import Kind
+from harness.stack.opening import RuntimeKind
 from harness.stack.run import ScenarioResult
-from harness.suites.model import Report
+from harness.suites.model import SuiteReport
 from harness.toolchain import Toolchain
 from harness.units import count_of
 
@@ -56,7 +56,7 @@ SKIPPABLE = ("live", "stack")
 """Steps that take their time."""
 
 
-def run(config: Config, choices: Choices, *, tests: Sequence[str] | None, skip: Sequence[str] = ()) -> int:
+def run(config: Config, choices: RunChoices, *, tests: Sequence[str] | None, skip: Sequence[str] = ()) -> int:
     """Everything that is configured, step by step; ends in a clear yes or no.
 
     Neither findings of one step nor its failure keep the next from running; the gravest exit code is the run's. What
@@ -95,12 +95,12 @@ class _Found:
     """What the steps found so far."""
 
     proved: Proved | None = None
-    suites: Report | None = None
+    suites: SuiteReport | None = None
     live: LiveReport | None = None
     scenario: ScenarioResult | None = None
     objectives: SloReport | None = None
     problems: list[str] = field(default_factory=list)
-    warnings: Sequence[Idle] | None = None
+    warnings: Sequence[UnusedPart] | None = None
     failures: list[HarnessError] = field(default_factory=list)
     """Steps that could not be done."""
     faults: list[HarnessError] = field(default_factory=list)
@@ -124,7 +124,7 @@ class _Found:
 
 def _steps(
     config: Config,
-    choices: Choices,
+    choices: RunChoices,
     project: Project,
     tests: Sequence[str] | None,
     skip: Sequence[str],
@@ -201,7 +201,7 @@ def _answer(outcome: Outcome) -> Text:
 
 def _tested(
     config: Config, project: Project, promtool: Promtool, tests: Sequence[str] | None, out: Console
-) -> Report | None:
+) -> SuiteReport | None:
     """The unit tests; None where there are none."""
     files = unit_test_files(tests, Path.cwd()) if tests is not None else _own_tests(config)
     if not files:
@@ -225,7 +225,7 @@ def _own_tests(config: Config) -> list[Path]:
 
 def _routing(
     config: Config, project: Project, tools: Toolchain, out: Console
-) -> tuple[AlertmanagerFile, Sequence[Idle] | None]:
+) -> tuple[AlertmanagerFile, Sequence[UnusedPart] | None]:
     """The Alertmanager file, as amtool takes it, and what of it does nothing for the project's alerts (None: there is
     no file)."""
     if config.alertmanager is None:
@@ -245,7 +245,7 @@ def _routing(
 
 def _live(
     config: Config,
-    choices: Choices,
+    choices: RunChoices,
     project: Project,
     tools: Toolchain,
     routing: AlertmanagerFile | None,
@@ -291,7 +291,7 @@ def _played(config: Config, project: Project, out: Console) -> tuple[ScenarioRes
     with (
         narrating(f"playing {scenario.name}", aloud=False) as step,
         stack_run.played_on_own(
-            config, scenario, project.files, Kind.PROCESS, stack_run.COMPRESS, seed=1, step=step
+            config, scenario, project.files, RuntimeKind.PROCESS, stack_run.COMPRESS, seed=1, step=step
         ) as (stack, result),
     ):
         if objectives:
@@ -330,7 +330,7 @@ def _objectives(config: Config) -> list[Objective]:
 
 def _prove_in_container(
     config: Config,
-    choices: Choices,
+    choices: RunChoices,
     project: Project,
     promtool: Promtool,
     out: Console,

@@ -1,6 +1,6 @@
 """What alerts are meant to do: contracts, their knobs and formulas, and the series of a signal at x."""
 
 from harness.contracts.load import load_contracts
-from harness.contracts.model import Contract, Kind, Knob, Op, Signal, Situation
+from harness.contracts.model import Contract, ContractKind, Knob, Op, Signal, Situation
 
-__all__ = ["Contract", "Kind", "Knob", "Op", "Signal", "Situation", "load_contracts"]
+__all__ = ["Contract", "ContractKind", "Knob", "Op", "Signal", "Situation", "load_contracts"]

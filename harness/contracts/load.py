@@ -13,7 +13,18 @@ from pathlib import Path
 import promql_parser as promql
 
 from harness.contracts.formula import VARIABLES, constant, parse_formula
-from harness.contracts.model import Contract, Kind, Knob, Op, Quantile, SeriesSpec, Shape, Signal, Situation, Stretch
+from harness.contracts.model import (
+    Contract,
+    ContractKind,
+    Knob,
+    Op,
+    Quantile,
+    SeriesSpec,
+    Shape,
+    Signal,
+    Situation,
+    Stretch,
+)
 from harness.contracts.when import load_when
 from harness.errors import InputError, near_miss
 from harness.numbers import LARGEST, parse_number
@@ -47,12 +58,21 @@ _MAX_SERIES = 10_000
 _REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _SET_ASIDE = frozenset({"alert", "means", "allow", "labels", "severity"})
 """The fields of an entry that only sets an alert aside."""
-_REFUSED: Mapping[Kind, tuple[Sequence[str], str]] = {
-    Kind.ABSENCE: (("knob", "threshold"), "the series are there or gone, which needs neither knob nor threshold"),
-    Kind.PRESENCE: (("knob", "threshold"), "the series are there or gone, which needs neither knob nor threshold"),
-    Kind.ALWAYS: (("op", "threshold", "keep_firing_for"), "an alert that always fires has neither threshold nor end"),
+_REFUSED: Mapping[ContractKind, tuple[Sequence[str], str]] = {
+    ContractKind.ABSENCE: (
+        ("knob", "threshold"),
+        "the series are there or gone, which needs neither knob nor threshold",
+    ),
+    ContractKind.PRESENCE: (
+        ("knob", "threshold"),
+        "the series are there or gone, which needs neither knob nor threshold",
+    ),
+    ContractKind.ALWAYS: (
+        ("op", "threshold", "keep_firing_for"),
+        "an alert that always fires has neither threshold nor end",
+    ),
 }
-_SPELT = {Kind.ABSENCE: "op: absent", Kind.PRESENCE: "op: present", Kind.ALWAYS: "always: true"}
+_SPELT = {ContractKind.ABSENCE: "op: absent", ContractKind.PRESENCE: "op: present", ContractKind.ALWAYS: "always: true"}
 _SWITCH = Knob("presence", "", Fraction(0), Fraction(1), Fraction(1), "")
 _STILL = Knob("knob", "", Fraction(0), Fraction(0), Fraction(1), "")
 
@@ -131,7 +151,7 @@ def _contract(item: Item, file_scrape_ms: int, annotations: tuple[str, ...], ser
 
     signal = Signal(given, own_series(given))
     scrape_ms = _positive_ms(fields, "scrape_interval", file_scrape_ms or _scraped_ms(signal, server))
-    quiet_at = Fraction(1) if kind is Kind.ABSENCE else knob.low
+    quiet_at = Fraction(1) if kind is ContractKind.ABSENCE else knob.low
     situations: list[Situation] = []
     for place in fields.items("situations", "a situation") if "situations" in fields else []:
         situation = _situation(place.fields(), given, own_series, knob, quiet_at, identifies, scrape_ms)
@@ -148,7 +168,7 @@ def _contract(item: Item, file_scrape_ms: int, annotations: tuple[str, ...], ser
             )
     return Contract(
         alert=alert,
-        means=fields.text("means").value if kind is not Kind.SET_ASIDE or "means" in fields else "",
+        means=fields.text("means").value if kind is not ContractKind.SET_ASIDE or "means" in fields else "",
         knob=knob,
         op=op,
         threshold=threshold,
@@ -190,31 +210,31 @@ def _allowed(fields: Fields) -> str | None:
     return reason.value
 
 
-def _kind(fields: Fields) -> Kind:
+def _kind(fields: Fields) -> ContractKind:
     """What a contract says, by the fields that it has."""
     if "allow" in fields and {name.value for name in fields.names() if name.value in fields} <= _SET_ASIDE:
-        return Kind.SET_ASIDE
+        return ContractKind.SET_ASIDE
     if _flag(fields, "always"):
-        return Kind.ALWAYS
+        return ContractKind.ALWAYS
     if "op" in fields and fields.text("op").value in ("absent", "present"):
-        return Kind(fields.text("op").value)
-    return Kind.THRESHOLD
+        return ContractKind(fields.text("op").value)
+    return ContractKind.THRESHOLD
 
 
-def _has_signal(fields: Fields, kind: Kind) -> bool:
+def _has_signal(fields: Fields, kind: ContractKind) -> bool:
     """Whether there is one; only an alert that always fires, or is not proved, can do without."""
-    return "signal" in fields or kind not in (Kind.ALWAYS, Kind.SET_ASIDE)
+    return "signal" in fields or kind not in (ContractKind.ALWAYS, ContractKind.SET_ASIDE)
 
 
-def _limit(fields: Fields, kind: Kind, given: Mapping[str, Fraction]) -> tuple[Knob, Op, Fraction]:
+def _limit(fields: Fields, kind: ContractKind, given: Mapping[str, Fraction]) -> tuple[Knob, Op, Fraction]:
     """Knob, comparison and threshold; what has none of its own gets the one that says the same."""
-    if kind in (Kind.ABSENCE, Kind.PRESENCE):
-        return _SWITCH, Op.LT if kind is Kind.ABSENCE else Op.GE, Fraction(1)
-    if kind is Kind.THRESHOLD or "knob" in fields:
+    if kind in (ContractKind.ABSENCE, ContractKind.PRESENCE):
+        return _SWITCH, Op.LT if kind is ContractKind.ABSENCE else Op.GE, Fraction(1)
+    if kind is ContractKind.THRESHOLD or "knob" in fields:
         knob = _knob(fields.fields("knob", f"the knob of {fields.what.removeprefix('the contract of ')}"), given)
     else:
         knob = _STILL
-    if kind is not Kind.THRESHOLD:
+    if kind is not ContractKind.THRESHOLD:
         return knob, Op.GE, knob.low
     return knob, _op(fields.text("op")), _threshold(fields.text("threshold"), knob, given)
 
@@ -241,9 +261,9 @@ def _names(fields: Fields, name: str) -> tuple[Text, ...]:
     return tuple(item.text() for item in fields.items(name, "an alert's name")) if name in fields else ()
 
 
-def _on_and_off(specs: tuple[SeriesSpec, ...], kind: Kind, fields: Fields) -> tuple[SeriesSpec, ...]:
+def _on_and_off(specs: tuple[SeriesSpec, ...], kind: ContractKind, fields: Fields) -> tuple[SeriesSpec, ...]:
     """The signal of an absence or presence: series that say nothing of their own presence come and go with the knob."""
-    if kind not in (Kind.ABSENCE, Kind.PRESENCE):
+    if kind not in (ContractKind.ABSENCE, ContractKind.PRESENCE):
         return specs
     there = parse_formula(Text("x", fields.key_span("signal")), {"x"})
     made = tuple(spec if spec.present is not None else replace(spec, present=there) for spec in specs)

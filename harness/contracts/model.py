@@ -15,7 +15,7 @@ from harness.source import Text
 from harness.units import format_with_unit
 
 
-class Kind(Enum):
+class ContractKind(Enum):
     """What a contract says of its alert."""
 
     THRESHOLD = "threshold"
@@ -185,7 +185,7 @@ class Contract:
     signal: Signal
     scrape_ms: int
     situations: tuple[Situation, ...]
-    kind: Kind = Kind.THRESHOLD
+    kind: ContractKind = ContractKind.THRESHOLD
     """Where it is no threshold, the knob has the two positions 0 (the series are gone) and 1 (they are there), or, for
     an alert that always fires, just one unless the contract has a knob of its own."""
     draft: bool = False
@@ -204,13 +204,13 @@ class Contract:
     @property
     def limit(self) -> str:
         """When it fires, in a few words: ``> 80 %``, ``absent``, ``present``, ``always``."""
-        if self.kind is Kind.THRESHOLD:
+        if self.kind is ContractKind.THRESHOLD:
             return f"{self.op.value} {self.at(self.threshold)}"
         return str(self.kind.value)
 
     def at(self, x: Fraction) -> str:
         """A position of the knob in words: ``80 %``, or of series that come and go ``there`` or ``gone``."""
-        if self.kind in (Kind.ABSENCE, Kind.PRESENCE):
+        if self.kind in (ContractKind.ABSENCE, ContractKind.PRESENCE):
             return "there" if x else "gone"
         return format_with_unit(x, self.knob.unit)
 

@@ -339,7 +339,7 @@ def parse_failures(stderr: str) -> Failures:
             group = named[1]
             at = named.end()
         elif header := _ALERT.match(stderr, at):
-            reader = _Reader(stderr, header.end())
+            reader = _FailureReader(stderr, header.end())
             try:
                 time_ms = parse_duration_ms(header[2])
                 expected = reader.alerts()
@@ -369,7 +369,7 @@ def parse_failures(stderr: str) -> Failures:
     return Failures(tuple(alerts), tuple(other))
 
 
-class _Reader:
+class _FailureReader:
     """Reads ``[0: Labels:{…} Annotations:{…}, 1: …]`` from a position; ValueError says what does not fit."""
 
     def __init__(self, text: str, at: int) -> None:

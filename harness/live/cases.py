@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from harness.alertmanager.file import Inhibition
-from harness.contracts import Contract, Kind, Op
+from harness.contracts import Contract, ContractKind, Op
 from harness.contracts.model import Shape, Signal
 from harness.contracts.world import Scrapes, Trace, traces
 from harness.engines.base import Engine, QueryError
 from harness.errors import UnsupportedError
 from harness.live.clock import Clock
-from harness.proof.axis import Axis
-from harness.proof.model import Located
-from harness.replay import AlertTimeline, Batch, Plan, Replay, State, Tape
+from harness.proof.model import LocatedAlert
+from harness.proof.positions import KnobPositions
+from harness.replay import AlertState, AlertTimeline, Batch, Plan, Replay, SlotWriter
 from harness.rules import AlertRule, Group, Rule, RuleFile
 from harness.rules.expr import parse_expr, subquery_steps_ms
 from harness.rules.selectors import made_labels, metric_names
@@ -36,7 +36,7 @@ _MAX_SAMPLES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class KnobCourse:
     """The knob's way, in ticks since the case began: at `quiet`, from `on` past the threshold, from `off` back."""
 
     quiet: Fraction
@@ -48,25 +48,25 @@ class Course:
 
 
 @dataclass(slots=True)
-class Case:
+class LiveCase:
     """One contract with its rule, on its way through a live run."""
 
     contract: Contract
-    located: Located
+    located: LocatedAlert
     plan: Plan
     """On the world's clock."""
     reads: frozenset[str | None]
     """Every metric that the rule reads, through recording rules too; None for a selector without a name."""
     shows: frozenset[str]
     """Every metric of the contract's signal."""
-    course: Course
+    course: KnobCourse
     timelines: Sequence[AlertTimeline] = ()
     """What must come of the course."""
     begin_ms: int = 0
     """When the case began on this run: Unix milliseconds of its tick 0."""
     inhibitors: list[str] = field(default_factory=list)
     """Alerts that silence it in this world, so that no notification may come."""
-    bystanders: Sequence[Located] = ()
+    bystanders: Sequence[LocatedAlert] = ()
     """Other alerts that the same signal may set off and that may silence this one; they run beside it."""
     rendered: Mapping[str, str] = field(default_factory=dict)
     """The labels that only Prometheus' templates can tell, as it renders them in this world."""
@@ -94,7 +94,7 @@ class Case:
     @property
     def always(self) -> bool:
         """Whether the alert is meant to fire always, so that the knob has nowhere to go."""
-        return self.contract.kind is Kind.ALWAYS
+        return self.contract.kind is ContractKind.ALWAYS
 
     @property
     def fades(self) -> bool:
@@ -121,7 +121,7 @@ class Case:
         fitting = [t for t in self.timelines if self.contract.names(dict(t.labels))] or list(self.timelines)
         return max(fitting, key=lambda t: len(t.true_at), default=None)
 
-    def first(self, state: State) -> int | None:
+    def first(self, state: AlertState) -> int | None:
         """The tick at or after the knob's move at which the alert must first be in a state."""
         timeline = self.main()
         if timeline is None:
@@ -130,11 +130,11 @@ class Case:
 
     def over(self) -> int | None:
         """The first tick at which the alert must be inactive again."""
-        timeline, firing = self.main(), self.first(State.FIRING)
+        timeline, firing = self.main(), self.first(AlertState.FIRING)
         if timeline is None or firing is None:
             return None
         states = enumerate(timeline.states)
-        return next((i for i, s in states if i > firing and s is State.INACTIVE), None)
+        return next((i for i, s in states if i > firing and s is AlertState.INACTIVE), None)
 
     def tick_ms(self, tick: int, clock: Clock) -> int:
         """When a tick of the case is, in Unix milliseconds."""
@@ -147,7 +147,7 @@ class Planner:
     def __init__(
         self,
         engine: Engine,
-        tape: Tape,
+        tape: SlotWriter,
         files: Sequence[RuleFile],
         shrunk: Sequence[RuleFile],
         clock: Clock,
@@ -169,7 +169,7 @@ class Planner:
             for rule, twin in zip(group.rules, twin_group.rules, strict=True)
         }
 
-    def settle(self, case: Case, linger_ms: int) -> None:
+    def settle(self, case: LiveCase, linger_ms: int) -> None:
         """Choose the knob's positions, measure what must come of them, and keep the knob past the threshold for
         `linger_ms` (of the world) after the alert fires.
 
@@ -179,7 +179,7 @@ class Planner:
         if case.always:
             self._settle_always(case, linger_ms)
             return
-        if case.contract.kind is Kind.ABSENCE:
+        if case.contract.kind is ContractKind.ABSENCE:
             # Before its world is shown it is absent, too.
             rest = -(-(self._rest_ms + case.contract.keep_firing_ms) // interval)
             case.course = replace(case.course, on=_reach_ticks(case.plan, case.contract.scrape_ms) + 1 + rest)
@@ -193,7 +193,7 @@ class Planner:
                 case.timelines = self._world(case)
                 if _culprits(case) <= 1 and not self._is_silenced(case):
                     break
-            firing = case.first(State.FIRING)
+            firing = case.first(AlertState.FIRING)
             off = far if firing is None else firing + -(-linger_ms // interval)
             keep = -(-case.plan.rule.keep_firing_ms // interval)
             case.course = replace(course, off=off, ticks=off + _window_ticks(case) + keep + 4)
@@ -202,23 +202,23 @@ class Planner:
                 return
         raise self._differs(case)
 
-    def _settle_always(self, case: Case, linger_ms: int) -> None:
+    def _settle_always(self, case: LiveCase, linger_ms: int) -> None:
         """The knob stays where it is for as long as the alert takes to be told."""
         x, interval = case.contract.knob.low, case.plan.interval_ms
         ticks = _window_ticks(case) + case.plan.hold_ticks + -(-linger_ms // interval) + 4
-        case.course = Course(x, x, True, 0, ticks, ticks)
+        case.course = KnobCourse(x, x, True, 0, ticks, ticks)
         case.timelines = self._world(case)
         if self._compressed(case) != _states(case.timelines):
             raise self._differs(case)
 
-    def _differs(self, case: Case) -> UnsupportedError:
+    def _differs(self, case: LiveCase) -> UnsupportedError:
         return UnsupportedError(
             f"`{case.name}` goes other ways on a clock {self._clock.factor} times as fast than on the world's",
             span=case.located.rule.expr.span_at(0),
             hint="compress less, or prove it with `alert-harness prove`",
         )
 
-    def _is_silenced(self, case: Case) -> bool:
+    def _is_silenced(self, case: LiveCase) -> bool:
         """Whether the course sets off an alert that silences this one: then there may be one nearer that does not."""
         main = case.main()
         for other in case.bystanders if main is not None and main.fires else ():
@@ -238,11 +238,11 @@ class Planner:
         labels = sent(dict(source.labels)), sent(dict(target.labels))
         return any(inhibition.holds(*labels) for inhibition in self._inhibitions)
 
-    def _world(self, case: Case) -> list[AlertTimeline]:
+    def _world(self, case: LiveCase) -> list[AlertTimeline]:
         """What replay sees on the world's clock."""
         return self._timelines(self._replay, case.plan, _traces(case), case.course.ticks * case.plan.interval_ms)
 
-    def _compressed(self, case: Case) -> dict[Labels, tuple[State, ...]]:
+    def _compressed(self, case: LiveCase) -> dict[Labels, tuple[AlertState, ...]]:
         """The same rule and world, compressed, on the same engine."""
         group, rule = self._twins[id(case.located.rule)]
         if not isinstance(rule, AlertRule):
@@ -257,7 +257,9 @@ class Planner:
         return replay.timelines(plan, reel)[0]
 
 
-def new_case(contract: Contract, located: Located, files: Sequence[RuleFile], engine: Engine, clock: Clock) -> Case:
+def new_case(
+    contract: Contract, located: LocatedAlert, files: Sequence[RuleFile], engine: Engine, clock: Clock
+) -> LiveCase:
     """A case, its course not yet settled. Raises UnsupportedError, with the reason, for what cannot be run live."""
     plan = Replay(engine, files).plan(located.group, located.rule)
     names = set(metric_names(located.rule.expr))
@@ -265,13 +267,13 @@ def new_case(contract: Contract, located: Located, files: Sequence[RuleFile], en
         names |= metric_names(recording.expr) | {recording.record}
     shown = {name for name, _ in _metrics(contract.signal)}
     on = _reach_ticks(plan, contract.scrape_ms) + 1
-    course = Course(Fraction(0), Fraction(0), True, on, on, on)
-    case = Case(contract, located, plan, frozenset(names), frozenset(shown), course)
+    course = KnobCourse(Fraction(0), Fraction(0), True, on, on, on)
+    case = LiveCase(contract, located, plan, frozenset(names), frozenset(shown), course)
     _refuse(case, clock)
     return case
 
 
-def _refuse(case: Case, clock: Clock) -> None:
+def _refuse(case: LiveCase, clock: Clock) -> None:
     """Name what a scraped target cannot show."""
     contract, span = case.contract, case.contract.alert.span
     if contract.signal.follows_clock:
@@ -319,7 +321,7 @@ def _reach_ticks(plan: Plan, scrape_ms: int) -> int:
     return -(-plan.window_ms // plan.interval_ms) + -(-scrape_ms // plan.interval_ms) + 1
 
 
-def _window_ticks(case: Case) -> int:
+def _window_ticks(case: LiveCase) -> int:
     """Ticks after which nothing is left of how the knob stood before."""
     fading = -(-case.plan.server.lookback_ms // case.plan.interval_ms) if case.fades else 0
     return _reach_ticks(case.plan, case.contract.scrape_ms) + fading
@@ -327,7 +329,7 @@ def _window_ticks(case: Case) -> int:
 
 def _quiet(contract: Contract) -> Iterator[tuple[Fraction, bool]]:
     """(where the knob must be quiet, whether that is the very last such position), the best first."""
-    axis = Axis.of(contract)
+    axis = KnobPositions.of(contract)
     here, op = axis.at_threshold, contract.op
     if op is Op.EQ:
         beside = [p for p in (here + 1, here - 1) if axis.lowest <= p <= axis.highest]
@@ -343,7 +345,7 @@ def _quiet(contract: Contract) -> Iterator[tuple[Fraction, bool]]:
 
 def _past(contract: Contract) -> tuple[Fraction, Fraction]:
     """Where the knob must fire: midway to its end, and right past the threshold (as near as rates allow)."""
-    axis = Axis.of(contract)
+    axis = KnobPositions.of(contract)
     here, op = axis.at_threshold, contract.op
     if op is Op.EQ:
         return contract.threshold, contract.threshold
@@ -361,15 +363,15 @@ def _near(contract: Contract) -> Fraction:
     return size * _ROUNDING
 
 
-def _culprits(case: Case) -> int:
+def _culprits(case: LiveCase) -> int:
     return sum(timeline.fires for timeline in case.timelines)
 
 
-def _states(timelines: Sequence[AlertTimeline]) -> dict[Labels, tuple[State, ...]]:
+def _states(timelines: Sequence[AlertTimeline]) -> dict[Labels, tuple[AlertState, ...]]:
     return {timeline.labels: timeline.states for timeline in timelines}
 
 
-def _traces(case: Case) -> list[Trace]:
+def _traces(case: LiveCase) -> list[Trace]:
     """The contract's world under the course, on the world's clock."""
     interval, course = case.plan.interval_ms, case.course
     knob = [(0, course.quiet), (course.on * interval, course.fires), (course.off * interval, course.quiet)]
@@ -407,7 +409,7 @@ def _ended(trace: Trace, clock: Clock) -> Trace:
     return replace(trace, times_ms=times, values=values)
 
 
-def compressed(case: Case, clock: Clock) -> Iterator[Trace]:
+def compressed(case: LiveCase, clock: Clock) -> Iterator[Trace]:
     """The same on the compressed clock: counters grow at the same rate, so they get as far less in the shorter time."""
     counts = dict(_metrics(case.contract.signal))
     for trace in _traces(case):
@@ -428,8 +430,8 @@ def only(file: RuleFile, kept: Collection[int], more: Callable[[Group], Sequence
     return replace(file, groups=tuple(groups)) if groups else None
 
 
-def says(case: Case, x: Fraction) -> str:
+def says(case: LiveCase, x: Fraction) -> str:
     """A knob position in words."""
-    if case.contract.kind in (Kind.ABSENCE, Kind.PRESENCE):
+    if case.contract.kind in (ContractKind.ABSENCE, ContractKind.PRESENCE):
         return f"its series are {case.contract.at(x)}"
     return f"{case.contract.knob.name} = {case.contract.at(x)}"

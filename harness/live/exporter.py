@@ -76,7 +76,7 @@ class Exporter:
         self.scraped = threading.Event()
         """Set once every feed was scraped."""
         self._connections = itertools.count(1)
-        self._listener = Listener(_Handler, self)
+        self._listener = Listener(_ScrapeHandler, self)
         self.port = self._listener.port
 
     def connect(self) -> int:
@@ -92,7 +92,7 @@ class Exporter:
         self._listener.close()
 
 
-class _Handler(Handler[Exporter]):
+class _ScrapeHandler(Handler[Exporter]):
     disable_nagle_algorithm = True
     wbufsize = -1
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 from harness.alertmanager.file import AlertmanagerFile
 from harness.engines.base import Engine
-from harness.live.cases import UP, Case, says
+from harness.live.cases import UP, LiveCase, says
 from harness.live.clock import Clock
 from harness.live.model import Delivery, LiveResult, LiveVerdict
-from harness.live.world import World, group_key
+from harness.live.world import LiveWorld, group_key
 from harness.proof.measure import looks_back
-from harness.replay import State
+from harness.replay import AlertState
 from harness.series import Labels, carries, format_labels
 from harness.units import format_duration
 
@@ -22,13 +22,13 @@ _BROKEN_TEMPLATE = re.compile(r"<error expanding template|error executing templa
 """What Go's templates and printf leave in a text instead of failing."""
 _EDGE_MS = 50
 """A scrape that ends so shortly before a tick may be committed after the tick has looked."""
-_RANK = {State.INACTIVE: 0, State.PENDING: 1, State.FIRING: 2}
+_RANK = {AlertState.INACTIVE: 0, AlertState.PENDING: 1, AlertState.FIRING: 2}
 
 Rendered = list[tuple[Mapping[str, str], Mapping[str, str]]]
 
 
 @dataclass(slots=True)
-class Witness:
+class Recording:
     """Everything that a world left behind. Times are Unix milliseconds."""
 
     ticks: Mapping[str, list[int]] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Witness:
     first_shown_ms: int = 0
     read_ms: int = 0
 
-    def read(self, engine: Engine, world: World, until_ms: int) -> None:
+    def read(self, engine: Engine, world: LiveWorld, until_ms: int) -> None:
         """Read the stored samples; one query per kind."""
         self.read_ms = until_ms
         for series in engine.query("ALERTS[1h]", until_ms):
@@ -62,7 +62,7 @@ class Witness:
                 named = tuple(sorted({**dict(series.labels), "__name__": metric}.items()))
                 self.stored[named] = round(series.values[0])
 
-    def too_busy(self, world: World, clock: Clock, since_ms: int, until_ms: int) -> str:
+    def too_busy(self, world: LiveWorld, clock: Clock, since_ms: int, until_ms: int) -> str:
         """Why this run says nothing: a tick or scrape that the machine missed; empty if it kept up."""
         for case in world.all():
             group = case.located.group
@@ -83,7 +83,7 @@ class Witness:
                 return f"Prometheus stored {got} of {wanted} samples of {format_labels(labels)}"
         return self._targets(world, clock, since_ms)
 
-    def _targets(self, world: World, clock: Clock, since_ms: int) -> str:
+    def _targets(self, world: LiveWorld, clock: Clock, since_ms: int) -> str:
         for case in world.all():
             every = clock.shrink_ms(case.contract.scrape_ms)
             for labels, feed in world.targets.items() if case.uses_up else ():
@@ -98,11 +98,11 @@ class Witness:
 
 
 def judge(
-    case: Case,
-    witness: Witness,
+    case: LiveCase,
+    witness: Recording,
     clock: Clock,
     routing: AlertmanagerFile,
-    silenced: Sequence[tuple[Case, Witness]],
+    silenced: Sequence[tuple[LiveCase, Recording]],
 ) -> LiveResult:
     """The outcome for a case; `silenced` are its appearances as a companion, where it must not be notified."""
     contract, rule = case.contract, case.located.rule
@@ -141,7 +141,7 @@ def judge(
 # -- ticks -------------------------------------------------------------------------------------------------------
 
 
-def _ticks(case: Case, witness: Witness, clock: Clock, result: LiveResult) -> None:
+def _ticks(case: LiveCase, witness: Recording, clock: Clock, result: LiveResult) -> None:
     states = _states(case, witness, clock)
     offset = clock.shrink_ms(case.located.group.query_offset_ms)
     took_place = {at + offset for at in witness.ticks.get(group_key(case.located.group), [])}
@@ -156,7 +156,7 @@ def _ticks(case: Case, witness: Witness, clock: Clock, result: LiveResult) -> No
     seen = [i for i in range(begin, ends) if case.tick_ms(i, clock) in took_place]
     result.quiet_ticks = sum(i < course.on or (over is not None and i >= over) for i in seen)
 
-    early = [i for i in seen if i <= course.on - 1 and states.get(i, State.INACTIVE) is not State.INACTIVE]
+    early = [i for i in seen if i <= course.on - 1 and states.get(i, AlertState.INACTIVE) is not AlertState.INACTIVE]
     if early:
         what = says(case, course.quiet)
         result.find(
@@ -164,14 +164,14 @@ def _ticks(case: Case, witness: Witness, clock: Clock, result: LiveResult) -> No
             f"{states[early[0]].value} while {what}, where the contract ({contract_says(case)}) wants quiet",
         )
 
-    def first(state: State, after: int) -> int | None:
-        return next((i for i in seen if i >= after and states.get(i, State.INACTIVE) is state), None)
+    def first(state: AlertState, after: int) -> int | None:
+        return next((i for i in seen if i >= after and states.get(i, AlertState.INACTIVE) is state), None)
 
-    firing = first(State.FIRING, course.on)
-    pending = first(State.PENDING, course.on)
+    firing = first(AlertState.FIRING, course.on)
+    pending = first(AlertState.PENDING, course.on)
     if firing is not None and (pending is None or pending > firing):
         pending = firing  # without a hold it fires at once
-    resolved = None if firing is None else first(State.INACTIVE, firing)
+    resolved = None if firing is None else first(AlertState.INACTIVE, firing)
     at = {name: None if i is None else case.tick_ms(i, clock) for name, i in
           (("pending", pending), ("firing", firing), ("resolved", resolved))}  # fmt: skip
     result.pending_ms, result.firing_ms, result.resolved_ms = at["pending"], at["firing"], at["resolved"]
@@ -197,9 +197,9 @@ def _ticks(case: Case, witness: Witness, clock: Clock, result: LiveResult) -> No
             f"fires {format_duration(result.hold_ticks * interval)} ({result.hold_ticks} ticks) after it becomes "
             f"pending, the contract says {format_duration(case.contract.hold_ms)} ({result.hold_ticks_meant} ticks)",
         )
-    meant = {state: case.first(state) for state in (State.PENDING, State.FIRING)}
-    for state, got in ((State.PENDING, pending), (State.FIRING, firing)):
-        wanted = meant[state] if meant[state] is not None or state is State.FIRING else meant[State.FIRING]
+    meant = {state: case.first(state) for state in (AlertState.PENDING, AlertState.FIRING)}
+    for state, got in ((AlertState.PENDING, pending), (AlertState.FIRING, firing)):
+        wanted = meant[state] if meant[state] is not None or state is AlertState.FIRING else meant[AlertState.FIRING]
         if wanted is not None and abs(got - wanted) > case.play:
             result.find(
                 LiveVerdict.WRONG_TICK,
@@ -224,12 +224,12 @@ def _ticks(case: Case, witness: Witness, clock: Clock, result: LiveResult) -> No
         )
 
 
-def _always(case: Case, witness: Witness, clock: Clock, result: LiveResult) -> None:
+def _always(case: LiveCase, witness: Recording, clock: Clock, result: LiveResult) -> None:
     """It fires and goes on."""
     states = _states(case, witness, clock)
     offset = clock.shrink_ms(case.located.group.query_offset_ms)
     took_place = {at + offset for at in witness.ticks.get(group_key(case.located.group), [])}
-    firing = min((i for i, state in states.items() if state is State.FIRING), default=None)
+    firing = min((i for i, state in states.items() if state is AlertState.FIRING), default=None)
     if firing is None:
         done = "becomes pending but never fires" if states else "stays quiet"
         result.find(LiveVerdict.NEVER_FIRES, f"{done}, {contract_says(case)}")
@@ -237,18 +237,18 @@ def _always(case: Case, witness: Witness, clock: Clock, result: LiveResult) -> N
     # Prometheus writes no ALERTS until it has looked for those of an earlier life, so the hold is not seen whole.
     result.moved_ms = result.firing_ms = case.tick_ms(firing, clock)
     after = [i for i in range(firing, case.course.ticks) if case.tick_ms(i, clock) in took_place]
-    quiet = next((i for i in after if states.get(i) is not State.FIRING), None)
+    quiet = next((i for i in after if states.get(i) is not AlertState.FIRING), None)
     if quiet is not None:
         result.find(LiveVerdict.WRONG_TICK, f"is no longer firing {quiet - firing} ticks later, {contract_says(case)}")
 
 
-def contract_says(case: Case) -> str:
+def contract_says(case: LiveCase) -> str:
     """The contract's threshold in words."""
     contract = case.contract
     return contract.limit
 
 
-def _states(case: Case, witness: Witness, clock: Clock) -> dict[int, State]:
+def _states(case: LiveCase, witness: Recording, clock: Clock) -> dict[int, AlertState]:
     """Tick of the case → state, the worst of all alerts that carry the contract's labels."""
     interval = clock.shrink_ms(case.plan.interval_ms)
     offset = clock.shrink_ms(case.located.group.query_offset_ms)
@@ -256,17 +256,17 @@ def _states(case: Case, witness: Witness, clock: Clock) -> dict[int, State]:
     fixed, named = _but_state(case.located.fixed_labels), _but_state(case.contract.identifies or {})
     series = [found for found in witness.alerts.get(case.located.rule.alert, []) if carries(found[0], fixed)]
     ours = [found for found in series if carries(found[0], named)] or series
-    states: dict[int, State] = {}
+    states: dict[int, AlertState] = {}
     for labels, times in ours:
-        state = State(labels["alertstate"])
+        state = AlertState(labels["alertstate"])
         for at in times:
             tick = (at + offset - case.begin_ms) // interval
-            if _RANK[state] > _RANK[states.get(tick, State.INACTIVE)]:
+            if _RANK[state] > _RANK[states.get(tick, AlertState.INACTIVE)]:
                 states[tick] = state
     return states
 
 
-def _is_of(case: Case, labels: Mapping[str, str]) -> bool:
+def _is_of(case: LiveCase, labels: Mapping[str, str]) -> bool:
     """Whether an alert is this rule's, where two rules share a name: their plain labels tell them apart."""
     return carries(labels, case.located.fixed_labels)
 
@@ -279,7 +279,7 @@ def _but_state(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def _delivery(
-    case: Case, witness: Witness, routing: AlertmanagerFile, told: Sequence[Delivery], result: LiveResult
+    case: LiveCase, witness: Recording, routing: AlertmanagerFile, told: Sequence[Delivery], result: LiveResult
 ) -> None:
     told = [d for d in told if _is_of(case, d.labels)]
     firing = [d for d in told if d.status == "firing"]
@@ -308,7 +308,7 @@ def _delivery(
         result.find(LiveVerdict.NOT_RESOLVED, f"receiver `{result.delivered.receiver}` was not told that it is over")
 
 
-def _receiver(case: Case, result: LiveResult) -> None:
+def _receiver(case: LiveCase, result: LiveResult) -> None:
     if set(case.routed) != set(result.receivers):
         result.find(
             LiveVerdict.WRONG_RECEIVER,
@@ -317,7 +317,7 @@ def _receiver(case: Case, result: LiveResult) -> None:
         )
 
 
-def _rendering(case: Case, witness: Witness, result: LiveResult) -> None:
+def _rendering(case: LiveCase, witness: Recording, result: LiveResult) -> None:
     told = result.delivered
     if told is None:
         return
@@ -347,12 +347,12 @@ def _rendering(case: Case, witness: Witness, result: LiveResult) -> None:
         result.notes.append("the notification's annotations are of a moment at which Prometheus was not asked for them")
 
 
-def _silence(twin: Case, witness: Witness, clock: Clock, result: LiveResult) -> None:
+def _silence(twin: LiveCase, witness: Recording, clock: Clock, result: LiveResult) -> None:
     """The same alert beside its silencers: it fires, and nobody is told."""
     by = ", ".join(twin.inhibitors)
     told = [d for d in witness.told if d.labels.get("alertname") == twin.located.rule.alert and _is_of(twin, d.labels)]
     told = [d for d in told if d.at_ms >= twin.tick_ms(twin.course.on, clock)]
-    fired = State.FIRING in _states(twin, witness, clock).values()
+    fired = AlertState.FIRING in _states(twin, witness, clock).values()
     if told:
         result.find(
             LiveVerdict.NOT_INHIBITED,

@@ -13,7 +13,7 @@ class Listener(Generic[Holder]):
     """Answers requests from the moment it is made until :meth:`close`; its handlers find `holder` at their server."""
 
     def __init__(self, handler: type[Handler[Holder]], holder: Holder) -> None:
-        self._server = Server(handler, holder)
+        self._server = ListeningServer(handler, holder)
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
@@ -25,7 +25,7 @@ class Listener(Generic[Holder]):
         self._thread.join()
 
 
-class Server(ThreadingHTTPServer, Generic[Holder]):
+class ListeningServer(ThreadingHTTPServer, Generic[Holder]):
     """The server behind a :class:`Listener`."""
 
     daemon_threads = True
@@ -43,7 +43,7 @@ class Handler(BaseHTTPRequestHandler, Generic[Holder]):
     """A connection, which stays open for the next request."""
 
     protocol_version = "HTTP/1.1"
-    server: Server[Holder]
+    server: ListeningServer[Holder]
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nobody reads it."""

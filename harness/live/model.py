@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
 
-from harness.alertmanager.unused import Idle
+from harness.alertmanager.unused import UnusedPart
 from harness.contracts import Contract
 from harness.errors import HarnessError
-from harness.proof.model import Located
+from harness.proof.model import LocatedAlert
 
 
 class LiveVerdict(Enum):
@@ -82,7 +82,7 @@ class LiveResult:
 
     alert: str
     contract: Contract
-    located: Located | None
+    located: LocatedAlert | None
     quiet_at: Fraction | None = None
     """Where the knob stands before and after; must be quiet."""
     fires_at: Fraction | None = None
@@ -132,7 +132,7 @@ class LiveResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class BusyRun:
     """A run that was not believed because the machine was too busy."""
 
     factor: int
@@ -152,12 +152,12 @@ class LiveReport:
     """Versions."""
     configuration: str
     """The Alertmanager configuration's file, or what stands for it."""
-    attempts: Sequence[Attempt] = ()
+    attempts: Sequence[BusyRun] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Where the time went, by phase, in order."""
     set_aside: int = 0
     """How many alerts are only set aside, so that there was nothing to run."""
-    warnings: Sequence[Idle] = ()
+    warnings: Sequence[UnusedPart] = ()
     """Parts of the configuration that do nothing for these alerts."""
     faults: Sequence[HarnessError] = ()
     """Rules that are wrong, and why; all others ran."""

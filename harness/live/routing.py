@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.alertmanager.file import AlertmanagerFile, Receiver
-from harness.alertmanager.unused import Idle, KnownAlert, idle_parts
-from harness.contracts import Contract, Kind
+from harness.alertmanager.unused import KnownAlert, UnusedPart, idle_parts
+from harness.contracts import Contract, ContractKind
 from harness.errors import UnsupportedError
 from harness.live.clock import Clock
 from harness.prometheus import ServerSettings
@@ -51,7 +51,7 @@ def _receiver(receiver: Receiver, url: Callable[[str], str]) -> dict[str, Any]:
 
 def idle_here(
     file: AlertmanagerFile, files: Sequence[RuleFile], contracts: Sequence[Contract], server: ServerSettings
-) -> list[Idle]:
+) -> list[UnusedPart]:
     """What of the configuration does nothing for the alerts of these rule files, by what rules and contracts tell of
     their labels."""
     return idle_parts(file, known_alerts(files, contracts, server))
@@ -83,7 +83,7 @@ def known_alerts(files: Sequence[RuleFile], contracts: Sequence[Contract], serve
 
 def _names(contract: Contract) -> frozenset[str] | None:
     """The labels of all series that a contract shows; None where it shows none."""
-    if contract.kind is Kind.SET_ASIDE:
+    if contract.kind is ContractKind.SET_ASIDE:
         return None
     signals = (contract.signal, *(situation.signal for situation in contract.situations))
     shown = {label for signal in signals for spec in signal.series for label, _ in spec.labels}

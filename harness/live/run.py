@@ -13,16 +13,16 @@ import requests
 
 from harness.alertmanager.amtool import routed_to
 from harness.alertmanager.file import AlertmanagerFile
-from harness.contracts import Contract, Kind
+from harness.contracts import Contract, ContractKind
 from harness.engines.base import Engine, QueryError, new_session
 from harness.engines.private import private_folder
 from harness.engines.promtool import Promtool
 from harness.errors import EngineError, HarnessError, UnsupportedError
-from harness.live.cases import Case, Planner, new_case, only
+from harness.live.cases import LiveCase, Planner, new_case, only
 from harness.live.clock import PROMETHEUS_WAITS_MS, Clock, durations_ms
 from harness.live.exporter import Exporter
-from harness.live.judge import Witness, judge
-from harness.live.model import Attempt, LiveReport, LiveResult, LiveVerdict
+from harness.live.judge import Recording, judge
+from harness.live.model import BusyRun, LiveReport, LiveResult, LiveVerdict
 from harness.live.routing import config_for_run, idle_here
 from harness.live.servers import Alertmanager, Opener
 from harness.live.silence import judge_silence
@@ -30,7 +30,7 @@ from harness.live.templates import render_labels
 from harness.live.webhook import Webhook
 from harness.live.world import (
     TICK,
-    World,
+    LiveWorld,
     bystanders,
     divide,
     group_key,
@@ -43,7 +43,7 @@ from harness.live.world import (
 )
 from harness.prometheus import ServerSettings
 from harness.proof.pairing import pair
-from harness.replay import State, Tape
+from harness.replay import AlertState, SlotWriter
 from harness.replay.labels import opaque_labels
 from harness.rules import AlertRule, RuleFile, load_rule_file
 from harness.toolchain import Tool
@@ -95,14 +95,14 @@ def live(
     Raises EngineError where a server does not start or breaks, InputError for rules and configurations that are wrong.
     """
     shown = progress or Progress()
-    attempts: list[Attempt] = []
+    attempts: list[BusyRun] = []
     while True:
         run = _Run(files, contracts, tools, routing, clock, shown, complaints or {})
         report = run.whole(attempts)
         slower = clock.factor // 2
         if not run.busy or slower < 1 or len(attempts) + 1 >= _MAX_ATTEMPTS:
             return report
-        attempts.append(Attempt(clock.factor, run.busy))
+        attempts.append(BusyRun(clock.factor, run.busy))
         shown.phase(f"the machine was too busy ({run.busy}): again, {slower} times as fast as the world")
         clock = replace(clock, factor=fitting_factor(slower, files, contracts, clock.server))
 
@@ -126,13 +126,13 @@ def fitting_factor(limit: int, files: Sequence[RuleFile], contracts: Sequence[Co
 class _Stage:
     """A world with its running servers."""
 
-    world: World
+    world: LiveWorld
     exporter: Exporter
     webhook: Webhook
     alertmanager: Alertmanager
     engine: Engine
     shrunk: list[RuleFile]
-    witness: Witness = field(default_factory=Witness)
+    witness: Recording = field(default_factory=Recording)
     moves_ms: int = 0
 
     def close(self) -> None:
@@ -171,12 +171,12 @@ class _Run:
         self._seconds[phase] = round(now - self._lap_s, 3)
         self._lap_s = now
 
-    def whole(self, attempts: Sequence[Attempt]) -> LiveReport:
+    def whole(self, attempts: Sequence[BusyRun]) -> LiveReport:
         self.progress.phase("starting")
         with self.tools.replay() as replayer:
             cases = self._cases(replayer)
             version = replayer.version
-            tape = Tape(replayer)
+            tape = SlotWriter(replayer)
             self._foresee(replayer, tape, cases)
             if cases:
                 worlds = divide(cases, self.routing.inhibitions)
@@ -207,20 +207,20 @@ class _Run:
             self.routing.name,
             tuple(attempts),
             self._seconds,
-            sum(contract.kind is Kind.SET_ASIDE for contract in self.contracts),
+            sum(contract.kind is ContractKind.SET_ASIDE for contract in self.contracts),
             idle_here(self.routing, self.files, self.contracts, self.clock.server),
         )
 
     # -- before --------------------------------------------------------------------------------------------------
 
-    def _cases(self, engine: Engine) -> list[Case]:
+    def _cases(self, engine: Engine) -> list[LiveCase]:
         """One case per contract that has a rule and can be run live; the others get their verdicts here."""
         cases = []
         for pairing in pair(self.files, self.contracts):
             contract = pairing.contract
             if contract is None:
                 continue  # `prove` speaks of alerts without a contract
-            if contract.kind is Kind.SET_ASIDE:
+            if contract.kind is ContractKind.SET_ASIDE:
                 continue  # there is nothing that could be run
             result = LiveResult(contract.alert.value, contract, pairing.located)
             if pairing.located is None or pairing.twins:
@@ -248,7 +248,7 @@ class _Run:
         return cases
 
     @contextlib.contextmanager
-    def _open(self, worlds: Sequence[World], folder: Path) -> Iterator[list[_Stage]]:
+    def _open(self, worlds: Sequence[LiveWorld], folder: Path) -> Iterator[list[_Stage]]:
         """All servers of all worlds, started at the same time."""
         with ThreadPoolExecutor(max_workers=max(1, len(worlds))) as pool:
             started = [pool.submit(self._stage, world, folder / f"world-{n}") for n, world in enumerate(worlds)]
@@ -265,7 +265,7 @@ class _Run:
         for closed in [pool.submit(stage.close) for stage in up]:
             closed.result()
 
-    def _stage(self, world: World, folder: Path) -> _Stage:
+    def _stage(self, world: LiveWorld, folder: Path) -> _Stage:
         folder.mkdir()
         shrunk, paths = [], []
         needed = world.rules()
@@ -293,7 +293,7 @@ class _Run:
         return _Stage(world, exporter, webhook, alertmanager, engine, shrunk)
 
     @contextlib.contextmanager
-    def _planner(self, replayer: Engine, tape: Tape, needed: Collection[int]) -> Iterator[Planner]:
+    def _planner(self, replayer: Engine, tape: SlotWriter, needed: Collection[int]) -> Iterator[Planner]:
         """A planner for the rules of these ids."""
         with private_folder() as folder:
             parts = [part for file in self.files if (part := only(file, needed, lambda group: [])) is not None]
@@ -306,7 +306,7 @@ class _Run:
             rest_ms = told + _SLACK_MS * self.clock.factor
             yield Planner(replayer, tape, parts, shrunk, self.clock, self.routing.inhibitions, rest_ms)
 
-    def _foresee(self, replayer: Engine, tape: Tape, cases: Sequence[Case]) -> None:
+    def _foresee(self, replayer: Engine, tape: SlotWriter, cases: Sequence[LiveCase]) -> None:
         """Measure the labels that inhibition rules ask for and neither rule nor contract tells, for who silences whom
         decides what can run beside what; render those that are templates; then look for bystanders."""
         asked = set().union(*(inhibition.asks_for() for inhibition in self.routing.inhibitions))
@@ -317,7 +317,7 @@ class _Run:
         ]
         if unknown:
             with (
-                self._planner(replayer, tape, World(list(unknown)).rules()) as planner,
+                self._planner(replayer, tape, LiveWorld(list(unknown)).rules()) as planner,
                 private_folder() as folder,
             ):
                 for case in unknown:
@@ -328,7 +328,7 @@ class _Run:
         for case in cases:
             case.bystanders = bystanders(case, self.files, self.routing.inhibitions)
 
-    def _settle(self, replayer: Engine, tape: Tape, worlds: Sequence[World]) -> None:
+    def _settle(self, replayer: Engine, tape: SlotWriter, worlds: Sequence[LiveWorld]) -> None:
         """Every case's course, and what must come of it, while the servers wait for their first scrape."""
         needed = {each for world in worlds for each in world.rules()}
         with self._planner(replayer, tape, needed) as planner:
@@ -340,7 +340,7 @@ class _Run:
                         self._drop(world, case, err)
                 self._silence(planner, world)
 
-    def _drop(self, world: World, case: Case, err: HarnessError) -> None:
+    def _drop(self, world: LiveWorld, case: LiveCase, err: HarnessError) -> None:
         if case in world.companions:
             world.companions.remove(case)
             return
@@ -368,7 +368,7 @@ class _Run:
                 labels = {**labels_of(case), **case.contract.meant_labels}
                 case.routed = routed_to(self.tools.amtool.path, stage.alertmanager.config_file, labels)
 
-    def _silence(self, planner: Planner, world: World) -> None:
+    def _silence(self, planner: Planner, world: LiveWorld) -> None:
         """Let silencers fire before and after the companions that they silence."""
         inhibitions = self.routing.inhibitions
         for case in list(world.companions):
@@ -383,29 +383,30 @@ class _Run:
                 continue
             for silencer in by:
                 silent_until = self._after_ms(case, case.over()) + self._delay_ms(case, world) + 2 * _SLACK_MS
-                firing = silencer.first(State.FIRING)
+                firing = silencer.first(AlertState.FIRING)
                 if firing is not None:
                     needed = silent_until - self._after_ms(silencer, firing) - self._delay_ms(silencer, world)
                     planner.settle(silencer, max(self._linger_ms(), needed * self.clock.factor))
 
-    def _after_ms(self, case: Case, tick: int | None) -> int:
+    def _after_ms(self, case: LiveCase, tick: int | None) -> int:
         """How long after its knob's move a tick of the case is, in real milliseconds."""
         interval = self.clock.shrink_ms(case.plan.interval_ms)
         return 0 if tick is None else (tick - case.course.on) * interval
 
-    def _delay_ms(self, case: Case, world: World) -> int:
+    def _delay_ms(self, case: LiveCase, world: LiveWorld) -> int:
         """How much later than others a case moves: a companion so that its silencers fire before it does, an absence
         so that all of its world is yet to come, for before that is shown it is absent, too."""
         rest = 0
-        if case.contract.kind is Kind.ABSENCE:
+        if case.contract.kind is ContractKind.ABSENCE:
             rest = case.course.on * self.clock.shrink_ms(case.plan.interval_ms)
         if not case.inhibitors:
             return rest
         by = [other for other in world.cases if other.name in case.inhibitors]
         latest = max(
-            (self._delay_ms(other, world) + self._after_ms(other, other.first(State.FIRING)) for other in by), default=0
+            (self._delay_ms(other, world) + self._after_ms(other, other.first(AlertState.FIRING)) for other in by),
+            default=0,
         )
-        return max(rest, latest + 2 * _SLACK_MS - self._after_ms(case, case.first(State.FIRING)))
+        return max(rest, latest + 2 * _SLACK_MS - self._after_ms(case, case.first(AlertState.FIRING)))
 
     # -- the run itself ------------------------------------------------------------------------------------------
 
@@ -470,7 +471,7 @@ class _Run:
         interval = -(-self.routing.longest_ms("group_interval") // self.clock.factor)
         ends = stage.moves_ms
         for case in stage.world.all():
-            over, firing = case.over(), case.first(State.FIRING)
+            over, firing = case.over(), case.first(AlertState.FIRING)
             last = case.tick_ms(case.course.ticks if over is None else over + 2, self.clock) + _POLL_MS
             ends = max(ends, last)
             if case.always and not any(d.labels.get("alertname") == case.located.rule.alert for d in told):
@@ -493,7 +494,7 @@ class _Run:
 
     def _judge(self, stages: Sequence[_Stage]) -> None:
         self.progress.phase("reading what was stored")
-        companions: dict[str, list[tuple[Case, Witness]]] = {}
+        companions: dict[str, list[tuple[LiveCase, Recording]]] = {}
         for stage in stages:
             until = _now_ms()
             self._read(stage, until)

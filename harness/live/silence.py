@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.alertmanager.file import AlertmanagerFile, Inhibition
 from harness.errors import near_miss
-from harness.live.cases import Case
+from harness.live.cases import LiveCase
 from harness.live.model import LiveResult, LiveVerdict
 from harness.live.world import labels_of
-from harness.proof.model import Located
+from harness.proof.model import LocatedAlert
 from harness.rules import RuleFile
 from harness.series import format_labels
 
 
 def judge_silence(
-    case: Case, cases: Sequence[Case], files: Sequence[RuleFile], routing: AlertmanagerFile, result: LiveResult
+    case: LiveCase, cases: Sequence[LiveCase], files: Sequence[RuleFile], routing: AlertmanagerFile, result: LiveResult
 ) -> None:
     """Compare `silenced_by` and `never_silenced_by` of the case's contract with the inhibition rules.
 
@@ -53,7 +53,7 @@ def judge_silence(
 
 
 def _labels(
-    name: str, case: Case, cases: Sequence[Case], files: Sequence[RuleFile], mine: Mapping[str, str]
+    name: str, case: LiveCase, cases: Sequence[LiveCase], files: Sequence[RuleFile], mine: Mapping[str, str]
 ) -> Iterator[Mapping[str, str]]:
     """The labels of every other alert of a name."""
     exact = {id(other.located.rule): labels_of(other) for other in cases}
@@ -61,7 +61,7 @@ def _labels(
         for group in file.groups:
             for rule in group.alerts():
                 if rule.alert == name and rule is not case.located.rule:
-                    yield exact.get(id(rule), {**mine, **Located(file, group, rule).fixed_labels})
+                    yield exact.get(id(rule), {**mine, **LocatedAlert(file, group, rule).fixed_labels})
 
 
 def _why(others: Sequence[Mapping[str, str]], mine: Mapping[str, str], inhibitions: Sequence[Inhibition]) -> str:

@@ -7,14 +7,14 @@ from pathlib import Path
 import yaml
 
 from harness.engines.promtool import Promtool
-from harness.live.cases import Case
+from harness.live.cases import LiveCase
 from harness.replay.labels import opaque_labels
 from harness.rules.selectors import NAME, Matcher, selector_text
 
 _ELEMENT = "alert_harness_element"
 
 
-def render_labels(case: Case, promtool: Promtool, folder: Path) -> None:
+def render_labels(case: LiveCase, promtool: Promtool, folder: Path) -> None:
     """Render what templates make of the labels of the case's alert, on the element that its rule returned in its world;
     `folder` is for promtool's files. A template that queries finds nothing but that element."""
     templates = opaque_labels(case.located.rule, case.located.group)

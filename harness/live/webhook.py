@@ -20,7 +20,7 @@ class Webhook:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._deliveries: list[Delivery] = []
-        self._listener = Listener(_Handler, self)
+        self._listener = Listener(_WebhookHandler, self)
         self.port = self._listener.port
 
     def url(self, receiver: str) -> str:
@@ -51,7 +51,7 @@ class Webhook:
         self._listener.close()
 
 
-class _Handler(Handler[Webhook]):
+class _WebhookHandler(Handler[Webhook]):
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         status = 200

@@ -8,10 +8,10 @@ from typing import Any
 
 from harness.alertmanager.file import Inhibition
 from harness.errors import UnsupportedError
-from harness.live.cases import UP, Case, compressed
+from harness.live.cases import UP, LiveCase, compressed
 from harness.live.clock import Clock
 from harness.live.exporter import Feed, line
-from harness.proof.model import Located
+from harness.proof.model import LocatedAlert
 from harness.replay.labels import opaque_labels
 from harness.rules import Group, RecordingRule, Rule, RuleFile
 from harness.rules.selectors import metric_names
@@ -25,16 +25,16 @@ _OURS = "alert-harness-exporter"
 
 
 @dataclass(slots=True)
-class World:
+class LiveWorld:
     """The cases that are measured in it, and companions: cases that must be silenced by one of those."""
 
-    cases: list[Case] = field(default_factory=list)
-    companions: list[Case] = field(default_factory=list)
+    cases: list[LiveCase] = field(default_factory=list)
+    companions: list[LiveCase] = field(default_factory=list)
     feed: Feed = field(default_factory=lambda: Feed("/metrics"))
     targets: dict[Labels, Feed] = field(default_factory=dict)
     """The scrape targets whose `up` the contracts speak of, by their labels."""
 
-    def all(self) -> list[Case]:
+    def all(self) -> list[LiveCase]:
         return [*self.cases, *self.companions]
 
     def rules(self) -> set[int]:
@@ -47,16 +47,16 @@ class World:
         return [self.feed, *self.targets.values()]
 
 
-def divide(cases: Sequence[Case], inhibitions: Sequence[Inhibition]) -> list[World]:
+def divide(cases: Sequence[LiveCase], inhibitions: Sequence[Inhibition]) -> list[LiveWorld]:
     """As few worlds as it takes; in one there are no two cases that share a metric or of which one silences the other.
 
     Where one silences the other, that is seen in the world of the silencer, which the other joins as a companion.
     """
-    worlds: list[World] = []
+    worlds: list[LiveWorld] = []
     for case in cases:
         home = next((w for w in worlds if not any(_apart(case, other, inhibitions) for other in w.cases)), None)
         if home is None:
-            home = World()
+            home = LiveWorld()
             worlds.append(home)
         home.cases.append(case)
     for world in worlds:
@@ -68,7 +68,7 @@ def divide(cases: Sequence[Case], inhibitions: Sequence[Inhibition]) -> list[Wor
     return worlds
 
 
-def bystanders(case: Case, files: Sequence[RuleFile], inhibitions: Sequence[Inhibition]) -> list[Located]:
+def bystanders(case: LiveCase, files: Sequence[RuleFile], inhibitions: Sequence[Inhibition]) -> list[LocatedAlert]:
     """Alerts that read the case's signal directly and, by their names and plain labels, may silence its alert."""
     mine = labels_of(case)
     found = []
@@ -76,39 +76,39 @@ def bystanders(case: Case, files: Sequence[RuleFile], inhibitions: Sequence[Inhi
         for group in file.groups:
             for rule in group.alerts():
                 # what `equal` asks for, a signal may well give
-                theirs = {**mine, **Located(file, group, rule).fixed_labels}
+                theirs = {**mine, **LocatedAlert(file, group, rule).fixed_labels}
                 reads = metric_names(rule.expr)
                 if (
                     rule is not case.located.rule
                     and (None in reads or reads & case.shows)
                     and any(inhibition.holds(theirs, mine) for inhibition in inhibitions)
                 ):
-                    found.append(Located(file, group, rule))
+                    found.append(LocatedAlert(file, group, rule))
     return found
 
 
-def companion(case: Case, silencers: Sequence[Case]) -> Case:
+def companion(case: LiveCase, silencers: Sequence[LiveCase]) -> LiveCase:
     """The case once more, for a world in which it must be silenced."""
-    twin = Case(case.contract, case.located, case.plan, case.reads, case.shows, case.course, rendered=case.rendered)
+    twin = LiveCase(case.contract, case.located, case.plan, case.reads, case.shows, case.course, rendered=case.rendered)
     twin.inhibitors = [other.name for other in silencers]
     return twin
 
 
-def _apart(one: Case, other: Case, inhibitions: Sequence[Inhibition]) -> bool:
+def _apart(one: LiveCase, other: LiveCase, inhibitions: Sequence[Inhibition]) -> bool:
     return _disturbs(one, other) or _silences(one, other, inhibitions) or _silences(other, one, inhibitions)
 
 
-def _disturbs(one: Case, other: Case) -> bool:
+def _disturbs(one: LiveCase, other: LiveCase) -> bool:
     if None in one.reads or None in other.reads:
         return True
     return bool((one.reads | one.shows) & other.shows or (other.reads | other.shows) & one.shows)
 
 
-def _silences(source: Case, target: Case, inhibitions: Sequence[Inhibition]) -> bool:
+def _silences(source: LiveCase, target: LiveCase, inhibitions: Sequence[Inhibition]) -> bool:
     return any(inhibition.holds(labels_of(source), labels_of(target)) for inhibition in inhibitions)
 
 
-def labels_of(case: Case) -> dict[str, str]:
+def labels_of(case: LiveCase) -> dict[str, str]:
     """The labels with which Alertmanager will get the alert, as far as rule and contract tell; exact ones once its
     course is settled."""
     main = case.main()
@@ -135,7 +135,7 @@ def tick_rule(group: Group) -> list[Rule]:
 # -- what is scraped ---------------------------------------------------------------------------------------------
 
 
-def make_targets(world: World, clock: Clock) -> None:
+def make_targets(world: LiveWorld, clock: Clock) -> None:
     """A scrape target for every `up` series of the cases. Raises UnsupportedError for one that no target can have."""
     for case in world.all():
         for labels in up_series(case, clock):
@@ -143,7 +143,7 @@ def make_targets(world: World, clock: Clock) -> None:
             world.targets.setdefault(labels, Feed(path))
 
 
-def up_series(case: Case, clock: Clock) -> Iterator[Labels]:
+def up_series(case: LiveCase, clock: Clock) -> Iterator[Labels]:
     if not case.uses_up:
         return
     for trace in compressed(case, clock):
@@ -166,7 +166,7 @@ def up_series(case: Case, clock: Clock) -> Iterator[Labels]:
         yield trace.labels
 
 
-def scrape_configs(world: World, port: int, clock: Clock) -> list[dict[str, Any]]:
+def scrape_configs(world: LiveWorld, port: int, clock: Clock) -> list[dict[str, Any]]:
     """One job for the feed, whose series bring their own labels, and one for each target that can be down."""
     address = f"127.0.0.1:{port}"
     steps = {labels: clock.shrink_ms(case.contract.scrape_ms) for case in world.all() for labels in _ups(case, world)}
@@ -199,11 +199,11 @@ def scrape_configs(world: World, port: int, clock: Clock) -> list[dict[str, Any]
     return jobs
 
 
-def _ups(case: Case, world: World) -> list[Labels]:
+def _ups(case: LiveCase, world: LiveWorld) -> list[Labels]:
     return [labels for labels in world.targets if case.uses_up]
 
 
-def load_feeds(world: World, clock: Clock) -> Mapping[Labels, list[int]]:
+def load_feeds(world: LiveWorld, clock: Clock) -> Mapping[Labels, list[int]]:
     """Give the exporter everything that it will show, now that every case has its beginning; returns the due times."""
     samples: list[tuple[int, bytes]] = []
     due: dict[Labels, list[int]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.proof import AlertResult
-from harness.proof.model import Finding
+from harness.proof.model import AlertFinding
 from harness.report.proof.aspects import aspect
 from harness.report.wording import (
     contract_cell,
@@ -19,16 +19,16 @@ from harness.report.wording import (
 )
 
 
-def reasons(result: AlertResult, name: str) -> list[Finding]:
+def reasons(result: AlertResult, name: str) -> list[AlertFinding]:
     """Why an aspect is not as meant; empty if it is. What was not measured is not as meant either."""
     told = aspect(result, name)
     if told.measured:
         return list(told.findings)
     why = result.reasons[0] if result.findings else verdict_cell(result)
-    return [Finding(result.verdict, f"not measured, because the alert is in error or has no boundary: {why}")]
+    return [AlertFinding(result.verdict, f"not measured, because the alert is in error or has no boundary: {why}")]
 
 
-def failure_text(result: AlertResult, aspect: str, why: Sequence[Finding]) -> str:
+def failure_text(result: AlertResult, aspect: str, why: Sequence[AlertFinding]) -> str:
     """What a failed item shows: each reason with what was measured, the contract, and the rule's place.
 
     The reason comes first, for pytest's summary shows one line.

@@ -15,7 +15,7 @@ from rich.console import Console
 from harness.errors import HarnessError, InputError, printable
 from harness.plugin.failures import failure_text, reasons
 from harness.plugin.results import Proofs, Suites
-from harness.plugin.workshop import Workshop
+from harness.plugin.session import ProjectSession
 from harness.proof.pairing import Pairing, pair
 from harness.report.proof.aspects import aspect_names, not_rendered
 from harness.report.suites.terminal import write_file
@@ -43,7 +43,7 @@ def _told(excinfo: pytest.ExceptionInfo[BaseException]) -> str | None:
 class Door:
     """The part of the plugin that a session with rules or promtool tests gets."""
 
-    def __init__(self, config: pytest.Config, workshop: Workshop) -> None:
+    def __init__(self, config: pytest.Config, workshop: ProjectSession) -> None:
         self.workshop = workshop
         self.proofs = Proofs(workshop)
         self.suites = Suites(workshop)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from harness.errors import HarnessError, InputErrors
-from harness.plugin.bench import AlertRules
-from harness.plugin.workshop import Workshop
+from harness.plugin.fixtures import AlertRules
+from harness.plugin.session import ProjectSession
 from harness.proof import AlertResult, Proof
 from harness.proof.pairing import Pairing
 from harness.suites.model import FileResult
@@ -24,7 +24,7 @@ def _key(pairing: Pairing) -> tuple[str, int]:
 class Proofs:
     """Results of alerts. `selected` are those that will be asked for, as far as is known."""
 
-    def __init__(self, workshop: Workshop) -> None:
+    def __init__(self, workshop: ProjectSession) -> None:
         self._workshop = workshop
         self._known: dict[tuple[str, int], AlertResult | HarnessError] = {}
         self.selected: list[Pairing] = []
@@ -59,7 +59,7 @@ class Proofs:
 class Suites:
     """Results of promtool unit-test files."""
 
-    def __init__(self, workshop: Workshop) -> None:
+    def __init__(self, workshop: ProjectSession) -> None:
         self._workshop = workshop
         self._known: dict[Path, FileResult] = {}
         self.selected: list[Path] = []

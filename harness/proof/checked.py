@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from harness.engines.handed import Handed, handed
 from harness.engines.promtool import Promtool, RuleProblem, go_unquote, unknown_fields
 from harness.errors import InputError
-from harness.rules import AlertRule, Fault, Group, RuleFile
+from harness.rules import AlertRule, Group, RuleFault, RuleFile
 from harness.rules.model import Rule
 from harness.source import display_path
 
@@ -30,7 +30,7 @@ class Checked:
     complaints: dict[int, str] = field(default_factory=dict)
     """What it says against single alerts but for their expression, by the id of the rule: a broken template belongs to
     that alert's verdict."""
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[RuleFault] = field(default_factory=list)
     """What Prometheus would not load, each with its place in the user's file."""
 
 
@@ -47,7 +47,7 @@ def check_rule_files(promtool: Promtool, files: Sequence[RuleFile]) -> Checked:
         with handed(list(asked.values())) as given:
             problems = promtool.check_rules([one.path for one in given], lint=False)
         for number, one in zip(asked, given, strict=True):
-            found = _Found()
+            found = _FileFaults()
             for problem in problems:
                 if problem.file == display_path(one.path) and not promtool.misses(problem.message):
                     _take(one, problem, promtool.version, found)
@@ -77,16 +77,16 @@ def lint(promtool: Promtool, files: Sequence[RuleFile]) -> list[RuleProblem]:
 
 
 @dataclass(slots=True)
-class _Found:
+class _FileFaults:
     """What is said of one file."""
 
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[RuleFault] = field(default_factory=list)
     complaints: dict[int, str] = field(default_factory=dict)
     unwanted: set[int] = field(default_factory=set)
     """The ids of rules and groups that are refused."""
 
 
-def _take(one: Handed, problem: RuleProblem, version: str, found: _Found) -> None:
+def _take(one: Handed, problem: RuleProblem, version: str, found: _FileFaults) -> None:
     match = _IN_RULE.search(problem.message)
     placed = _rule_of(one.file, go_unquote(match["group"]), int(match["rule"])) if match else None
     if match is not None and placed is not None:
@@ -129,15 +129,15 @@ def _in_rule(rule: Rule, name: str, what: str) -> InputError:
     )
 
 
-def _refuse(found: _Found, parts: Iterable[Rule | Group], error: InputError) -> None:
+def _refuse(found: _FileFaults, parts: Iterable[Rule | Group], error: InputError) -> None:
     rules: list[Rule] = []
     for part in parts:
         found.unwanted.add(id(part))
         rules += part.rules if isinstance(part, Group) else [part]
-    found.faults.append(Fault(error, frozenset(rule.alert for rule in rules if isinstance(rule, AlertRule))))
+    found.faults.append(RuleFault(error, frozenset(rule.alert for rule in rules if isinstance(rule, AlertRule))))
 
 
-def _refuse_line(file: RuleFile, line: int | None, error: InputError, found: _Found) -> None:
+def _refuse_line(file: RuleFile, line: int | None, error: InputError, found: _FileFaults) -> None:
     """Refuse what stands on a line: a rule, else a group, else the whole file."""
     parts: list[Rule | Group] = [
         rule for group in file.groups for rule in group.rules if line is not None and _covers(rule, line)

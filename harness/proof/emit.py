@@ -16,10 +16,10 @@ from harness.contracts import Contract
 from harness.engines.promtool import Promtool
 from harness.errors import EngineError, InputError
 from harness.proof.meant import Meant, Want
-from harness.proof.model import AlertResult, Finding, Located, Verdict
-from harness.proof.notary import (
-    Deed,
-    Testimony,
+from harness.proof.model import AlertFinding, AlertResult, LocatedAlert, Verdict
+from harness.proof.promtool_check import (
+    CheckAnswer,
+    CheckRequest,
     bystanders,
     confirmed_facts,
     eval_time,
@@ -40,8 +40,8 @@ class Proven:
     """A result with what is needed to write its tests."""
 
     result: AlertResult
-    deed: Deed | None = None
-    testimony: Testimony | None = None
+    deed: CheckRequest | None = None
+    testimony: CheckAnswer | None = None
     meant: Sequence[Meant] = ()
 
 
@@ -80,7 +80,7 @@ def _one(promtool: Promtool, folder: Path, one: Proven) -> Emitted:
     return _not_exact(promtool, folder, one, deed, result.contract)
 
 
-def _exact(promtool: Promtool, folder: Path, deed: Deed, testimony: Testimony) -> Emitted:
+def _exact(promtool: Promtool, folder: Path, deed: CheckRequest, testimony: CheckAnswer) -> Emitted:
     name, alert = _file_name(deed.located), deed.located.rule.alert
     facts, rendered = confirmed_facts(deed, testimony)
     note = testimony.cannot and f"of {len(deed.facts)} facts it holds {len(facts)}: {testimony.cannot}"
@@ -105,7 +105,7 @@ def _exact(promtool: Promtool, folder: Path, deed: Deed, testimony: Testimony) -
     )
 
 
-def _not_exact(promtool: Promtool, folder: Path, one: Proven, deed: Deed, contract: Contract) -> Emitted:
+def _not_exact(promtool: Promtool, folder: Path, one: Proven, deed: CheckRequest, contract: Contract) -> Emitted:
     name, alert, findings = _file_name(deed.located), deed.located.rule.alert, one.result.findings
     why = f"{findings[0].verdict.value}: {findings[0].message}"
     comments = [
@@ -128,7 +128,7 @@ def _command(promtool: Promtool) -> str:
     return f"promtool {' '.join([*promtool.flags, 'test rules FILE'])}"
 
 
-def _more(deed: Deed, note: str) -> Iterable[str]:
+def _more(deed: CheckRequest, note: str) -> Iterable[str]:
     if note:
         yield f"# {note}"
     for number, file in enumerate(deed.rules.files):
@@ -140,7 +140,9 @@ def _more(deed: Deed, note: str) -> Iterable[str]:
             yield "# (prove --emit) whenever the rules change."
 
 
-def _meant_test(deed: Deed, folder: Path, prefix: str, one: Proven, contract: Contract, comments: Sequence[str]) -> str:
+def _meant_test(
+    deed: CheckRequest, folder: Path, prefix: str, one: Proven, contract: Contract, comments: Sequence[str]
+) -> str:
     lines = [*comments, *head(deed, folder, prefix)]
     for meant in one.meant:
         lines += test_group(deed, meant.fact, meant.fact.name)
@@ -158,7 +160,7 @@ def _meant_test(deed: Deed, folder: Path, prefix: str, one: Proven, contract: Co
     return "\n".join([*lines, *_annotated(deed, one, contract)]) + "\n"
 
 
-def _assertions(deed: Deed, meant: Meant, want: Want) -> Iterable[str]:
+def _assertions(deed: CheckRequest, meant: Meant, want: Want) -> Iterable[str]:
     """What must be, on ALERTS: labels are asserted one by one, and nothing is said of annotations."""
 
     def count(labels: Mapping[str, str]) -> str:
@@ -181,7 +183,7 @@ def _assertions(deed: Deed, meant: Meant, want: Want) -> Iterable[str]:
         yield from one(count({}), len(want.alerts))
 
 
-def _annotated(deed: Deed, one: Proven, contract: Contract) -> Iterable[str]:
+def _annotated(deed: CheckRequest, one: Proven, contract: Contract) -> Iterable[str]:
     """The alert as it should be rendered where its annotations are at fault: what they should say is not known."""
     wrong = [finding for finding in one.result.findings if finding.verdict is Verdict.WRONG_ANNOTATIONS]
     if not wrong or one.testimony is None or one.testimony.first_alert() is None:
@@ -205,17 +207,17 @@ def _annotated(deed: Deed, one: Proven, contract: Contract) -> Iterable[str]:
         yield from ("    promql_expr_test:", *others)
 
 
-def _speaks_of(findings: Sequence[Finding], annotation: str) -> bool:
+def _speaks_of(findings: Sequence[AlertFinding], annotation: str) -> bool:
     return any(f"annotation `{annotation}`" in finding.message for finding in findings)
 
 
-def _write(folder: Path, name: str, deed: Deed, text: str) -> None:
+def _write(folder: Path, name: str, deed: CheckRequest, text: str) -> None:
     _write_atomically(folder / f"{name}.test.yml", text)
     for copy, rules in deed.rules.copies(folder, name):
         _write_atomically(copy, textwrap.dedent(rules.strip("\n")) + "\n")
 
 
-def _file_name(located: Located) -> str:
+def _file_name(located: LocatedAlert) -> str:
     severity = located.rule.labels.get("severity")
     twins = [r for g in located.file.groups for r in g.alerts() if r.alert == located.rule.alert]
     name = located.rule.alert if len(twins) == 1 or severity is None else f"{located.rule.alert}-{severity.value}"

@@ -9,25 +9,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
-from harness.contracts import Contract, Kind, Op
+from harness.contracts import Contract, ContractKind, Op
 from harness.errors import Span
-from harness.proof.axis import ulps_between
 from harness.proof.measure import Measurement
 from harness.proof.model import (
     GRAVITY,
+    AlertFinding,
     Boundary,
     Fact,
-    Finding,
-    Located,
+    LocatedAlert,
     Measured,
     Sides,
     SituationResult,
     Verdict,
     told,
 )
-from harness.proof.notary import Testimony
 from harness.proof.phases import judge_phases
-from harness.replay import State, opaque_labels
+from harness.proof.positions import ulps_between
+from harness.proof.promtool_check import CheckAnswer
+from harness.replay import AlertState, opaque_labels
 from harness.series import carries, format_labels
 from harness.source import Text
 from harness.units import format_duration, format_number, format_with_unit
@@ -59,18 +59,20 @@ _OF_METRICS = frozenset(
 """What a metric that nobody makes, or nobody reads, may be the reason of."""
 
 
-def judge(contract: Contract, located: Located, found: Measurement) -> tuple[list[Finding], list[str]]:
+def judge(contract: Contract, located: LocatedAlert, found: Measurement) -> tuple[list[AlertFinding], list[str]]:
     """Findings about threshold, comparison, hold and situations, and notes that change no verdict."""
     findings, notes = _threshold(contract, found)
     findings = [_about_comparison(finding, found) for finding in findings]
-    if found.measured.boundary is not None or (contract.kind is Kind.ALWAYS and not findings):
+    if found.measured.boundary is not None or (contract.kind is ContractKind.ALWAYS and not findings):
         findings += _hold(contract, located, found)
         if contract.identifies is not None:
             findings += _one_alert(contract, located, found.measured.facts)
     for name in value_labels(located):
         what = f"label `{name}` holds the value"
         findings.append(
-            Finding(Verdict.WRONG_LABELS, what, ("whenever that changes it is another alert, and `for` begins again",))
+            AlertFinding(
+                Verdict.WRONG_LABELS, what, ("whenever that changes it is another alert, and `for` begins again",)
+            )
         )
     if found.phases is not None:
         findings += judge_phases(found.phases, contract)
@@ -81,47 +83,49 @@ def judge(contract: Contract, located: Located, found: Measurement) -> tuple[lis
     return findings, notes
 
 
-def situation_finding(situation: SituationResult) -> Finding:
+def situation_finding(situation: SituationResult) -> AlertFinding:
     """A situation that did not end as meant."""
     message = f"situation `{situation.name}`: {situation.reason}"
     verdict = Verdict.ERROR if situation.got == "error" else Verdict.WRONG_SITUATION
-    return Finding(verdict, message, situation.parts, situation=situation.name)
+    return AlertFinding(verdict, message, situation.parts, situation=situation.name)
 
 
 # -- threshold ---------------------------------------------------------------------------------------------------
 
 
-def _threshold(contract: Contract, found: Measurement) -> tuple[list[Finding], list[str]]:
+def _threshold(contract: Contract, found: Measurement) -> tuple[list[AlertFinding], list[str]]:
     knob = contract.knob
     boundary = found.measured.boundary
     says = f"the contract says {contract.limit}"
-    if contract.kind is Kind.ALWAYS:
+    if contract.kind is ContractKind.ALWAYS:
         return _always(contract, found), []
     if boundary is None:
         return [_changing(found) or _one_state(contract, found)], []
-    if contract.kind is not Kind.THRESHOLD:
+    if contract.kind is not ContractKind.THRESHOLD:
         # With only two positions there is but one other way.
         message = f"fires while the series are {contract.at(boundary.fires_at)}"
-        return [] if found.in_direction else [Finding(Verdict.WRONG_COMPARISON, message, (says,), _there(found))], []
+        return [] if found.in_direction else [
+            AlertFinding(Verdict.WRONG_COMPARISON, message, (says,), _there(found))
+        ], []
     parts, there = (says, _where(contract, boundary)), _there(found)
     at_threshold = format_with_unit(contract.threshold, knob.unit)
 
     if not found.in_direction:
         side = "below" if contract.op.fires_above else "above"
-        return [Finding(Verdict.WRONG_COMPARISON, f"fires {side} the threshold", parts, there)], []
+        return [AlertFinding(Verdict.WRONG_COMPARISON, f"fires {side} the threshold", parts, there)], []
     # At the very threshold both sides of the comparison were the same number, and it went the other way.
     contrary = next((m for m in found.met if m.fires is not contract.op.fires_at_threshold), None)
     if contrary and abs(boundary.steps) <= max(1, found.tolerated) and (knob.step is None or boundary.steps):
         verb = "fires" if contrary.fires else "stays quiet"
-        return [Finding(Verdict.WRONG_COMPARISON, f"{verb} at exactly {at_threshold}", parts, there)], []
+        return [AlertFinding(Verdict.WRONG_COMPARISON, f"{verb} at exactly {at_threshold}", parts, there)], []
     if abs(boundary.steps) > found.tolerated:
         early = "early" if boundary.steps < 0 else "late"
         step = knob.step if knob.step is not None else found.axis.age_step
         distance = abs(boundary.steps) * step if step is not None else boundary.fires_at - contract.threshold
         off = format_with_unit(abs(float(distance)), knob.unit)
-        return [Finding(Verdict.OFF_THRESHOLD, f"fires {off} too {early}", parts, there)], []
+        return [AlertFinding(Verdict.OFF_THRESHOLD, f"fires {off} too {early}", parts, there)], []
     if again := _other_side(contract, found):
-        return [Finding(Verdict.WRONG_COMPARISON, again, parts, there)], []
+        return [AlertFinding(Verdict.WRONG_COMPARISON, again, parts, there)], []
     notes = []
     if boundary.steps and found.gap:
         off = format_number(found.gap)
@@ -137,7 +141,7 @@ def _threshold(contract: Contract, found: Measurement) -> tuple[list[Finding], l
     return [], notes
 
 
-def _changing(found: Measurement) -> Finding | None:
+def _changing(found: Measurement) -> AlertFinding | None:
     """Where there is no boundary because the contract's signal becomes what it is about only later, or is over by then:
     nothing is known about the rule."""
     if found.changes_ms is None:
@@ -148,19 +152,19 @@ def _changing(found: Measurement) -> Finding | None:
         "what to do: let the signal stand still with the knob, and say in situations what happens when",
     )
     message = "the signal changes after the moment at which the boundary is taken"
-    return Finding(Verdict.UNSUPPORTED, message, parts)
+    return AlertFinding(Verdict.UNSUPPORTED, message, parts)
 
 
-def _one_state(contract: Contract, found: Measurement) -> Finding:
+def _one_state(contract: Contract, found: Measurement) -> AlertFinding:
     knob = contract.knob
     span = f"at every {knob.name} from {format_number(knob.low)} to {format_with_unit(knob.high, knob.unit)}"
-    if contract.kind is not Kind.THRESHOLD:
+    if contract.kind is not ContractKind.THRESHOLD:
         span = "whether the series are there or gone"
     elif found.looked_at is not None:
         span += f", even at {contract.at(found.looked_at)}"
     if found.search.fires_somewhere():
-        return _because(Finding(Verdict.ALWAYS_FIRES, f"fires {span}", evidence=_there(found)), found)
-    return _because(Finding(Verdict.NEVER_FIRES, f"stays quiet {span}", _unseen(contract, found)), found)
+        return _because(AlertFinding(Verdict.ALWAYS_FIRES, f"fires {span}", evidence=_there(found)), found)
+    return _because(AlertFinding(Verdict.NEVER_FIRES, f"stays quiet {span}", _unseen(contract, found)), found)
 
 
 def _unseen(contract: Contract, found: Measurement) -> tuple[str, ...]:
@@ -172,20 +176,20 @@ def _unseen(contract: Contract, found: Measurement) -> tuple[str, ...]:
     return (f"scraped every {every}, a series is gone for {gone} of it: samples are seen for {seen} (lookback_delta)",)
 
 
-def _always(contract: Contract, found: Measurement) -> list[Finding]:
+def _always(contract: Contract, found: Measurement) -> list[AlertFinding]:
     """It must fire at every position of the knob, which mostly is a single one."""
     says = (f"the contract says {contract.limit}",)
     if not found.search.fires_somewhere():
-        return [_because(Finding(Verdict.NEVER_FIRES, "stays quiet", says), found)]
+        return [_because(AlertFinding(Verdict.NEVER_FIRES, "stays quiet", says), found)]
     quiet = [p for p, fires in found.search.truth.items() if not fires]
     if quiet:
         nearest = contract.at(found.axis.value(min(quiet)))
         message = f"is quiet with {contract.knob.name} at {nearest}"
-        return [Finding(Verdict.OFF_THRESHOLD, message, says, _there(found))]
+        return [AlertFinding(Verdict.OFF_THRESHOLD, message, says, _there(found))]
     for fact in found.measured.facts:
-        fired = [any(t.states[tick] is State.FIRING for t in fact.timelines) for tick in range(fact.ticks)]
+        fired = [any(t.states[tick] is AlertState.FIRING for t in fact.timelines) for tick in range(fact.ticks)]
         if True in fired and not all(fired[fired.index(True) :]):
-            return [Finding(Verdict.WRONG_SITUATION, "fires, but not at every tick from then on", says)]
+            return [AlertFinding(Verdict.WRONG_SITUATION, "fires, but not at every tick from then on", says)]
     return []
 
 
@@ -226,12 +230,12 @@ def _holds(sides: Sides) -> bool:
     return any(holds(left, right) for left in sides.left.values() for right in sides.right.values())
 
 
-def _about_comparison(finding: Finding, found: Measurement) -> Finding:
+def _about_comparison(finding: AlertFinding, found: Measurement) -> AlertFinding:
     sides = _compared(found) if finding.span is None else None
     return replace(finding, expr=sides.text, span=sides.span) if sides is not None else finding
 
 
-def _because(finding: Finding, found: Measurement) -> Finding:
+def _because(finding: AlertFinding, found: Measurement) -> AlertFinding:
     """The finding with the reason for which the rule is the same at every position of the knob."""
     why = found.why
     if why is None:
@@ -265,7 +269,7 @@ def _values(sides: Sides) -> str:
 # -- time --------------------------------------------------------------------------------------------------------
 
 
-def _hold(contract: Contract, located: Located, found: Measurement) -> list[Finding]:
+def _hold(contract: Contract, located: LocatedAlert, found: Measurement) -> list[AlertFinding]:
     measured, interval = found.measured, located.group.interval_ms
     wanted = -(-contract.hold_ms // interval) * interval
     says = f"the contract says {format_duration(contract.hold_ms)}"
@@ -273,46 +277,46 @@ def _hold(contract: Contract, located: Located, found: Measurement) -> list[Find
     ticks = f"({count} {'tick' if count == 1 else 'ticks'} of {format_duration(interval)})"
     if measured.fires_after_ms is None:
         message = "becomes pending but never fires"
-        if contract.kind is Kind.THRESHOLD:
+        if contract.kind is ContractKind.THRESHOLD:
             message += " while the knob stands past the threshold"
-        return [Finding(Verdict.WRONG_HOLD, message, (f"{says} {ticks}",))]
+        return [AlertFinding(Verdict.WRONG_HOLD, message, (f"{says} {ticks}",))]
     findings = []
     if others := measured.held_otherwise - {measured.fires_after_ms}:
         shown = sorted(
             "not at all" if ms is None else f"{format_duration(ms)} after it becomes pending" for ms in others
         )
         message = f"as the groups that it reads happen to tick it fires {' or '.join(shown)}"
-        findings.append(Finding(Verdict.WRONG_HOLD, message, (f"{says} {ticks}",)))
+        findings.append(AlertFinding(Verdict.WRONG_HOLD, message, (f"{says} {ticks}",)))
     late = measured.late_ms
     stretched = wanted - contract.hold_ms
     if late is not None:
         total = late + measured.fires_after_ms
         if not wanted <= total <= wanted + interval:
-            state = "gone" if contract.kind is Kind.ABSENCE else "there"
+            state = "gone" if contract.kind is ContractKind.ABSENCE else "there"
             seen = f"it becomes pending {format_duration(late)} after that, for the rule looks back"
             got = f"fires {format_duration(total)} after the series are {state}"
-            findings.append(Finding(Verdict.WRONG_HOLD, got, (f"{says} {ticks}", seen)))
+            findings.append(AlertFinding(Verdict.WRONG_HOLD, got, (f"{says} {ticks}", seen)))
     elif measured.fires_after_ms != wanted:
         got = format_duration(measured.fires_after_ms)
-        findings.append(Finding(Verdict.WRONG_HOLD, f"fires {got} after it becomes pending", (f"{says} {ticks}",)))
+        findings.append(AlertFinding(Verdict.WRONG_HOLD, f"fires {got} after it becomes pending", (f"{says} {ticks}",)))
     elif stretched > contract.scrape_ms:
         got = f"fires {format_duration(wanted)} after it becomes pending, for the group's interval stretches the hold"
-        findings.append(Finding(Verdict.WRONG_HOLD, got, (f"{says} {ticks}",)))
+        findings.append(AlertFinding(Verdict.WRONG_HOLD, got, (f"{says} {ticks}",)))
     kept = -(-contract.keep_firing_ms // interval) * interval
-    if measured.resolves_after_ms != kept and contract.kind is not Kind.ALWAYS:
+    if measured.resolves_after_ms != kept and contract.kind is not ContractKind.ALWAYS:
         if measured.resolves_after_ms is None:
             got = "does not resolve after the condition ended"
         else:
             got = f"resolves {format_duration(measured.resolves_after_ms)} after the condition ended"
         says = f"the contract says {format_duration(kept)}"
-        findings.append(Finding(Verdict.WRONG_HOLD, got, (says,), recovery=True))
+        findings.append(AlertFinding(Verdict.WRONG_HOLD, got, (says,), recovery=True))
     return findings
 
 
 # -- labels and annotations --------------------------------------------------------------------------------------
 
 
-def _one_alert(contract: Contract, located: Located, facts: Sequence[Fact]) -> list[Finding]:
+def _one_alert(contract: Contract, located: LocatedAlert, facts: Sequence[Fact]) -> list[AlertFinding]:
     """In the main signal there is one culprit, so there should be one alert.
 
     A knob that counts things may turn several bad, so there only its first firing position tells; on a continuous one
@@ -321,21 +325,21 @@ def _one_alert(contract: Contract, located: Located, facts: Sequence[Fact]) -> l
     hidden = {"alertname", *located.rule.labels}
     for fact in facts if contract.knob.step is None else facts[:1]:
         for tick in range(fact.ticks):
-            firing = [t for t in fact.timelines if t.states[tick] is State.FIRING]
+            firing = [t for t in fact.timelines if t.states[tick] is AlertState.FIRING]
             if len(firing) > 1:
                 shown = ", ".join(format_labels({k: v for k, v in t.labels if k not in hidden}) for t in firing[:2])
                 message = f"{len(firing)} alerts fire at once where the contract's signal has one culprit"
-                return [Finding(Verdict.WRONG_LABELS, message, (f"{shown} …",))]
+                return [AlertFinding(Verdict.WRONG_LABELS, message, (f"{shown} …",))]
     return []
 
 
-def value_labels(located: Located) -> list[str]:
+def value_labels(located: LocatedAlert) -> list[str]:
     """The rule's labels whose templates hold the value, so that they change with it."""
     labels = located.group.labels_of(located.rule)
     return [name for name, text in labels.items() if _HOLDS_VALUE.search(text.value)]
 
 
-def holes(contract: Contract, located: Located, measured: Measured) -> tuple[list[Finding], list[str]]:
+def holes(contract: Contract, located: LocatedAlert, measured: Measured) -> tuple[list[AlertFinding], list[str]]:
     """Annotations that name a label which the rule's expression does not return: Prometheus renders nothing there.
 
     A misspelt one is a finding. One that is only missing here is a note: the signal need not model every label, and
@@ -367,13 +371,13 @@ def holes(contract: Contract, located: Located, measured: Measured) -> tuple[lis
             ]
             if alike and name not in modelled:
                 message = f"{what} (did you mean `{alike[0]}`?)"
-                findings.append(Finding(Verdict.WRONG_ANNOTATIONS, message, span=text.span))
+                findings.append(AlertFinding(Verdict.WRONG_ANNOTATIONS, message, span=text.span))
             else:
                 notes.append(f"{what}: nothing is rendered there")
     return findings, notes
 
 
-def judge_labels(contract: Contract, labels: Mapping[str, str]) -> list[Finding]:
+def judge_labels(contract: Contract, labels: Mapping[str, str]) -> list[AlertFinding]:
     """What is wrong with the labels of an alert of the main signal."""
     findings = []
     for name, value in contract.meant_labels.items():
@@ -381,17 +385,17 @@ def judge_labels(contract: Contract, labels: Mapping[str, str]) -> list[Finding]
             got = f'`{name}="{labels[name]}"`' if name in labels else f"no `{name}` label"
             shown = format_labels({k: v for k, v in labels.items() if k != "alertname"})
             parts = (f'the contract says `{name}="{value}"`', f"its labels: {shown}")
-            findings.append(Finding(Verdict.WRONG_LABELS, f"the alert carries {got}", parts))
+            findings.append(AlertFinding(Verdict.WRONG_LABELS, f"the alert carries {got}", parts))
     return findings
 
 
-def judge_rendered(contract: Contract, located: Located, testimony: Testimony) -> list[Finding]:
+def judge_rendered(contract: Contract, located: LocatedAlert, testimony: CheckAnswer) -> list[AlertFinding]:
     """Labels and annotations as promtool rendered them for the main signal just past the threshold."""
     written = {"annotation": located.rule.annotations, "label": located.group.labels_of(located.rule)}
     if testimony.refused:
         what = "evaluate" if testimony.refused.startswith("rule: ") else "load"
-        return [Finding(Verdict.ERROR, f"promtool cannot {what} the rule: {testimony.refused}")]
-    findings = [Finding(Verdict.ERROR, text) for text in testimony.disagreements[:3]]
+        return [AlertFinding(Verdict.ERROR, f"promtool cannot {what} the rule: {testimony.refused}")]
+    findings = [AlertFinding(Verdict.ERROR, text) for text in testimony.disagreements[:3]]
     alert = testimony.first_alert()
     if alert is None:
         return findings
@@ -401,7 +405,7 @@ def judge_rendered(contract: Contract, located: Located, testimony: Testimony) -
         if not annotations.get(name, "").strip():
             what = "renders to nothing" if name in annotations else "is missing"
             findings.append(
-                Finding(
+                AlertFinding(
                     Verdict.WRONG_ANNOTATIONS,
                     f"annotation `{name}` {what}",
                     ("the contract asks for it",),
@@ -416,7 +420,7 @@ def judge_rendered(contract: Contract, located: Located, testimony: Testimony) -
             if _BROKEN_TEMPLATE.search(text):
                 refused = Verdict.ERROR if _PANIC in text else verdict
                 message = f"{kind} `{name}` does not render: {text}"
-                findings.append(Finding(refused, message, span=_span(written[kind], name)))
+                findings.append(AlertFinding(refused, message, span=_span(written[kind], name)))
     return findings
 
 
@@ -424,14 +428,14 @@ def _span(texts: Mapping[str, Text], name: str) -> Span | None:
     return texts[name].span if name in texts else None
 
 
-def names_opaque(contract: Contract, located: Located) -> bool:
+def names_opaque(contract: Contract, located: LocatedAlert) -> bool:
     """Whether a situation asks for a label that only promtool can tell, for its template is not ours to expand."""
     wanted = {name for situation in contract.situations for alert in situation.alerts or () for name in alert}
     return bool(wanted & opaque_labels(located.rule, located.group).keys())
 
 
 def judge_rendered_situations(
-    contract: Contract, measured: Measured, situations: Sequence[SituationResult], testimony: Testimony
+    contract: Contract, measured: Measured, situations: Sequence[SituationResult], testimony: CheckAnswer
 ) -> list[SituationResult]:
     """The situations, those that fire held against the labels that promtool rendered in them."""
     rendered: dict[str, list[Mapping[str, str]]] = {fact.name: [] for fact in measured.situation_facts}
@@ -464,6 +468,6 @@ def rounding_decides(measured: Measured) -> bool:
     )
 
 
-def worst_first(findings: Sequence[Finding]) -> list[Finding]:
+def worst_first(findings: Sequence[AlertFinding]) -> list[AlertFinding]:
     """Findings by gravity; the first is the alert's verdict."""
     return sorted(findings, key=lambda finding: GRAVITY[finding.verdict])

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from harness.contracts import Contract, Situation
-from harness.contracts.model import Kind
+from harness.contracts.model import ContractKind
 from harness.contracts.world import Scrapes, traces
 from harness.proof.measure import Measurement, busiest, lead_ms, true_since
-from harness.proof.model import Fact, Finding, Verdict
-from harness.replay import Plan, State
+from harness.proof.model import AlertFinding, Fact, Verdict
+from harness.replay import AlertState, Plan
 from harness.units import format_duration
 
 _MOST_CONTRARY = 3
@@ -44,7 +44,7 @@ class Meant:
     wants: tuple[Want, ...] = field(default=())
 
 
-def meant(contract: Contract, plan: Plan, found: Measurement, findings: Sequence[Finding]) -> list[Meant]:
+def meant(contract: Contract, plan: Plan, found: Measurement, findings: Sequence[AlertFinding]) -> list[Meant]:
     """The contract's expectations: around its threshold, where the rule does otherwise, of its hold, of situations."""
     contract, plan = replace(contract, scrape_ms=found.pace.scrape_ms), found.pace.played(plan)
     verdicts = {finding.verdict for finding in findings}
@@ -57,7 +57,7 @@ def meant(contract: Contract, plan: Plan, found: Measurement, findings: Sequence
 
 
 def _fires(contract: Contract, x: Fraction) -> bool:
-    return contract.kind is Kind.ALWAYS or contract.op.holds(x, contract.threshold)
+    return contract.kind is ContractKind.ALWAYS or contract.op.holds(x, contract.threshold)
 
 
 def _positions(contract: Contract, found: Measurement) -> list[Fraction]:
@@ -111,7 +111,7 @@ def _held(contract: Contract, plan: Plan, found: Measurement) -> Iterator[Meant]
     alert = busiest(fact.timelines) if fact is not None else None
     if fact is None or alert is None or not alert.true_at:
         return
-    first_firing = alert.first(State.FIRING)
+    first_firing = alert.first(AlertState.FIRING)
     last_true = max(alert.true_at)
     began = true_since(alert, first_firing if first_firing is not None else last_true)
     fires = began + _hold_ticks(contract, plan)

@@ -10,18 +10,18 @@ from fractions import Fraction
 from functools import partial
 from typing import TypeVar
 
-from harness.contracts import Contract, Kind, Op, Situation
+from harness.contracts import Contract, ContractKind, Op, Situation
 from harness.contracts.model import Shape
 from harness.contracts.world import KnobSteps, Scrapes, Trace, traces
 from harness.engines.base import QueryError
-from harness.proof.axis import Axis, refine, ulps_between
 from harness.proof.clocks import check_ages, is_bound_to_a_clock, positive_from_ms
-from harness.proof.model import Boundary, CurvePoint, Fact, Located, Measured, Sides, SituationResult
+from harness.proof.model import Boundary, CurvePoint, Fact, LocatedAlert, Measured, Sides, SituationResult
 from harness.proof.pace import Pace, pace_of, situation_scrape_ms, window_ms
 from harness.proof.phases import ANY_BEGIN, PhaseReport, find_phases, probe
+from harness.proof.positions import KnobPositions, refine, ulps_between
 from harness.proof.rounding import beside, disturbed, rounding
 from harness.proof.why import Why, always_returns, nearest, returns_nothing, unmatched
-from harness.replay import AlertTimeline, Batch, Plan, Reel, Replay, State, Tape, opaque_labels
+from harness.replay import AlertState, AlertTimeline, Batch, Plan, Replay, SlotRange, SlotWriter, opaque_labels
 from harness.rules.expr import Comparison, comparisons, parse_expr
 from harness.rules.selectors import made_labels
 from harness.rules.spans import one_line
@@ -87,7 +87,7 @@ class Search:
 class Measurement:
     """All that was learnt about one alert with a contract."""
 
-    axis: Axis
+    axis: KnobPositions
     measured: Measured
     search: Search
     met: list[Met]
@@ -116,7 +116,7 @@ class Measurement:
     """Tells metrics that the rule reads and nobody makes, and the other way round; not asked where all is as meant."""
 
 
-def _end(contract: Contract, axis: Axis, *, fires: bool) -> Fraction:
+def _end(contract: Contract, axis: KnobPositions, *, fires: bool) -> Fraction:
     """Where a rule without boundary surprises most: if it fires, where it should most surely be quiet; if it is quiet,
     where it should most surely fire."""
     ends = [axis.lowest, axis.highest]
@@ -130,19 +130,19 @@ def _end(contract: Contract, axis: Axis, *, fires: bool) -> Fraction:
 class Measurer:
     """Measures alerts on one engine; `advance` is told after each step, for progress."""
 
-    def __init__(self, tape: Tape, replay: Replay, advance: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, tape: SlotWriter, replay: Replay, advance: Callable[[], None] = lambda: None) -> None:
         self.tape = tape
         self.replay = replay
         self.advance = advance
         self._pace = Pace(0, 0, far=False, at_once=_ROUND, narrowed_by=_ROUND)
 
-    def measure(self, contract: Contract, located: Located) -> Measurement:
+    def measure(self, contract: Contract, located: LocatedAlert) -> Measurement:
         """Measure boundary, timings and situations; raises QueryError where Prometheus cannot evaluate the rule."""
         plan = self.replay.plan(located.group, located.rule)
         check_ages(contract, plan)
         self._pace = pace_of(contract, plan, self.tape)
         contract = replace(contract, scrape_ms=self._pace.scrape_ms)
-        axis = Axis.of(contract)
+        axis = KnobPositions.of(contract)
         phases = find_phases(contract, plan, self.tape)
         if phases is None:
             result = self._measure(contract, plan, axis)
@@ -164,7 +164,7 @@ class Measurer:
             result.measured.facts = [replace(fact, promtool_ms=None) for fact in result.measured.facts]
         return result
 
-    def _measure(self, contract: Contract, plan: Plan, axis: Axis) -> Measurement:
+    def _measure(self, contract: Contract, plan: Plan, axis: KnobPositions) -> Measurement:
         search = self._search(contract, plan, axis)
         self.advance()
         measured = Measured(made=_made(plan))
@@ -172,7 +172,7 @@ class Measurer:
         changes = _changes_after(contract, axis, moment)
         result = Measurement(axis, measured, search, [], None, 0, True, [], moment, changes, self._pace)
         result.seen_ms = plan.server.lookback_ms
-        if contract.kind is Kind.ALWAYS and search.fires_somewhere():
+        if contract.kind is ContractKind.ALWAYS and search.fires_somewhere():
             self._always(contract, plan, axis, search, measured)
             self.advance()
         elif search.fires_somewhere() and search.quiet_somewhere():
@@ -195,7 +195,7 @@ class Measurer:
 
     # -- boundary ------------------------------------------------------------------------------------------------
 
-    def _search(self, contract: Contract, plan: Plan, axis: Axis) -> Search:
+    def _search(self, contract: Contract, plan: Plan, axis: KnobPositions) -> Search:
         surveyed = axis.survey()
         if not self._pace.far:
             survey = self._steady(contract, plan, [axis.value(p) for p in surveyed], contract.scrape_ms)
@@ -211,7 +211,7 @@ class Measurer:
         )
         return Search(truth, flips, surveyed, survey)
 
-    def _truth(self, contract: Contract, plan: Plan, axis: Axis, positions: Sequence[int]) -> dict[int, bool]:
+    def _truth(self, contract: Contract, plan: Plan, axis: KnobPositions, positions: Sequence[int]) -> dict[int, bool]:
         truth: dict[int, bool] = {}
         for asked in _chunks(positions, self._pace.at_once):
             steady = self._steady(contract, plan, [axis.value(p) for p in asked], contract.scrape_ms)
@@ -254,7 +254,7 @@ class Measurer:
     # -- what flipped, and what it compares ----------------------------------------------------------------------
 
     def _attribute(
-        self, contract: Contract, plan: Plan, axis: Axis, quiet: int, fires: int, result: Measurement
+        self, contract: Contract, plan: Plan, axis: KnobPositions, quiet: int, fires: int, result: Measurement
     ) -> None:
         """Name the comparison that flips at the boundary, and find worlds in which it meets the threshold exactly."""
         xs = [axis.value(quiet), axis.value(fires), axis.threshold]
@@ -294,7 +294,7 @@ class Measurer:
         self,
         contract: Contract,
         plan: Plan,
-        axis: Axis,
+        axis: KnobPositions,
         flipped: Sequence[Comparison],
         boundary: Boundary,
         gap: float | None,
@@ -326,7 +326,7 @@ class Measurer:
         return most
 
     def _curve(
-        self, contract: Contract, plan: Plan, axis: Axis, comparison: Comparison | None, result: Measurement
+        self, contract: Contract, plan: Plan, axis: KnobPositions, comparison: Comparison | None, result: Measurement
     ) -> None:
         """What the comparison's left side is at every surveyed position, for people to look at."""
         search, shown = result.search, result.search.surveyed
@@ -358,7 +358,7 @@ class Measurer:
             return always_returns(plan.rule.expr)
         return returns_nothing(plan.rule.expr, lambda text: self.replay.instants(plan, text, steady.reel, at)[0])
 
-    def _always(self, contract: Contract, plan: Plan, axis: Axis, search: Search, measured: Measured) -> None:
+    def _always(self, contract: Contract, plan: Plan, axis: KnobPositions, search: Search, measured: Measured) -> None:
         """For a rule that is meant to fire always: that it does, tick by tick, and how long it waits before."""
         x = axis.value(min(p for p, fires in search.truth.items() if fires))
         plan = self._pace.played(plan)
@@ -367,7 +367,7 @@ class Measurer:
         (fact,) = self._facts(contract, plan, {ALWAYS: [(0, x)]}, ticks, led=False)
         measured.facts.append(fact)
         alert = busiest(fact.timelines)
-        first_firing = alert.first(State.FIRING) if alert is not None else None
+        first_firing = alert.first(AlertState.FIRING) if alert is not None else None
         if alert is not None and first_firing is not None:
             measured.fires_after_ms = (first_firing - true_since(alert, first_firing)) * plan.interval_ms
 
@@ -381,7 +381,7 @@ class Measurer:
                     worlds.append((f"scraped every {float(scrape / 1000):g}s", int(scrape)))
         return worlds
 
-    def _sides(self, plan: Plan, comparison: Comparison, reel: Reel, at: int) -> list[Sides]:
+    def _sides(self, plan: Plan, comparison: Comparison, reel: SlotRange, at: int) -> list[Sides]:
         left = self.replay.instants(plan, comparison.left, reel, at)
         right = self.replay.instants(plan, comparison.right, reel, at)
         return [
@@ -395,7 +395,7 @@ class Measurer:
         self,
         contract: Contract,
         plan: Plan,
-        axis: Axis,
+        axis: KnobPositions,
         quiet: int,
         fires: int,
         search: Search,
@@ -437,7 +437,7 @@ class Measurer:
         alert = busiest(pulse.timelines)
         if alert is None or not alert.true_at:
             return
-        first_firing = alert.first(State.FIRING)
+        first_firing = alert.first(AlertState.FIRING)
         if first_firing is None:
             return
         first_true = true_since(alert, first_firing)
@@ -449,7 +449,7 @@ class Measurer:
         false_again = min((t for t in range(first_firing, pulse.ticks) if t not in alert.true_at), default=None)
         if false_again is None:
             return
-        resolved = next((t for t in range(false_again, pulse.ticks) if alert.states[t] is not State.FIRING), None)
+        resolved = next((t for t in range(false_again, pulse.ticks) if alert.states[t] is not AlertState.FIRING), None)
         if resolved is not None:
             measured.resolves_after_ms = (resolved - false_again) * interval
         if measured.fires_after_ms == 0 or self._pace.far:
@@ -489,7 +489,7 @@ class Measurer:
         for replay, other in self.replay.otherwise(plan):
             (fact,) = self._facts(contract, other, course, ticks + _MORE_TICKS, replay=replay)
             alert = busiest(fact.timelines)
-            fires = alert.first(State.FIRING) if alert is not None else None
+            fires = alert.first(AlertState.FIRING) if alert is not None else None
             if alert is None or fires is None:
                 measured.held_otherwise.add(None)
                 continue
@@ -531,7 +531,7 @@ class Measurer:
                 continue
             true_at = [t for t in sorted(alert.true_at) if t >= lead]
             missing = [t for t in range(true_at[0], true_at[-1]) if t not in alert.true_at]
-            if missing and (alert.first(State.FIRING) or 0) - missing[-1] > waits:
+            if missing and (alert.first(AlertState.FIRING) or 0) - missing[-1] > waits:
                 measured.facts.append(replace(fact, name="one gap starts the wait again"))
                 return
 
@@ -677,7 +677,7 @@ class Measurer:
                 cut = [timeline.between(0, last + 1) for timeline in timelines]
                 fires = any(timeline.fires for timeline in cut)
                 # What was pending at the end is only late.
-                late = any(timeline.states[last] is not State.INACTIVE for timeline in cut)
+                late = any(timeline.states[last] is not AlertState.INACTIVE for timeline in cut)
                 if found[i].ok and situation.expected == "quiet" and fires:
                     found[i] = replace(found[i], got="fires", reason="must stay quiet, but fires" + _AS_GROUPS_TICK)
                 elif found[i].ok and situation.expected == "fires" and not fires and not late:
@@ -719,7 +719,7 @@ class Measurer:
 class _Steady:
     """Worlds that stand still, and the ends of them at which they are looked at."""
 
-    reel: Reel
+    reel: SlotRange
     cases: Sequence[Sequence[Trace]]
     length_ms: int
     offsets_ms: Sequence[int]
@@ -732,7 +732,7 @@ def _made(plan: Plan) -> frozenset[str]:
     return frozenset(made)
 
 
-def _pair(search: Search, axis: Axis, op: Op) -> tuple[int, int, bool]:
+def _pair(search: Search, axis: KnobPositions, op: Op) -> tuple[int, int, bool]:
     """(quiet, fires, whether in the contract's direction): the flip that is to be reported."""
 
     def oriented(flip: tuple[int, int]) -> tuple[int, int]:
@@ -748,7 +748,7 @@ def _pair(search: Search, axis: Axis, op: Op) -> tuple[int, int, bool]:
     return (*pairs[0], False)
 
 
-def _boundary(axis: Axis, op: Op, quiet: int, fires: int) -> Boundary:
+def _boundary(axis: KnobPositions, op: Op, quiet: int, fires: int) -> Boundary:
     here = axis.at_threshold
     # An age stands at a multiple of its step, which need not be the threshold.
     expected = here if op.holds(axis.value(here), axis.threshold) else here + (1 if op.fires_above else -1)
@@ -757,7 +757,7 @@ def _boundary(axis: Axis, op: Op, quiet: int, fires: int) -> Boundary:
     return Boundary(axis.value(quiet), axis.value(fires), ulps, steps)
 
 
-def _clear(search: Search, axis: Axis, edge: int, *, firing: bool) -> Fraction:
+def _clear(search: Search, axis: KnobPositions, edge: int, *, firing: bool) -> Fraction:
     """A knob position well inside the firing (or quiet) side: midway to the far end of the unbroken run."""
     places = [p for p in sorted(search.truth) if p == edge or not axis.is_blurred(p)]
     at = places.index(edge)
@@ -830,7 +830,7 @@ def lead_ms(plan: Plan, scrape_ms: int) -> int:
     return -(-needed // plan.align_ms) * plan.align_ms
 
 
-def _changes_after(contract: Contract, axis: Axis, moment_ms: int) -> int | None:
+def _changes_after(contract: Contract, axis: KnobPositions, moment_ms: int) -> int | None:
     """When the main signal first changes its course after a moment, because a formula of it names `t`.
 
     A straight line and a counter's steady rate are no change.
@@ -894,7 +894,7 @@ def looks_back(contract: Contract, plan: Plan, after_ms: int) -> bool:
     Of such a contract the hold is told from the moment itself: nothing but a window or an offset comes between, which a
     threshold's contract has no word for.
     """
-    if contract.kind not in (Kind.ABSENCE, Kind.PRESENCE):
+    if contract.kind not in (ContractKind.ABSENCE, ContractKind.PRESENCE):
         return False
     # A rate needs two scrapes, and each recording rule may be a tick of its group behind.
     return after_ms > 2 * contract.scrape_ms + plan.interval_ms + sum(group.interval_ms for group, _ in plan.recordings)
@@ -920,7 +920,7 @@ def judge_situation(
     if not situation.alerts:
         if not fired:
             return SituationResult(situation.name, "quiet", got)
-        when = format_duration(min(t.first(State.FIRING) or 0 for t in fired) * interval_ms)
+        when = format_duration(min(t.first(AlertState.FIRING) or 0 for t in fired) * interval_ms)
         reason = f"must stay quiet, but fires after {when}: {_alerts(fired, hidden)}"
         return SituationResult(situation.name, "quiet", got, reason, _returned(fired, interval_ms, hidden))
     extra = list(fired)
@@ -941,8 +941,8 @@ def judge_situation(
 
 def _returned(fired: Sequence[AlertTimeline], interval_ms: int, hidden: Collection[str]) -> tuple[str, ...]:
     """What the rule returned when the first of these alerts began to fire."""
-    first = min(fired, key=lambda t: t.first(State.FIRING) or 0)
-    tick = first.first(State.FIRING) or 0
+    first = min(fired, key=lambda t: t.first(AlertState.FIRING) or 0)
+    tick = first.first(AlertState.FIRING) or 0
     if tick not in first.values:
         return ()  # it is only kept firing
     whose = _alerts([first], hidden)
@@ -963,7 +963,7 @@ def _runs(alert: AlertTimeline) -> dict[int, int]:
     return runs
 
 
-def _series(contract: Contract, axis: Axis) -> list[dict[str, str]]:
+def _series(contract: Contract, axis: KnobPositions) -> list[dict[str, str]]:
     """Every series of the contract's worlds, as a label set: those at the knob's ends and at the threshold."""
     found: dict[Labels, None] = {}
     scrapes = Scrapes.regular(contract.scrape_ms, contract.scrape_ms)

@@ -52,7 +52,7 @@ GRAVITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AlertFinding:
     """One way in which an alert is not as meant, and why we say so."""
 
     verdict: Verdict
@@ -186,7 +186,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class LocatedAlert:
     """An alerting rule and where it stands."""
 
     file: RuleFile
@@ -209,10 +209,10 @@ class AlertResult:
 
     alert: str
     contract: Contract | None
-    located: Located | None
+    located: LocatedAlert | None
     measured: Measured
     situations: list[SituationResult]
-    findings: list[Finding]
+    findings: list[AlertFinding]
     """The worst first; none means exact."""
     notes: list[str] = field(default_factory=list)
     """What a reader should know although it does not change the verdict."""

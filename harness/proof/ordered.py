@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.proof.model import Located
+from harness.proof.model import LocatedAlert
 from harness.replay import Replay
 from harness.rules import AlertRule, Group, RuleFile
 from harness.rules.copies import copy_of
@@ -35,7 +35,7 @@ class OrderedRules:
     """By number of a file: groups that need another name, for one that the alert depends on as well has the same."""
 
     @classmethod
-    def of(cls, files: Sequence[RuleFile], located: Located, replay: Replay) -> OrderedRules:
+    def of(cls, files: Sequence[RuleFile], located: LocatedAlert, replay: Replay) -> OrderedRules:
         """Raises UnsupportedError where replay cannot follow the rule."""
         needed = replay.plan(located.group, located.rule).recordings
         groups = {id(group) for group, _ in needed} | {id(located.group)}
@@ -55,7 +55,7 @@ class OrderedRules:
             },
         )
 
-    def lean(self, located: Located) -> OrderedRules:
+    def lean(self, located: LocatedAlert) -> OrderedRules:
         """The same with only the groups on which the alert depends, of each file that holds others."""
         files = tuple(
             file
@@ -74,13 +74,13 @@ class OrderedRules:
                     if (rule.alert if isinstance(rule, AlertRule) else rule.record) in self.needed:
                         yield rule.expr
 
-    def others_named(self, located: Located) -> Iterator[Located]:
+    def others_named(self, located: LocatedAlert) -> Iterator[LocatedAlert]:
         """Other alerting rules of the name of this one."""
         for file in self.files:
             for group in file.groups:
                 for rule in group.rules:
                     if isinstance(rule, AlertRule) and rule is not located.rule and rule.alert == located.rule.alert:
-                        yield Located(file, group, rule)
+                        yield LocatedAlert(file, group, rule)
 
     def listed(self, folder: Path, prefix: str) -> list[str]:
         """The paths of the rule files as a test in `folder` names them; without `prefix` no copies stand beside it."""

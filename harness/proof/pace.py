@@ -27,7 +27,7 @@ import promql_parser as promql
 from harness.contracts import Contract, Signal, Situation
 from harness.contracts.model import Shape
 from harness.errors import UnsupportedError
-from harness.replay import Plan, Tape
+from harness.replay import Plan, SlotWriter
 from harness.rules.expr import children, parse_expr, walk
 from harness.source import Text
 from harness.units import format_duration
@@ -76,7 +76,7 @@ class Pace:
         return replace(plan, every_ms=self.tick_ms, align_ms=self.tick_ms) if self.far else plan
 
 
-def pace_of(contract: Contract, plan: Plan, tape: Tape) -> Pace:
+def pace_of(contract: Contract, plan: Plan, tape: SlotWriter) -> Pace:
     """The pace for a contract's main signal under a rule; UnsupportedError for what is out of bounds."""
     interval, window = plan.interval_ms, window_ms(plan)
     span = window + plan.rule.hold_ms + plan.rule.keep_firing_ms

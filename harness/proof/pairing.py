@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from harness.contracts import Contract
-from harness.proof.model import Finding, Located, Verdict
+from harness.proof.model import AlertFinding, LocatedAlert, Verdict
 from harness.rules import RuleFile
 
 
@@ -16,14 +16,14 @@ class Pairing:
     """A contract with the rule that it speaks of, or either of them alone."""
 
     contract: Contract | None
-    located: Located | None
-    twins: tuple[Located, ...] = ()
+    located: LocatedAlert | None
+    twins: tuple[LocatedAlert, ...] = ()
     """Further rules of the same name and the same fixed labels: nothing tells their alerts apart."""
-    others: tuple[Located, ...] = ()
+    others: tuple[LocatedAlert, ...] = ()
     """Without a rule: those of the contract's name that do not have its labels. Without a contract: nothing."""
     fits: Contract | None = None
     """Without a contract: the one that would fit this rule as well as the one it was given."""
-    meant: Located | None = None
+    meant: LocatedAlert | None = None
     """Without a rule: the rule without contract whose name is nearest."""
     meant_by: Contract | None = None
     """Without a contract: the contract without rule that probably means this rule."""
@@ -36,7 +36,7 @@ def pair(files: Sequence[RuleFile], contracts: Sequence[Contract]) -> list[Pairi
     among rules of one name. Where they do not decide, it speaks of the first, and the others are rules without a
     contract.
     """
-    rules = [Located(f, g, r) for f in files for g in f.groups for r in g.alerts()]
+    rules = [LocatedAlert(f, g, r) for f in files for g in f.groups for r in g.alerts()]
     taken: set[int] = set()
     passed_over: dict[int, Contract] = {}
     pairings = []
@@ -73,7 +73,7 @@ def _near_misses(pairings: Sequence[Pairing]) -> list[Pairing]:
     return made
 
 
-def _fitting(contract: Contract, named: Sequence[Located], rivals: Sequence[Contract]) -> list[Located]:
+def _fitting(contract: Contract, named: Sequence[LocatedAlert], rivals: Sequence[Contract]) -> list[LocatedAlert]:
     """The rules of its name that a contract may mean, the file's first one first."""
     found = [one for one in named if _has(one, contract.labels)]
     if contract.severity is not None and (len(found) > 1 or rivals):
@@ -86,7 +86,7 @@ def _fitting(contract: Contract, named: Sequence[Located], rivals: Sequence[Cont
     return found
 
 
-def findings_of(pairing: Pairing, files: Sequence[RuleFile]) -> list[Finding]:
+def findings_of(pairing: Pairing, files: Sequence[RuleFile]) -> list[AlertFinding]:
     """What is to be said before anything is measured: no rule, no contract, or rules that nothing tells apart."""
     contract, located = pairing.contract, pairing.located
     if contract is None:
@@ -98,15 +98,15 @@ def findings_of(pairing: Pairing, files: Sequence[RuleFile]) -> list[Finding]:
         if not pairing.others:
             message = f"the contract at {contract.alert.span} has no rule: {what}"
             if (meant := pairing.meant) is None:
-                return [Finding(Verdict.MISSING, message)]
+                return [AlertFinding(Verdict.MISSING, message)]
             part = f"did you mean `{meant.rule.alert}` ({meant.rule.span})? No contract speaks of it"
-            return [Finding(Verdict.MISSING, message, (part,))]
+            return [AlertFinding(Verdict.MISSING, message, (part,))]
         wanted = dict(contract.labels) or {"severity": contract.severity or ""}
         message = f"the contract at {contract.alert.span} has no rule: {what} has {_flow(wanted)}"
         there = "; ".join(f"{_flow(fixed_labels(other))} at {other.rule.span}" for other in pairing.others)
-        return [Finding(Verdict.MISSING, message, (f"those of this name have: {there}",))]
+        return [AlertFinding(Verdict.MISSING, message, (f"those of this name have: {there}",))]
     return [
-        Finding(
+        AlertFinding(
             Verdict.WRONG_LABELS,
             f"`{name}` is defined twice with the same labels: {located.rule.span} and {twin.rule.span}",
             ("nothing tells their alerts apart", "measured is the first"),
@@ -116,7 +116,7 @@ def findings_of(pairing: Pairing, files: Sequence[RuleFile]) -> list[Finding]:
     ]
 
 
-def _unexpected(pairing: Pairing) -> Finding:
+def _unexpected(pairing: Pairing) -> AlertFinding:
     if pairing.located is None:
         raise AssertionError("a pairing has a contract or a rule")
     rule = pairing.located.rule
@@ -128,7 +128,9 @@ def _unexpected(pairing: Pairing) -> Finding:
         )
     if (by := pairing.meant_by) is not None:
         parts = (f"the contract of `{by.alert.value}` ({by.alert.span}) has no rule and may mean this one",)
-    return Finding(Verdict.UNEXPECTED, f"no contract speaks of `{rule.alert}` ({rule.span})", parts, span=rule.span)
+    return AlertFinding(
+        Verdict.UNEXPECTED, f"no contract speaks of `{rule.alert}` ({rule.span})", parts, span=rule.span
+    )
 
 
 def _flow(labels: Mapping[str, str]) -> str:
@@ -136,17 +138,17 @@ def _flow(labels: Mapping[str, str]) -> str:
     return "{" + ", ".join(f"{name}: {value or repr(value)}" for name, value in labels.items()) + "}"
 
 
-def fixed_labels(located: Located) -> dict[str, str]:
+def fixed_labels(located: LocatedAlert) -> dict[str, str]:
     """What tells the alerts of a rule from those of another of its name: the labels that it sets on all of them."""
     return {name: value for name, value in located.fixed_labels.items() if value and name != "alertname"}
 
 
-def _has(located: Located, labels: Mapping[str, str]) -> bool:
+def _has(located: LocatedAlert, labels: Mapping[str, str]) -> bool:
     fixed = fixed_labels(located)
     return all(fixed.get(name, "") == value for name, value in labels.items())
 
 
-def _contradicts(located: Located, labels: Mapping[str, str]) -> bool:
+def _contradicts(located: LocatedAlert, labels: Mapping[str, str]) -> bool:
     fixed = fixed_labels(located)
     return any(name in fixed and fixed[name] != value for name, value in labels.items())
 

@@ -15,15 +15,15 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache, partial
 
-from harness.contracts import Contract, Kind, Op
+from harness.contracts import Contract, ContractKind, Op
 from harness.contracts.when import ALWAYS, Moment, When
 from harness.contracts.world import Scrapes, traces
 from harness.engines.base import Engine
 from harness.errors import UnsupportedError
 from harness.proof import calendar
-from harness.proof.axis import Axis
-from harness.proof.model import Finding, Verdict
-from harness.replay import Batch, Plan, Reel, Replay, Tape
+from harness.proof.model import AlertFinding, Verdict
+from harness.proof.positions import KnobPositions
+from harness.replay import Batch, Plan, Replay, SlotRange, SlotWriter
 from harness.rules.clocks import ClockPart, clock_parts
 from harness.rules.spans import one_line
 from harness.units import format_duration
@@ -44,7 +44,7 @@ Key = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Phases:
+class CalendarPhases:
     """Every tick of a grid over some years, and the phase that it belongs to."""
 
     when: When
@@ -81,7 +81,7 @@ def _runs(phases: Iterable[tuple[int, int]], wanted: Callable[[int], bool]) -> l
     return [*runs, (start, last)] if start >= 0 else runs
 
 
-def find_phases(contract: Contract, plan: Plan, tape: Tape) -> Phases | None:
+def find_phases(contract: Contract, plan: Plan, tape: SlotWriter) -> CalendarPhases | None:
     """The phases of a rule and its contract from here on; None where both mean the same at any time.
 
     Raises UnsupportedError for a rule that hangs on the time in a way that no slots can show.
@@ -125,7 +125,7 @@ def find_phases(contract: Contract, plan: Plan, tape: Tape) -> Phases | None:
         keys = _keys(when, parts, plan, engine, days, then)
         return [(at, numbers.get(key, -1)) for at, key in zip(days, keys, strict=True)]
 
-    return Phases(when, ticks, moments, phase_of, inside, parts, early)
+    return CalendarPhases(when, ticks, moments, phase_of, inside, parts, early)
 
 
 def _keys(
@@ -226,7 +226,7 @@ Pattern = tuple[bool | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Positions:
+class ProbePositions:
     """Where the knob is probed: as the contract means it, the alert fires at the first ones and not at the others."""
 
     values: Sequence[Fraction]
@@ -238,8 +238,8 @@ class Positions:
 class PhaseReport:
     """What the rule does in each phase, and in which of them everything else is measured."""
 
-    phases: Phases
-    positions: Positions
+    phases: CalendarPhases
+    positions: ProbePositions
     patterns: Sequence[Pattern]
     home: Pattern
     """What it does where the contract applies, in most of the time in which it does that best."""
@@ -249,9 +249,9 @@ class PhaseReport:
     def is_home(self, phase: int) -> bool:
         return self.phases.inside[phase] and _alike(self.patterns[phase], self.home)
 
-    def tape(self, tape: Tape, plan: Plan) -> PhasedTape:
+    def tape(self, tape: SlotWriter, plan: Plan) -> PhasedSlotWriter:
         """The tape, with all cases laid where the rule does what it does at home."""
-        return PhasedTape(tape, self.phases.stretches(self.is_home), plan)
+        return PhasedSlotWriter(tape, self.phases.stretches(self.is_home), plan)
 
     def promtool_begins(self, plan: Plan) -> list[tuple[int, int]]:
         """(first aligned tick, last tick) of the runs of promtool's first days in which it is so."""
@@ -261,14 +261,14 @@ class PhaseReport:
         return [(-(-start // plan.align_ms) * plan.align_ms, end) for start, end in runs]
 
 
-def probed_positions(contract: Contract, axis: Axis) -> Positions:
+def probed_positions(contract: Contract, axis: KnobPositions) -> ProbePositions:
     """Far on either side of the threshold and near to it; where it must fire, also the knob's end."""
     here, op = axis.at_threshold, contract.op
-    if contract.kind is Kind.ALWAYS:
-        return Positions((axis.threshold,), 1)
+    if contract.kind is ContractKind.ALWAYS:
+        return ProbePositions((axis.threshold,), 1)
     if op is Op.EQ:
         other = axis.lowest if here != axis.lowest else axis.highest
-        return Positions((axis.threshold, axis.value(other)), 1)
+        return ProbePositions((axis.threshold, axis.value(other)), 1)
     up = 1 if op.fires_above else -1
     first = here if op.holds(axis.value(here), axis.threshold) else here + up
     beside = 0 if axis.knob.step is not None else _BESIDE * up
@@ -279,10 +279,12 @@ def probed_positions(contract: Contract, axis: Axis) -> Positions:
 
     near_on, near_off = on_axis(first + beside), on_axis(first - up - beside)
     on, off = axis.between(near_on, ends[1], Fraction(1, 2)), axis.between(near_off, ends[0], Fraction(1, 2))
-    return Positions(tuple(axis.value(p) for p in (on, near_on, ends[1], near_off, off)), 3)
+    return ProbePositions(tuple(axis.value(p) for p in (on, near_on, ends[1], near_off, off)), 3)
 
 
-def probe(contract: Contract, plan: Plan, axis: Axis, phases: Phases, tape: Tape, replay: Replay) -> PhaseReport:
+def probe(
+    contract: Contract, plan: Plan, axis: KnobPositions, phases: CalendarPhases, tape: SlotWriter, replay: Replay
+) -> PhaseReport:
     """Measure the rule once in every phase, with the knob at a few positions.
 
     Raises UnsupportedError if the contract applies at none of the ticks, or a phase is too short to be measured.
@@ -320,7 +322,7 @@ def probe(contract: Contract, plan: Plan, axis: Axis, phases: Phases, tape: Tape
     return PhaseReport(phases, positions, sealed, home, bool(phases.parts))
 
 
-def _schedule(phases: Phases, positions: int, from_ms: int, gap_ms: int) -> list[tuple[int, int, int]]:
+def _schedule(phases: CalendarPhases, positions: int, from_ms: int, gap_ms: int) -> list[tuple[int, int, int]]:
     """(tick, phase, position) of every phase with every position, as early as can be and `gap_ms` apart."""
     wanted = {phase: list(range(positions)) for phase in range(len(phases.inside))}
     chosen: list[tuple[int, int, int]] = []
@@ -341,14 +343,14 @@ def _alike(one: Pattern, other: Pattern) -> bool:
     return all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
 
 
-def judge_phases(report: PhaseReport, contract: Contract) -> list[Finding]:
+def judge_phases(report: PhaseReport, contract: Contract) -> list[AlertFinding]:
     """Findings about phases in which the alert does not do what it does elsewhere, or fires where it must not."""
     phases, firing = report.phases, report.positions.firing
     meant = "the contract has no `when`, so it means at any time"
     outside = "outside of the contract's `when` it must stay quiet"
     home = report.home
 
-    def found(words: str, wanted: Callable[[int, Pattern], bool], says: str) -> list[Finding]:
+    def found(words: str, wanted: Callable[[int, Pattern], bool], says: str) -> list[AlertFinding]:
         these = [i for i, p in enumerate(phases.phase_of) if wanted(p, report.patterns[p])]
         if not these:
             return []
@@ -358,7 +360,7 @@ def judge_phases(report: PhaseReport, contract: Contract) -> list[Finding]:
         zone = f" ({phases.when.zone})" if phases.when.zone != "UTC" else ""
         example = f"for example on {calendar.at(phases.ticks_ms[these[0]], phases.when)}"
         message = words.format(f" {when}{zone}" if when else "")
-        return [Finding(Verdict.WRONG_SITUATION, message, (says, example))]
+        return [AlertFinding(Verdict.WRONG_SITUATION, message, (says, example))]
 
     inside_says = "the contract applies then" if contract.when is not None else meant
     inside = phases.inside
@@ -382,17 +384,17 @@ def judge_phases(report: PhaseReport, contract: Contract) -> list[Finding]:
     ]
 
 
-class PhasedTape(Tape):
+class PhasedSlotWriter(SlotWriter):
     """A tape on which every case lies, from its beginning to its end, in one of the given stretches of time."""
 
-    def __init__(self, tape: Tape, stretches: Sequence[tuple[int, int]], plan: Plan) -> None:
+    def __init__(self, tape: SlotWriter, stretches: Sequence[tuple[int, int]], plan: Plan) -> None:
         super().__init__(tape.engine, tape.free_ms(0))
         self._tape = tape
         self._stretches = stretches
         self._ends = [end for _, end in stretches]
         self._plan = plan
 
-    def record(self, batches: Iterable[Batch]) -> list[Reel]:
+    def record(self, batches: Iterable[Batch]) -> list[SlotRange]:
         return self._tape.record([replace(batch, place=partial(self._place, batch)) for batch in batches])
 
     def _place(self, batch: Batch, _: int, earliest_ms: int) -> int:

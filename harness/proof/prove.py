@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.contracts import Contract
-from harness.contracts.model import Kind
+from harness.contracts.model import ContractKind
 from harness.engines.base import Engine, QueryError
 from harness.engines.promtool import Promtool
 from harness.errors import EngineError, HarnessError, InputError, UnsupportedError
@@ -30,11 +30,11 @@ from harness.proof.judge import (
 )
 from harness.proof.meant import Meant, meant
 from harness.proof.measure import JUST_PAST, LAST_QUIET, Measurer
-from harness.proof.model import AlertResult, Fact, Finding, Located, Measured, Verdict, told
-from harness.proof.notary import Deed, Notary, Testimony, pinned
+from harness.proof.model import AlertFinding, AlertResult, Fact, LocatedAlert, Measured, Verdict, told
 from harness.proof.ordered import OrderedRules
 from harness.proof.pairing import Pairing, findings_of, pair
-from harness.replay import EndlessTape, Replay
+from harness.proof.promtool_check import CheckAnswer, CheckRequest, PromtoolCheck, pinned
+from harness.replay import EndlessSlotWriter, Replay
 from harness.rules import Loaded, RuleFile
 from harness.rules.expr import UnreadableError
 
@@ -52,19 +52,21 @@ OUT_OF_REACH = (
 UNRENDERED = "labels and annotations are not checked, for promtool renders them"
 
 
-def _failed(verdict: Verdict, err: HarnessError, located: Located | None = None) -> Finding:
+def _failed(verdict: Verdict, err: HarnessError, located: LocatedAlert | None = None) -> AlertFinding:
     """An error as a finding: its first line, then the rest of it and what to do; the place too where it is not in the
     file of the rule, which is where a reader looks."""
     first, *rest = err.message.splitlines()
     if err.span is not None and located is not None and err.span.file != located.file.name:
         rest.append(f"it is written at {err.span}")
     todo = [f"what to do: {err.hint}"] if err.hint else []
-    return Finding(verdict, first, tuple(line.strip() for line in rest + todo), span=err.span)
+    return AlertFinding(verdict, first, tuple(line.strip() for line in rest + todo), span=err.span)
 
 
-def _draft(contract: Contract) -> Finding:
+def _draft(contract: Contract) -> AlertFinding:
     message = f"the contract at {contract.alert.span} is a draft: what it says was guessed, so it proves nothing"
-    return Finding(Verdict.DRAFT, message, ("what to do: read it, then delete `draft: true` and every `confirm:`",))
+    return AlertFinding(
+        Verdict.DRAFT, message, ("what to do: read it, then delete `draft: true` and every `confirm:`",)
+    )
 
 
 def _facts(result: AlertResult, *, everything: bool) -> tuple[Fact, ...]:
@@ -87,8 +89,8 @@ class _Unfinished:
     """A result in the making, with what is needed to finish it."""
 
     result: AlertResult
-    deed: Deed | None = None
-    testimony: Future[Testimony] | None = None
+    deed: CheckRequest | None = None
+    testimony: Future[CheckAnswer] | None = None
     meant: Sequence[Meant] = ()
     """What the contract expects, for tests of an alert that is not exact."""
 
@@ -118,7 +120,7 @@ class Proof:
     _waiting: deque[_Unfinished] = field(default_factory=deque, init=False)
     """What is measured, in order, and waits for promtool."""
     _replay: Replay = field(init=False)
-    _tape: EndlessTape = field(init=False)
+    _tape: EndlessSlotWriter = field(init=False)
     _spoilt: bool = field(default=False, init=False)
     """Whether the engine broke over an alert, so that the next needs a fresh one."""
 
@@ -140,7 +142,7 @@ class Proof:
         heard: list[Proven] = []
         pairings = list(pair(self.files, self.contracts))
         first = len(pairings) > _FEW
-        with Notary(self.promtool, self.alert_timeout_s) as notary:
+        with PromtoolCheck(self.promtool, self.alert_timeout_s) as notary:
             for pairing in pairings:
                 begun = self._measured(pairing, complaints, notary, emit=emit_to is not None)
                 if begun is not None:
@@ -164,7 +166,7 @@ class Proof:
 
     def _begin(self) -> None:
         self._replay = Replay(self.engine, self.files)
-        self._tape = EndlessTape(self.engine)
+        self._tape = EndlessSlotWriter(self.engine)
         self._spoilt = False
 
     def _renewed(self) -> None:
@@ -177,7 +179,7 @@ class Proof:
         self._spoilt = False
 
     def _measured(
-        self, pairing: Pairing, complaints: Mapping[int, str], notary: Notary, *, emit: bool
+        self, pairing: Pairing, complaints: Mapping[int, str], notary: PromtoolCheck, *, emit: bool
     ) -> _Unfinished | None:
         """The measured result, with promtool on its way; None where the contract itself is at fault."""
         began = time.monotonic()
@@ -206,7 +208,7 @@ class Proof:
             result.findings.append(_failed(Verdict.ERROR, err))
         except QueryError as err:
             what = "Prometheus cannot evaluate the rule over the contract's signal"
-            result.findings.append(Finding(Verdict.ERROR, f"{what}: {err.message}"))
+            result.findings.append(AlertFinding(Verdict.ERROR, f"{what}: {err.message}"))
         except EngineError as err:
             self._spoilt = True
             result.findings.append(self._broke(err, time.monotonic() - began))
@@ -228,7 +230,7 @@ class Proof:
         )
         if evaluations > _MANY_EVALUATIONS and not emit:
             rules = rules.lean(result.located)
-        deed = Deed(result.located, rules, facts, self.engine.server)
+        deed = CheckRequest(result.located, rules, facts, self.engine.server)
         return _Unfinished(result, deed, notary.hear(deed) if facts else None, expected)
 
     def _skip(self, result: AlertResult, done: int) -> None:
@@ -236,12 +238,12 @@ class Proof:
         for _ in range(STEPS_PER_ALERT - done if result.contract is not None else 0):
             self.advance(result.alert)
 
-    def _broke(self, err: EngineError, seconds: float) -> Finding:
+    def _broke(self, err: EngineError, seconds: float) -> AlertFinding:
         if seconds < self.alert_timeout_s:
             return _failed(Verdict.ERROR, err)
         message = f"not measured within {self.alert_timeout_s:g} s"
         todo = "what to do: shorten what the rule looks back on, or allow more with --alert-timeout"
-        return Finding(Verdict.ERROR, message, (err.message.splitlines()[0], todo))
+        return AlertFinding(Verdict.ERROR, message, (err.message.splitlines()[0], todo))
 
     def _paired(self, pairing: Pairing, complaints: Mapping[int, str]) -> tuple[AlertResult, bool]:
         """What can be said before anything is measured, and whether there is something to measure."""
@@ -257,24 +259,24 @@ class Proof:
             result.findings.append(_draft(contract))
         if located is None:
             return result, False
-        if contract.kind is Kind.SET_ASIDE:
+        if contract.kind is ContractKind.SET_ASIDE:
             try:
                 self._replay.plan(located.group, located.rule)
             except (UnreadableError, UnsupportedError) as err:
                 result.findings.append(_failed(Verdict.UNSUPPORTED, err))
             else:
                 message = f"nothing is said of what `{name}` is meant to do: it is only set aside"
-                result.findings.append(Finding(Verdict.UNEXPECTED, message))
+                result.findings.append(AlertFinding(Verdict.UNEXPECTED, message))
             return result, False
         if id(located.rule) in complaints:
             message = f"Prometheus refuses the rule: {complaints[id(located.rule)]}"
-            result.findings.append(Finding(Verdict.ERROR, message))
+            result.findings.append(AlertFinding(Verdict.ERROR, message))
         return result, True
 
     def _finished(self, begun: _Unfinished, complaints: Mapping[int, str], heard: list[Proven]) -> AlertResult:
         """The result with promtool's word; what `emit` needs is added to `heard`."""
         result = begun.result
-        testimony: Testimony | None = None
+        testimony: CheckAnswer | None = None
         if begun.testimony is not None and begun.deed is not None:
             try:
                 testimony = begun.testimony.result()
@@ -300,8 +302,8 @@ class Proof:
         return result
 
     def _rendered(
-        self, result: AlertResult, deed: Deed, testimony: Testimony, complaints: Mapping[int, str]
-    ) -> list[Finding]:
+        self, result: AlertResult, deed: CheckRequest, testimony: CheckAnswer, complaints: Mapping[int, str]
+    ) -> list[AlertFinding]:
         if result.contract is None or result.located is None:
             return []
         alert = testimony.first_alert()

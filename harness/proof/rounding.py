@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from harness.contracts.world import Trace
-from harness.proof.axis import Axis
+from harness.proof.positions import KnobPositions
 from harness.rules.expr import roundings
 from harness.series import Labels, NativeHistogram, is_stale
 
@@ -87,7 +87,7 @@ def _moved(trace: Trace, move: Callable[[float], float]) -> Trace:
     return Trace(trace.labels, trace.times_ms, values)
 
 
-def beside(axis: Axis, fires_at: Fraction) -> Fraction:
+def beside(axis: KnobPositions, fires_at: Fraction) -> Fraction:
     """The point to which the slope is measured: near the threshold, on the side of the measured boundary."""
     size = abs(axis.threshold) or axis.knob.high - axis.knob.low
     step = axis.knob.step or axis.age_step or 0
@@ -97,7 +97,7 @@ def beside(axis: Axis, fires_at: Fraction) -> Fraction:
 
 
 def rounding(
-    axis: Axis, texts: tuple[str, str], series: int, sides: Sequence[tuple[Values, Values]], point: Fraction
+    axis: KnobPositions, texts: tuple[str, str], series: int, sides: Sequence[tuple[Values, Values]], point: Fraction
 ) -> Rounding | None:
     """From a comparison's sides (left and right per series) at the threshold, at `point`, and in the disturbed worlds.
 
@@ -133,7 +133,7 @@ def _finite(a: float, b: float) -> bool:
     return math.isfinite(a) and math.isfinite(b)
 
 
-def _positions(axis: Axis, distance: Fraction) -> int:
+def _positions(axis: KnobPositions, distance: Fraction) -> int:
     """How many positions of the knob a distance from the threshold is, whole ones."""
     most = 0
     for sign in (-1, 1):

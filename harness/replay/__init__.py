@@ -2,10 +2,19 @@
 
 from harness.replay.evaluate import Plan, Replay
 from harness.replay.labels import opaque_labels
-from harness.replay.order import Phases
-from harness.replay.slots import Batch, EndlessTape, Reel, Tape
-from harness.replay.timeline import AlertTimeline, State
+from harness.replay.order import GroupPhases
+from harness.replay.slots import Batch, EndlessSlotWriter, SlotRange, SlotWriter
+from harness.replay.timeline import AlertState, AlertTimeline
 
 __all__ = [
-    "AlertTimeline", "Batch", "EndlessTape", "Phases", "Plan", "Reel", "Replay", "State", "Tape", "opaque_labels",
+    "AlertState",
+    "AlertTimeline",
+    "Batch",
+    "EndlessSlotWriter",
+    "GroupPhases",
+    "Plan",
+    "Replay",
+    "SlotRange",
+    "SlotWriter",
+    "opaque_labels",
 ]  # fmt: skip

@@ -17,8 +17,8 @@ from harness.engines.base import Engine, QueryError, Samples, Series
 from harness.errors import UnsupportedError
 from harness.prometheus import ServerSettings
 from harness.replay.labels import alert_labels, equal_labels, identity, recorded_labels, shown, told_apart_by
-from harness.replay.order import Order, Phases, looks_back, other_phases
-from harness.replay.slots import Reel, common_multiple_ms
+from harness.replay.order import GroupPhases, Order, looks_back, other_phases
+from harness.replay.slots import SlotRange, common_multiple_ms
 from harness.replay.timeline import AlertTimeline, alert_states
 from harness.rules import AlertRule, Group, RecordingRule, Rule, RuleFile
 from harness.rules.expr import subquery_steps_ms
@@ -74,7 +74,7 @@ class Plan:
 class Replay:
     """Evaluates the rules of `files` on an engine. Recording rules may stand in any of the files."""
 
-    def __init__(self, engine: Engine, files: Sequence[RuleFile], phases: Phases | None = None) -> None:
+    def __init__(self, engine: Engine, files: Sequence[RuleFile], phases: GroupPhases | None = None) -> None:
         self.engine = engine
         self._files = files
         self.order = Order(files, engine.server, phases)
@@ -111,7 +111,7 @@ class Replay:
         marked = [g.interval_ms + self.order.runs_ms(g) + self.order.stored_ms(r) for g, r in chain]
         return Plan(rule, group, tuple(chain), reach, align, warm, self.engine.server, max(marked, default=0))
 
-    def instants(self, plan: Plan, expr: str, reel: Reel, offset_ms: int) -> list[dict[Labels, float]]:
+    def instants(self, plan: Plan, expr: str, reel: SlotRange, offset_ms: int) -> list[dict[Labels, float]]:
         """What `expr` returns in each case, `offset_ms` after its beginning: label set → value.
 
         `expr` is the plan's own expression or a part of it.
@@ -127,7 +127,7 @@ class Replay:
                     found[first + (when - at) // step][labels] = value
         return found
 
-    def course(self, plan: Plan, expr: str, reel: Reel, first_ms: int, ticks: int) -> list[dict[Labels, float]]:
+    def course(self, plan: Plan, expr: str, reel: SlotRange, first_ms: int, ticks: int) -> list[dict[Labels, float]]:
         """What `expr` returns in the reel's first case, tick by tick from `first_ms` after its beginning on.
 
         `expr` is the plan's own expression or a part of it.
@@ -141,7 +141,7 @@ class Replay:
                 found[(when - start) // plan.interval_ms][tuple(sorted(series.labels))] = value
         return found
 
-    def instant(self, plan: Plan, reel: Reel) -> list[dict[Labels, float]]:
+    def instant(self, plan: Plan, reel: SlotRange) -> list[dict[Labels, float]]:
         """What the alert's expression returns at the very beginning of each case: label set → value.
 
         Recording rules are evaluated at that tick alone, or before it as far as a reader ranges over them; so cases
@@ -159,7 +159,7 @@ class Replay:
                 found[(when - at) // reel.slot_ms][series.labels] = value
         return found
 
-    def _at_beginnings(self, expr: Text, group: Group, rule: Rule, reel: Reel, warm_ms: int) -> Iterator[Series]:
+    def _at_beginnings(self, expr: Text, group: Group, rule: Rule, reel: SlotRange, warm_ms: int) -> Iterator[Series]:
         """The expression at each case's beginning, or at every tick of the `warm_ms` before it too."""
         first = self._first_ms(group, rule)
         yield from self._case_by_case(expr, reel, first - warm_ms, first, group.interval_ms)
@@ -168,7 +168,7 @@ class Replay:
         """How long after a case's beginning a rule is first evaluated there."""
         return self.order.runs_ms(group) - group.query_offset_ms + self.order.looks_ms(group, rule)
 
-    def timelines(self, plan: Plan, reel: Reel, *, steady_before: bool = False) -> list[list[AlertTimeline]]:
+    def timelines(self, plan: Plan, reel: SlotRange, *, steady_before: bool = False) -> list[list[AlertTimeline]]:
         """The alerts of each case, tick by tick from the case's beginning to its length.
 
         With `steady_before` what the rule returns on the last tick of a case's lead it has returned for `for` already.
@@ -193,7 +193,7 @@ class Replay:
         played = [self._case_timelines(plan, [here] * held + case) for here, case in zip(before, elements, strict=True)]
         return [[alert.between(held, held + ticks) for alert in case] for case in played] if held else played
 
-    def sparse_timelines(self, plan: Plan, reel: Reel, every_ms: int) -> list[list[AlertTimeline]]:
+    def sparse_timelines(self, plan: Plan, reel: SlotRange, every_ms: int) -> list[list[AlertTimeline]]:
         """As :meth:`timelines`, for cases of many ticks in which little happens.
 
         The expression is evaluated every `every_ms` (whole ticks), and between two such ticks that differ at further
@@ -243,14 +243,14 @@ class Replay:
             made.append(AlertTimeline(shown(alert), tuple(history), frozenset(values), values, element))
         return made
 
-    def _first_time(self, reel: Reel, rule: RecordingRule) -> bool:
+    def _first_time(self, reel: SlotRange, rule: RecordingRule) -> bool:
         """Whether a recording rule was not yet evaluated over a reel; after this question it counts as evaluated."""
         key = (reel.era, reel.start_ms, rule.record, id(rule))
         known = key in self._recorded
         self._recorded.add(key)
         return not known
 
-    def _warm(self, rule: RecordingRule, group: Group, reel: Reel) -> int:
+    def _warm(self, rule: RecordingRule, group: Group, reel: SlotRange) -> int:
         """How long before a case is asked about the rule is evaluated, in whole ticks: for every plan that may come.
 
         What was recorded once is not recorded again, so all plans for a reel are made before it is evaluated.
@@ -259,7 +259,7 @@ class Replay:
         return min(self._warm_ms.get(id(rule), 0), history_ms) // group.interval_ms * group.interval_ms
 
     def _over_reel(
-        self, expr: Text, group: Group, rule: Rule, reel: Reel, warm_ms: int, interval_ms: int
+        self, expr: Text, group: Group, rule: Rule, reel: SlotRange, warm_ms: int, interval_ms: int
     ) -> Iterator[Series]:
         """The expression at every tick of a reel: in one query, unless the time between its cases is far longer than
         what is asked about of them. A series may come in pieces."""
@@ -272,7 +272,9 @@ class Replay:
             start, end = reel.begin_ms(one) + first, reel.begin_ms(other) + last
             yield from self.engine.query_range(expr.value, start + shift, end + shift, interval_ms)
 
-    def _case_by_case(self, expr: Text, reel: Reel, first_ms: int, last_ms: int, interval_ms: int) -> Iterator[Series]:
+    def _case_by_case(
+        self, expr: Text, reel: SlotRange, first_ms: int, last_ms: int, interval_ms: int
+    ) -> Iterator[Series]:
         """The expression at some ticks of each case, counted from its beginning, in as few queries as that takes: one a
         tick for cases in equal steps, or one a case."""
         ticks = range(first_ms, last_ms + 1, interval_ms)
@@ -287,7 +289,7 @@ class Replay:
             begin = reel.begin_ms(case)
             yield from self.engine.query_range(expr.value, begin + first_ms, begin + last_ms, interval_ms)
 
-    def _record(self, plan: Plan, reel: Reel) -> None:
+    def _record(self, plan: Plan, reel: SlotRange) -> None:
         """Evaluate the plan's recording rules over the reel and write their results back, stale markers included."""
         for group, rule in plan.recordings:
             if self._first_time(reel, rule):
@@ -298,7 +300,7 @@ class Replay:
                 self._write(group, rule, reel, returned, warm)
 
     def _write(
-        self, group: Group, rule: RecordingRule, reel: Reel, returned: Iterable[Series], warm_ms: int | None = None
+        self, group: Group, rule: RecordingRule, reel: SlotRange, returned: Iterable[Series], warm_ms: int | None = None
     ) -> None:
         """Write what a rule returned as what it records. With `warm_ms`, what lies between the cases and more than that
         before the next is left out."""
@@ -320,7 +322,7 @@ class Replay:
             recorded = self._unlike_twins(rule, reel, recorded)
         self.engine.write(_with_stale_ends(recorded, group.interval_ms, failed))
 
-    def _unlike_twins(self, rule: RecordingRule, reel: Reel, returned: _Recorded) -> _Recorded:
+    def _unlike_twins(self, rule: RecordingRule, reel: SlotRange, returned: _Recorded) -> _Recorded:
         """What no other rule of this name has recorded already with the same values.
 
         Raises QueryError where the values differ: Prometheus keeps the first sample and fails the second rule.

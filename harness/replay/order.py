@@ -24,7 +24,7 @@ _STATES = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
 
 
 @dataclass(frozen=True, slots=True)
-class Phases:
+class GroupPhases:
     """When groups run, relative to each other."""
 
     order: tuple[Group, ...] = ()
@@ -35,7 +35,7 @@ class Phases:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class RuleReads:
     """A rule reads what another records."""
 
     group: Group
@@ -58,9 +58,9 @@ class _Place:
 class Order:
     """The order of all rules of some files."""
 
-    def __init__(self, files: Sequence[RuleFile], server: ServerSettings, phases: Phases | None = None) -> None:
+    def __init__(self, files: Sequence[RuleFile], server: ServerSettings, phases: GroupPhases | None = None) -> None:
         self.server = server
-        self._phases = phases or Phases()
+        self._phases = phases or GroupPhases()
         self._places = [_Place(g, r, i) for file in files for g in file.groups for i, r in enumerate(g.rules)]
         self._of_rule = {id(place.rule): place for place in self._places}
         self._of_name: dict[str, list[_Place]] = {}
@@ -76,11 +76,11 @@ class Order:
 
     # -- what reads what -----------------------------------------------------------------------------------------
 
-    def readings(self, group: Group, rule: Rule) -> list[Reading]:
+    def readings(self, group: Group, rule: Rule) -> list[RuleReads]:
         """What a rule reads of what is recorded. Raises InputError if its expression cannot be read."""
         place = self._place(group, rule)
         return [
-            Reading(other.group, other.rule, self._is_late(place, other), ranged)
+            RuleReads(other.group, other.rule, self._is_late(place, other), ranged)
             for other, ranged in self._reads(place)
             if isinstance(other.rule, RecordingRule)
         ]
@@ -241,7 +241,7 @@ class Order:
             next_tick_ms = shift % next_tick_ms
         return looks_ms + later - next_tick_ms + 1
 
-    def _refuse_ranges(self, group: Group, rule: Rule, reading: Reading) -> None:
+    def _refuse_ranges(self, group: Group, rule: Rule, reading: RuleReads) -> None:
         """A window over moved stamps holds other samples than Prometheus' does."""
         if reading.ranged and not self._phases.order and self.stored_ms(reading.rule) > self.looks_ms(group, rule):
             why = (
@@ -258,7 +258,7 @@ class Order:
             )
 
 
-def other_phases(own: Group, recording: Sequence[Group]) -> list[Phases]:
+def other_phases(own: Group, recording: Sequence[Group]) -> list[GroupPhases]:
     """Ways in which Prometheus may let an alert's group and those whose recordings it reads tick, other than all
     together and in the order in which they read each other. `recording` is in that order.
 
@@ -270,11 +270,11 @@ def other_phases(own: Group, recording: Sequence[Group]) -> list[Phases]:
         orders = list(itertools.permutations(usual))
     else:
         orders = [usual, tuple(reversed(usual))] + [(*(g for g in usual if g is not late), late) for late in recording]
-    made = [Phases(order) for order in orders[1:]]
+    made = [GroupPhases(order) for order in orders[1:]]
     for group in recording:
         moments = group.interval_ms // own.interval_ms
         for k in sorted({1 + i * (moments - 1) // _MOST_MOMENTS for i in range(_MOST_MOMENTS)} if moments > 1 else ()):
-            made += [Phases(order, {id(group): k * own.interval_ms}) for order in (usual, tuple(reversed(usual)))]
+            made += [GroupPhases(order, {id(group): k * own.interval_ms}) for order in (usual, tuple(reversed(usual)))]
     return made
 
 

@@ -55,7 +55,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Reel:
+class SlotRange:
     """Where the cases of a batch stand: case i begins at start_ms + i × slot_ms, or where `begins_ms` says."""
 
     start_ms: int
@@ -110,7 +110,7 @@ class Reel:
             yield first, self.count - 1
 
 
-class Tape:
+class SlotWriter:
     """The time line of an engine, on which cases are recorded one after the other, always forward."""
 
     def __init__(self, engine: Engine, start_ms: int = FIRST_SLOT_MS) -> None:
@@ -129,11 +129,11 @@ class Tape:
         """How long it is from its beginning to its end, which is now: Prometheus takes no samples of the future."""
         return round(time.time() * 1000) - self._start_ms
 
-    def holds(self, reel: Reel) -> bool:
+    def holds(self, reel: SlotRange) -> bool:
         """Whether a reel is still recorded."""
         return reel.era == self._era
 
-    def record(self, batches: Iterable[Batch]) -> list[Reel]:
+    def record(self, batches: Iterable[Batch]) -> list[SlotRange]:
         """Write the cases of all batches in one go and tell where they stand."""
         batches = list(batches)
         reels = self._lay(batches)
@@ -148,9 +148,9 @@ class Tape:
         self.engine.write(_merged(series))
         return reels
 
-    def _lay(self, batches: Sequence[Batch]) -> list[Reel]:
+    def _lay(self, batches: Sequence[Batch]) -> list[SlotRange]:
         """Where the cases of these batches would stand."""
-        reels: list[Reel] = []
+        reels: list[SlotRange] = []
         next_ms = self._next_ms
         for batch in batches:
             last_ms = max((trace.times_ms[-1] for case in batch.cases for trace in case if trace.times_ms), default=0)
@@ -164,7 +164,7 @@ class Tape:
                     begins.append(batch.place(i, begins[-1] + slot_ms if begins else start_ms))
             start_ms = begins[0] if begins else start_ms
             reels.append(
-                Reel(
+                SlotRange(
                     start_ms,
                     slot_ms,
                     len(batch.cases),
@@ -179,14 +179,14 @@ class Tape:
         return reels
 
 
-class EndlessTape(Tape):
+class EndlessSlotWriter(SlotWriter):
     """A time line for any number of recordings, each of which is evaluated before the next.
 
     Before its end, which is now, and where its series grow long, it makes the engine empty and begins anew; so time and
     memory do not add up.
     """
 
-    latest: Reel | None = None
+    latest: SlotRange | None = None
     """The last reel. Earlier ones may be gone, and recording rules can no longer be written there."""
     _is_lost = False
 
@@ -204,7 +204,7 @@ class EndlessTape(Tape):
         self._next_ms, self._longest, self._is_lost = self._start_ms, 0, False
         self._era += 1
 
-    def record(self, batches: Iterable[Batch]) -> list[Reel]:
+    def record(self, batches: Iterable[Batch]) -> list[SlotRange]:
         batches = list(batches)
         ends_ms = max((reel.end_ms for reel in self._lay(batches)), default=0)
         is_full = ends_ms > time.time() * 1000 or self._longest + _longest(batches) > _LONG_SERIES

@@ -13,7 +13,7 @@ from enum import Enum
 from harness.series import Labels
 
 
-class State(Enum):
+class AlertState(Enum):
     """The state of one alert at one tick."""
 
     INACTIVE = "inactive"
@@ -31,7 +31,7 @@ class AlertTimeline:
     labels: Labels
     """The element's labels with the rule's static ones over them; a templated label that is not a plain `$labels.x`
     stays out, for only Prometheus can expand it."""
-    states: tuple[State, ...]
+    states: tuple[AlertState, ...]
     true_at: frozenset[int]
     """The ticks (by number) at which the expression returned the element."""
     values: Mapping[int, float]
@@ -39,13 +39,13 @@ class AlertTimeline:
     element: Labels = ()
     """The labels of the element itself, as the expression returned it last: those that templates see."""
 
-    def first(self, state: State) -> int | None:
+    def first(self, state: AlertState) -> int | None:
         """The number of the first tick in a state."""
         return next((i for i, s in enumerate(self.states) if s is state), None)
 
     @property
     def fires(self) -> bool:
-        return State.FIRING in self.states
+        return AlertState.FIRING in self.states
 
     def between(self, first: int, end: int) -> AlertTimeline:
         """The ticks from `first` up to but not including `end`, numbered from 0."""
@@ -60,43 +60,43 @@ class AlertTimeline:
 @dataclass(slots=True)
 class _Active:
     since_ms: int
-    state: State
+    state: AlertState
     kept_since_ms: int | None = None
 
 
 def alert_states(
     returned: Sequence[frozenset[Labels]], *, interval_ms: int, hold_ms: int, keep_firing_ms: int = 0, limit: int = 0
-) -> dict[Labels, list[State]]:
+) -> dict[Labels, list[AlertState]]:
     """The state per tick of every alert, from the label sets that the expression returned at each tick.
 
     `hold_ms` is the rule's `for`. With a `limit`, a tick on which more alerts are pending or firing clears them all,
     as Prometheus does.
     """
     active: dict[Labels, _Active] = {}
-    states: dict[Labels, list[State]] = {}
+    states: dict[Labels, list[AlertState]] = {}
     for tick, elements in enumerate(returned):
         now_ms = tick * interval_ms
         for labels in elements:
             if labels in active:
                 active[labels].kept_since_ms = None
             else:
-                active[labels] = _Active(now_ms, State.PENDING)
+                active[labels] = _Active(now_ms, AlertState.PENDING)
         for labels, alert in list(active.items()):
             if labels not in elements:
-                if alert.state is State.FIRING and keep_firing_ms > 0:
+                if alert.state is AlertState.FIRING and keep_firing_ms > 0:
                     if alert.kept_since_ms is None:
                         alert.kept_since_ms = now_ms
                     if now_ms - alert.kept_since_ms < keep_firing_ms:
                         continue
                 del active[labels]
-            elif alert.state is State.PENDING and now_ms - alert.since_ms >= hold_ms:
-                alert.state = State.FIRING
+            elif alert.state is AlertState.PENDING and now_ms - alert.since_ms >= hold_ms:
+                alert.state = AlertState.FIRING
         if limit and len(active) > limit:
             active.clear()
         for labels, alert in active.items():
             history = states.setdefault(labels, [])
-            history.extend([State.INACTIVE] * (tick - len(history)))
+            history.extend([AlertState.INACTIVE] * (tick - len(history)))
             history.append(alert.state)
     for history in states.values():
-        history.extend([State.INACTIVE] * (len(returned) - len(history)))
+        history.extend([AlertState.INACTIVE] * (len(returned) - len(history)))
     return states

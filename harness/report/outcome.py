@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from harness.errors import EXIT_ENGINE, EXIT_FINDINGS, EXIT_OK
 from harness.proof.model import AlertResult, Verdict
-from harness.suites.model import Report
+from harness.suites.model import SuiteReport
 
 if TYPE_CHECKING:
-    from harness.alertmanager.unused import Idle
+    from harness.alertmanager.unused import UnusedPart
     from harness.live.model import LiveReport
     from harness.slo.budget.report import SloReport
     from harness.stack.run import ScenarioResult
@@ -26,7 +26,7 @@ class Proved:
     version: str
     complete: bool = True
     """False if the run was interrupted: there are alerts that it did not come to."""
-    warnings: Sequence[Idle] | None = None
+    warnings: Sequence[UnusedPart] | None = None
     """What of the Alertmanager file does nothing; None: nobody looked."""
 
     @property
@@ -55,13 +55,13 @@ class Outcome:
     """A proof, a run of unit tests, a live run, a played scenario; None is "not part of this run"."""
 
     proof: Proved | None = None
-    suites: Report | None = None
+    suites: SuiteReport | None = None
     live: LiveReport | None = None
     scenario: ScenarioResult | None = None
     objectives: SloReport | None = None
     problems: Sequence[str] = ()
     """What else a run found wrong (promtool's lint), one line each."""
-    warnings: Sequence[Idle] = ()
+    warnings: Sequence[UnusedPart] = ()
     """Parts of the Alertmanager file that do nothing; they make no run fail."""
 
     @property

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from harness.contracts.model import Kind
+from harness.contracts.model import ContractKind
 from harness.errors import Span, printable
 from harness.proof.emit import Emitted
-from harness.proof.model import AlertResult, Finding, Measured, Verdict
+from harness.proof.model import AlertFinding, AlertResult, Measured, Verdict
 from harness.proof.pairing import Pairing
 from harness.units import count_of, format_duration, format_with_unit
 
@@ -95,7 +95,7 @@ def expected_widths(pairings: Sequence[Pairing]) -> list[int]:
         name = contract.alert.value if contract is not None else located.rule.alert if located is not None else ""
         result = AlertResult(name, contract, located, Measured(), [], [])
         cells = [len(one_line(name)), len(one_line(contract_cell(result))), *map(len, HEADER[2:-1])]
-        if contract is not None and contract.kind is Kind.THRESHOLD:
+        if contract is not None and contract.kind is ContractKind.THRESHOLD:
             knob = contract.knob
             if knob.step is None:
                 cells[2:4] = [_DIGITS + len(f" {knob.unit}".rstrip())] * 2
@@ -131,7 +131,7 @@ def row(result: AlertResult) -> tuple[str, ...]:
     return tuple(one_line(cell) for cell in cells)
 
 
-def finding_lines(findings: Iterable[Finding], indent: str = "  ") -> list[str]:
+def finding_lines(findings: Iterable[AlertFinding], indent: str = "  ") -> list[str]:
     """Each message on a line, what belongs to it indented below."""
     return [line for found in findings for line in (found.message, *(f"{indent}{part}" for part in found.details))]
 

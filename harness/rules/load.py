@@ -32,7 +32,7 @@ _PROMQL = "prometheus"
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class RuleFault:
     """What is wrong with a rule, a group or a file, and the alerts that are lost by it."""
 
     error: HarnessError
@@ -46,7 +46,7 @@ class Loaded:
     """What rule files hold, and what is wrong with the rest of them."""
 
     files: list[RuleFile] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[RuleFault] = field(default_factory=list)
 
     @property
     def notes(self) -> list[str]:
@@ -95,7 +95,7 @@ def read_rules(paths: Iterable[Path], server: ServerSettings = DEFAULTS, *, igno
         try:
             _file(path, loaded, server, ignore_unknown)
         except HarnessError as err:
-            loaded.faults.append(Fault(err))
+            loaded.faults.append(RuleFault(err))
     return loaded
 
 
@@ -105,7 +105,7 @@ def _file(path: Path, loaded: Loaded, server: ServerSettings, ignore_unknown: bo
     rules = faults = 0
     for number, form in enumerate(found):
         before = len(loaded.faults)
-        file = _Reader(form, loaded.faults, server, ignore_unknown).file(path, first=number == 0)
+        file = _RuleReader(form, loaded.faults, server, ignore_unknown).file(path, first=number == 0)
         faults += len(loaded.faults) - before
         count = sum(len(group.rules) for group in file.groups)
         rules += count
@@ -124,13 +124,13 @@ def _file(path: Path, loaded: Loaded, server: ServerSettings, ignore_unknown: bo
             error = InputError(f"{source.name} holds no rules", span=span, hint="add a group with rules, or remove it")
         else:
             error = InputError(f"{source.name} is empty, expected rule groups", hint="start it with `groups:`")
-        loaded.faults.append(Fault(error, nothing=True))
+        loaded.faults.append(RuleFault(error, nothing=True))
 
 
-class _Reader:
+class _RuleReader:
     """Reads the groups of one form; adds to `faults` what is wrong with them."""
 
-    def __init__(self, form: Form, faults: list[Fault], server: ServerSettings, ignore_unknown: bool) -> None:
+    def __init__(self, form: Form, faults: list[RuleFault], server: ServerSettings, ignore_unknown: bool) -> None:
         self._form = form
         self._server = server
         self._faults = faults
@@ -151,7 +151,7 @@ class _Reader:
                 try:
                     groups.append(self._group(item.fields(), groups))
                 except HarnessError as err:
-                    self._faults.append(Fault(err, frozenset(_alerts(item))))
+                    self._faults.append(RuleFault(err, frozenset(_alerts(item))))
         as_it_is = self._form.bare and first and not self._foreign and len(self._faults) == before
         origin = Origin(self._form.source, fields.node, as_it_is, later=self._form.bare and not first)
         return RuleFile(path, self._form.source.name, tuple(groups), origin)
@@ -161,7 +161,7 @@ class _Reader:
         try:
             self._check(fields, known, foreign)
         except InputError as err:
-            self._faults.append(Fault(err))
+            self._faults.append(RuleFault(err))
 
     def _check(self, fields: Fields, known: tuple[str, ...], foreign: tuple[str, ...]) -> None:
         """Raises InputError for an unknown field; notes one that others know."""
@@ -210,7 +210,7 @@ class _Reader:
             try:
                 yield self._rule(item.fields())
             except HarnessError as err:
-                self._faults.append(Fault(err, frozenset(_alert(item))))
+                self._faults.append(RuleFault(err, frozenset(_alert(item))))
 
     def _rule(self, fields: Fields) -> Rule:
         self._check(fields, RULE_FIELDS, FOREIGN_RULE)

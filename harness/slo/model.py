@@ -67,7 +67,7 @@ class Calendar:
 Period = Rolling | Calendar
 
 
-class Reading(Enum):
+class WindowPlacement(Enum):
     """How a window gets into a query."""
 
     COUNTER = "counter"
@@ -102,11 +102,11 @@ class Grouping:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class IndicatorQuery:
     """One PromQL query, where it stands, and where its data live."""
 
     expr: str
-    reading: Reading
+    reading: WindowPlacement
     text: Text = field(compare=False)
     """`expr` as the file has it, for messages."""
     source_type: str = "Prometheus"
@@ -116,7 +116,9 @@ class Query:
     """The labels by which the document groups it (annotation), in order of the alphabet."""
 
     @classmethod
-    def of(cls, text: Text, reading: Reading, source_type: str = "Prometheus", source_ref: str | None = None) -> Query:
+    def of(
+        cls, text: Text, reading: WindowPlacement, source_type: str = "Prometheus", source_ref: str | None = None
+    ) -> IndicatorQuery:
         return cls(text.value.strip(), reading, text, source_type, source_ref)
 
 
@@ -124,20 +126,20 @@ class Query:
 class Events:
     """Good or bad events (exactly one of them is given) of all events."""
 
-    total: Query
-    good: Query | None = None
-    bad: Query | None = None
+    total: IndicatorQuery
+    good: IndicatorQuery | None = None
+    bad: IndicatorQuery | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RawRatio:
     """A ratio between 0 and 1 that somebody else computed: of errors, or of successes."""
 
-    query: Query
+    query: IndicatorQuery
     is_error: bool
 
 
-class Op(Enum):
+class ThresholdOp(Enum):
     """Which side of a threshold is good: OpenSLO's words and PromQL's operators."""
 
     LTE = "lte"
@@ -156,15 +158,15 @@ class Op(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Threshold:
+class ThresholdIndicator:
     """A value that is good while ``value op threshold``."""
 
-    query: Query
-    op: Op
+    query: IndicatorQuery
+    op: ThresholdOp
     threshold: Fraction
 
 
-Indicator = Events | RawRatio | Threshold
+Indicator = Events | RawRatio | ThresholdIndicator
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class Window(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedPeriod:
     """The stretch (start, end] that a verdict speaks of, in Unix milliseconds of the world's clock."""
 
     start_ms: int
@@ -60,23 +60,23 @@ class Judged:
         return self.length_ms - length_ms(within(self.left_out, self.start_ms, self.closes_ms))
 
 
-def judged(objective: Objective, from_ms: int | None, to_ms: int, window: Window) -> Judged:
+def judged(objective: Objective, from_ms: int | None, to_ms: int, window: Window) -> JudgedPeriod:
     """The stretch to judge at `to_ms`; `from_ms` is where the range begins (None: as far back as is needed)."""
     zone = objective.period.zone if isinstance(objective.period, Calendar) else "UTC"
     if window is Window.RUN:
         start = to_ms - objective.period.nominal_ms if from_ms is None else from_ms
         slice_ms = objective.slice_ms or 1
         end = start + (to_ms - start) // slice_ms * slice_ms  # a slice that is not over yet is left out
-        return Judged(start, end, start, end, zone)
+        return JudgedPeriod(start, end, start, end, zone)
     if isinstance(objective.period, Calendar):
         # A report at the first moment of a month is about the month that has ended.
         start, closes = bounds_ms(objective.period, to_ms - 1)
     else:
         start, closes = to_ms - objective.period.nominal_ms, to_ms
-    return _whole_slices(objective, Judged(start, to_ms, max(start, from_ms or start), closes, zone))
+    return _whole_slices(objective, JudgedPeriod(start, to_ms, max(start, from_ms or start), closes, zone))
 
 
-def _whole_slices(objective: Objective, found: Judged) -> Judged:
+def _whole_slices(objective: Objective, found: JudgedPeriod) -> JudgedPeriod:
     """Time slices begin where the period does; a slice that is not over yet is left out."""
     if (slice_ms := objective.slice_ms) is None:
         return found
@@ -87,7 +87,7 @@ def _whole_slices(objective: Objective, found: Judged) -> Judged:
     end = start + (found.end_ms - start) // slice_ms * slice_ms
     read = start + max(0, found.read_from_ms - start) // slice_ms * slice_ms
     closes = end if found.closes_ms == found.end_ms else found.closes_ms
-    return Judged(start, max(end, start), read, max(closes, end), found.zone)
+    return JudgedPeriod(start, max(end, start), read, max(closes, end), found.zone)
 
 
 def parse_time_ms(text: str, option: str, now_ms: int) -> int:

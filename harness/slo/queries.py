@@ -13,14 +13,14 @@ from harness.errors import InputError, Span, UnsupportedError
 from harness.rules.expr import parse_expr, walk
 from harness.rules.selectors import Selector, selectors, selectors_of
 from harness.rules.spans import node_span, node_text, one_line
-from harness.slo.model import WINDOW_PLACEHOLDER, Events, Grouping, Indicator, Query, Reading
+from harness.slo.model import WINDOW_PLACEHOLDER, Events, Grouping, Indicator, IndicatorQuery, WindowPlacement
 from harness.source import Text
 
 GROUP_BY = "alert-harness/group-by"
 """The annotation of an OpenSLO `SLO` that names the labels whose values have a budget each: ``cluster, namespace``."""
 _PLACEHOLDER = re.compile(r"\{\{-?\s*\.window\s*-?\}\}")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-_OVER = {Reading.COUNTER: "rate", Reading.GAUGE: "sum_over_time"}
+_OVER = {WindowPlacement.COUNTER: "rate", WindowPlacement.GAUGE: "sum_over_time"}
 _ALWAYS_THERE = frozenset({"absent", "absent_over_time", "vector", "scalar", "time"})
 _PICKING = frozenset({"topk", "bottomk", "limitk", "limit_ratio"})
 """Aggregations that keep the labels of what they pick."""
@@ -42,7 +42,7 @@ def normal_placeholder(text: str) -> str:
     return _PLACEHOLDER.sub(WINDOW_PLACEHOLDER, text)
 
 
-def check_query(query: Query, what: str) -> None:
+def check_query(query: IndicatorQuery, what: str) -> None:
     """Raise InputError or UnsupportedError, at its place, for a query that cannot be read or windowed."""
     text = normal_placeholder(query.text.value)
     for template in _TEMPLATE.finditer(text):
@@ -59,24 +59,24 @@ def check_query(query: Query, what: str) -> None:
         terms(query, what)
 
 
-def tree(query: Query) -> Any:
+def tree(query: IndicatorQuery) -> Any:
     """The AST of a query, with some window in its place; raises InputError where it is no PromQL."""
     return parse_expr(_filled(query))
 
 
-def _filled(query: Query) -> Text:
+def _filled(query: IndicatorQuery) -> Text:
     if WINDOW_PLACEHOLDER not in normal_placeholder(query.expr):
         return query.text
     filled = normal_placeholder(query.expr).replace(WINDOW_PLACEHOLDER, _ANY_WINDOW)
     return Text(filled, query.text.span)
 
 
-def selected(query: Query) -> list[Selector]:
+def selected(query: IndicatorQuery) -> list[Selector]:
     """Every selector of the query, from left to right."""
     return list(selectors(tree(query)))
 
 
-def terms(query: Query, what: str) -> tuple[Term, ...]:
+def terms(query: IndicatorQuery, what: str) -> tuple[Term, ...]:
     """A query of counters as sums and differences of selectors, which is all that a window can be put into.
 
     Raises UnsupportedError, with the way out, for any other query.
@@ -84,7 +84,7 @@ def terms(query: Query, what: str) -> tuple[Term, ...]:
     return tuple(_terms(tree(query), 1, query, what))
 
 
-def _terms(node: Any, sign: int, query: Query, what: str) -> Iterator[Term]:
+def _terms(node: Any, sign: int, query: IndicatorQuery, what: str) -> Iterator[Term]:
     is_sum = isinstance(node, promql.AggregateExpr) and str(node.op) == "sum" and node.modifier is None
     if (counted := or_zero(node)) is not None:
         yield from _terms(counted, sign, query, what)
@@ -112,7 +112,7 @@ def _terms(node: Any, sign: int, query: Query, what: str) -> Iterator[Term]:
         )
 
 
-def windowed(query: Query, window: str) -> str:
+def windowed(query: IndicatorQuery, window: str) -> str:
     """The query over a window (a Prometheus duration): a rate, or a count, of events."""
     if query.reading not in _OVER:
         return normal_placeholder(query.expr).replace(WINDOW_PLACEHOLDER, window)
@@ -123,7 +123,7 @@ def windowed(query: Query, window: str) -> str:
     )
 
 
-def windowed_terms(query: Query, window: str) -> list[tuple[int, str]]:
+def windowed_terms(query: IndicatorQuery, window: str) -> list[tuple[int, str]]:
     """The summands of the windowed query with their signs; a query that windows itself is one."""
     if query.reading not in _OVER:
         return [(1, windowed(query, window))]
@@ -158,7 +158,7 @@ def grouping_of(indicator: Indicator) -> Grouping | None:
     return grouping(indicator.total if isinstance(indicator, Events) else indicator.query)
 
 
-def check_grouping(query: Query) -> None:
+def check_grouping(query: IndicatorQuery) -> None:
     """Raise InputError for a query that cannot be grouped as its document says."""
     if not query.group_by or query.reading in _OVER:
         return
@@ -166,7 +166,7 @@ def check_grouping(query: Query) -> None:
     own, wanted = own_grouping(root), Grouping(query.group_by)
     if own is None and not any(isinstance(node, promql.AggregateExpr) for node in walk(root)):
         return  # its series have all their labels
-    exact = query.reading is Reading.WINDOWED
+    exact = query.reading is WindowPlacement.WINDOWED
     if own == wanted or (own is not None and not own.without and not exact and {*own.labels} >= {*wanted.labels}):
         return
     raise InputError(
@@ -177,7 +177,7 @@ def check_grouping(query: Query) -> None:
     )
 
 
-def grouping(query: Query) -> Grouping | None:
+def grouping(query: IndicatorQuery) -> Grouping | None:
     """How the query tells groups apart, by its document's annotation or as it says itself; None: it does not."""
     if query.group_by:
         return Grouping(query.group_by)
@@ -252,15 +252,15 @@ def answers_without_data(root: Any) -> bool:
     )
 
 
-def _over(query: Query, term: Term, window: str) -> str:
+def _over(query: IndicatorQuery, term: Term, window: str) -> str:
     by = f" {Grouping(query.group_by).clause} " if query.group_by else ""
     return f"sum{by}({_OVER[query.reading]}({term.selector}[{window}]))"
 
 
-def per_second(query: Query) -> bool | None:
+def per_second(query: IndicatorQuery) -> bool | None:
     """Whether the windowed query gives events per second; False: events per window; None: it does not say."""
     if query.reading in _OVER:
-        return query.reading is Reading.COUNTER
+        return query.reading is WindowPlacement.COUNTER
     called = {node.func.name for node in walk(tree(query)) if isinstance(node, promql.Call)}
     if called & _PER_SECOND and not called & _PER_WINDOW:
         return True

@@ -28,7 +28,7 @@ from harness.stack.ports import claim
 from harness.stack.processes import READY_S, answers
 from harness.stack.reaper import Reaper
 from harness.stack.reaper import sweep as sweep_projects
-from harness.stack.runtime import ServiceStatus, State, Target, Tokens
+from harness.stack.runtime import ServiceState, ServiceStatus, Target, Tokens
 from harness.stack.services import SERVICES, service
 from harness.stack.spec import WEBHOOK_VARIABLE, Spec, new_tokens, write_private
 from harness.stack.state import Record, StateFolder
@@ -96,14 +96,16 @@ class ComposeRuntime:
 
     def _status(self, name: str, found: Mapping[str, Any] | None) -> ServiceStatus:
         if name in self.absent:
-            return ServiceStatus(name, State.ABSENT, reason=self.absent[name])
+            return ServiceStatus(name, ServiceState.ABSENT, reason=self.absent[name])
         url = self.url(name) if name in SERVICES else ""
         if found is None:
-            return ServiceStatus(name, State.ENDED, url, reason="its container is gone")
+            return ServiceStatus(name, ServiceState.ENDED, url, reason="its container is gone")
         if found["State"] == "running":
             sick = "it does not answer its health check" if found.get("Health") == "unhealthy" else ""
-            return ServiceStatus(name, State.RUNNING, url, reason=sick)
-        return ServiceStatus(name, State.ENDED, url, reason=f"{found['State']} with exit status {found['ExitCode']}")
+            return ServiceStatus(name, ServiceState.RUNNING, url, reason=sick)
+        return ServiceStatus(
+            name, ServiceState.ENDED, url, reason=f"{found['ServiceState']} with exit status {found['ExitCode']}"
+        )
 
     def targets(self) -> list[Target]:
         return read_targets(self.url("prometheus"), self._stack.scraped(), self.absent)
@@ -136,7 +138,7 @@ class ComposeRuntime:
             for name, each in self._seen().items():
                 if each.get("Health") == "unhealthy" or each["State"] in ("exited", "restarting", "dead"):
                     log = self._compose.run("logs", "--no-log-prefix", "--tail", "8", name)
-                    return EngineError(with_log(f"{err.message}\n{name} is {each['State']}", log), hint=err.hint)
+                    return EngineError(with_log(f"{err.message}\n{name} is {each['ServiceState']}", log), hint=err.hint)
         return err
 
     def stop(self, *names: str) -> None:

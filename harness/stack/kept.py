@@ -20,7 +20,7 @@ from harness.live.clock import Clock
 from harness.stack.configs import StackFolder
 from harness.stack.keeper import SOCKET, STAY, order_of, short
 from harness.stack.processes import LOG_BYTES
-from harness.stack.runtime import ServiceStatus, State, Target, Tokens
+from harness.stack.runtime import ServiceState, ServiceStatus, Target, Tokens
 from harness.stack.services import service
 from harness.stack.spec import Spec, read_tokens
 from harness.stack.state import Record, StateFolder
@@ -60,7 +60,7 @@ class KeptRuntime:
         return f"http://127.0.0.1:{self.ports[self._known(name)]}"
 
     def services(self) -> list[ServiceStatus]:
-        return [ServiceStatus(**{**each, "state": State(each["state"])}) for each in self._ask("services")]
+        return [ServiceStatus(**{**each, "state": ServiceState(each["state"])}) for each in self._ask("services")]
 
     def targets(self) -> list[Target]:
         return read_targets(self.url("prometheus"), self._stack.scraped(), self._record.absent)

@@ -33,7 +33,7 @@ _READS = ("/api/streams", "/api/cameras", "/api/recordings")
 
 
 @dataclass(slots=True)
-class Tally:
+class RequestTally:
     """What was sent and what came back, per route as the service names it."""
 
     answered: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -63,7 +63,7 @@ class Traffic:
     """
 
     def __init__(self, url: str, load: Load, *, factor: int, seed: int, webhook_token: str) -> None:
-        self.tally = Tally()
+        self.tally = RequestTally()
         self._url = url.rstrip("/")
         self._load = load
         self._heartbeat_s = load.heartbeat_ms / 1000 / factor

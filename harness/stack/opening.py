@@ -20,7 +20,7 @@ from harness.toolchain import Toolchain
 Progress = Callable[[str], None]
 
 
-class Kind(enum.StrEnum):
+class RuntimeKind(enum.StrEnum):
     """Which runtime is wanted."""
 
     AUTO = "auto"  # containers where an engine is up and the images can be had, else processes
@@ -28,7 +28,7 @@ class Kind(enum.StrEnum):
     PROCESS = "process"
 
     @classmethod
-    def of(cls, text: str) -> Kind:
+    def of(cls, text: str) -> RuntimeKind:
         """Raises InputError with the near miss."""
         if text not in set(cls):
             raise InputError(
@@ -42,12 +42,14 @@ def silent(line: str) -> None:
 
 
 @contextmanager
-def throwaway(spec: Spec, tools: Toolchain, kind: Kind = Kind.AUTO, progress: Progress = silent) -> Iterator[Runtime]:
+def throwaway(
+    spec: Spec, tools: Toolchain, kind: RuntimeKind = RuntimeKind.AUTO, progress: Progress = silent
+) -> Iterator[Runtime]:
     """A stack of one's own for the length of a block, data and all; give it ANY_PORTS.
 
     Nothing of it outlives the block or this process, even by SIGKILL. Raises EngineError if it cannot be had.
     """
-    if settle(spec, kind, progress) is Kind.COMPOSE:
+    if settle(spec, kind, progress) is RuntimeKind.COMPOSE:
         with compose.throwaway_containers(spec, progress) as runtime:
             yield runtime
     else:
@@ -55,20 +57,20 @@ def throwaway(spec: Spec, tools: Toolchain, kind: Kind = Kind.AUTO, progress: Pr
             yield runtime
 
 
-def settle(spec: Spec, kind: Kind, progress: Progress = silent) -> Kind:
+def settle(spec: Spec, kind: RuntimeKind, progress: Progress = silent) -> RuntimeKind:
     """The runtime to use; for AUTO, what stands in the way of containers is told. Raises EngineError for COMPOSE."""
-    if kind is Kind.PROCESS:
+    if kind is RuntimeKind.PROCESS:
         return kind
     try:
         compose.check(spec, progress)
     except EngineError as err:
-        if kind is Kind.COMPOSE:
+        if kind is RuntimeKind.COMPOSE:
             raise
         lines = err.message.splitlines()
         why = lines[0] if len(lines) == 1 else f"{lines[0]}: {lines[-1].strip()}"
         progress(f"local processes, no containers: {why}")
-        return Kind.PROCESS
-    return Kind.COMPOSE
+        return RuntimeKind.PROCESS
+    return RuntimeKind.COMPOSE
 
 
 def running(config: Config) -> Runtime | None:
@@ -87,12 +89,12 @@ def stopped(config: Config) -> str:
 
 
 def _attached(config: Config, state: StateFolder, record: Record) -> Runtime:
-    if record.kind == Kind.COMPOSE:
+    if record.kind == RuntimeKind.COMPOSE:
         return compose.attach(config, state, record)
     return kept.KeptRuntime(StackFolder(config), state, record)
 
 
-def bring_up(spec: Spec, kind: Kind = Kind.AUTO, progress: Progress = silent) -> Runtime:
+def bring_up(spec: Spec, kind: RuntimeKind = RuntimeKind.AUTO, progress: Progress = silent) -> Runtime:
     """Start the project's stack so that it outlives this process; what a killed one left is cleared first.
 
     Raises what went wrong, and then nothing of it runs. Raises InputError if one is up: ask :func:`running`.
@@ -104,7 +106,7 @@ def bring_up(spec: Spec, kind: Kind = Kind.AUTO, progress: Progress = silent) ->
         if record is not None and not record.is_dead():
             raise InputError("the stack is up already", hint="`alert-harness stack status` shows it")
         state.clear()
-        if settle(spec, kind, progress) is Kind.COMPOSE:
+        if settle(spec, kind, progress) is RuntimeKind.COMPOSE:
             return compose.bring_up(spec, state, progress)
         return kept.bring_up(spec, StackFolder(spec.config), state, progress)
 
@@ -116,7 +118,7 @@ def take_down(config: Config, *, volumes: bool = False, progress: Progress = sil
         return False
     with state.lock():
         record = state.read(volumes=volumes)
-        if record is not None and record.kind == Kind.COMPOSE:
+        if record is not None and record.kind == RuntimeKind.COMPOSE:
             compose.take_down(config, state, record, volumes=volumes, progress=progress)
         elif record is not None and not record.is_dead():
             kept.KeptRuntime(StackFolder(config), state, record).close()

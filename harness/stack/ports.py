@@ -17,7 +17,7 @@ _LISTEN = "0A"  # include/net/tcp_states.h
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class PortHolder:
     """A process that listens; ``program`` without its arguments, which may hold secrets. None: another user's."""
 
     pid: int | None
@@ -40,14 +40,14 @@ def is_free(port: int) -> bool:
     return True
 
 
-def listener(port: int) -> Listener:
+def listener(port: int) -> PortHolder:
     """Who listens on this port."""
     inodes = {inode for table in ("tcp", "tcp6") for inode in _listening(table, port)}
     with contextlib.suppress(OSError):
         for entry in _PROC.iterdir():
             if entry.name.isdigit() and not inodes.isdisjoint(_sockets(entry)):
-                return Listener(int(entry.name), _program(entry))
-    return Listener(None)
+                return PortHolder(int(entry.name), _program(entry))
+    return PortHolder(None)
 
 
 def _listening(table: str, port: int) -> list[str]:

@@ -31,7 +31,7 @@ from harness.stack.configs import (
     write_yaml,
 )
 from harness.stack.ports import claim, listener
-from harness.stack.runtime import ServiceStatus, State, Target, Tokens
+from harness.stack.runtime import ServiceState, ServiceStatus, Target, Tokens
 from harness.stack.services import SERVICES, service
 from harness.stack.spec import Spec, new_tokens, write_private
 from harness.stack.streaming import clock_variables, token_variables
@@ -123,11 +123,11 @@ class ProcessRuntime:
 
     def _status(self, name: str) -> ServiceStatus:
         if name in self.absent:
-            return ServiceStatus(name, State.ABSENT, reason=self.absent[name])
+            return ServiceStatus(name, ServiceState.ABSENT, reason=self.absent[name])
         child = self._children[name]
         if (status := child.status()) is not None:
-            return ServiceStatus(name, State.ENDED, self.url(name), reason=f"ended {status}")
-        return ServiceStatus(name, State.RUNNING, self.url(name), child.pid)
+            return ServiceStatus(name, ServiceState.ENDED, self.url(name), reason=f"ended {status}")
+        return ServiceStatus(name, ServiceState.RUNNING, self.url(name), child.pid)
 
     def targets(self) -> list[Target]:
         return read_targets(self.url("prometheus"), self._scraped, self.absent)

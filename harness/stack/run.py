@@ -14,10 +14,10 @@ import requests
 
 from harness.engines.base import Engine, Series, new_session
 from harness.errors import EngineError
-from harness.live.model import Attempt
+from harness.live.model import BusyRun
 from harness.rules import RuleFile
 from harness.series import carries
-from harness.stack.load import Tally, Traffic
+from harness.stack.load import RequestTally, Traffic
 from harness.stack.runtime import Health, Runtime
 from harness.stack.scenario import Expectation, Fault, Scenario
 
@@ -64,7 +64,7 @@ class Judgement(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedAlert:
     """An expectation, or an alert that fired without one, and what became of it."""
 
     alert: str
@@ -86,16 +86,16 @@ class ScenarioResult:
     began_s: float
     """Unix time of the scenario's moment 0."""
     ended_s: float
-    judged: tuple[Judged, ...]
+    judged: tuple[JudgedAlert, ...]
     episodes: tuple[Episode, ...]
-    tally: Tally
+    tally: RequestTally
     counted: int | None
     """What the service itself counted of our requests; None where it crashed and so began anew."""
     missed_ticks: int
     """Evaluations that Prometheus was too busy for."""
     late_answers: int = 0
     """Scrapes that ran into their time-out, which on a fast clock is a fraction of a second."""
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[BusyRun, ...] = ()
     """Runs before this one that were not believed."""
 
     @property
@@ -428,20 +428,22 @@ def _runs(ticks: Sequence[int], interval_ms: float) -> list[list[int]]:
 # -- what to think of it -----------------------------------------------------------------------------------------
 
 
-def judge(scenario: Scenario, episodes: Sequence[Episode]) -> list[Judged]:
+def judge(scenario: Scenario, episodes: Sequence[Episode]) -> list[JudgedAlert]:
     """Each expectation, then each alert that fired without one."""
     fired = [episode for episode in episodes if episode.firing_ms is not None]
     judged, taken = [], set()
     for expectation in scenario.expect:
         own = tuple(episode for episode in fired if _meets(expectation, episode))
         taken |= {id(episode) for episode in own}
-        judged.append(Judged(expectation.alert.value, expectation.labels, _verdict(expectation, own), expectation, own))
+        judged.append(
+            JudgedAlert(expectation.alert.value, expectation.labels, _verdict(expectation, own), expectation, own)
+        )
     reasons = {alert: tolerance.because for tolerance in scenario.tolerate for alert in tolerance.alerts}
     for episode in fired:
         if id(episode) not in taken:
             because = reasons.get(episode.alert, "")
             judgement = Judgement.TOLERATED if episode.alert in reasons else Judgement.UNEXPECTED
-            judged.append(Judged(episode.alert, episode.labels, judgement, None, (episode,), because))
+            judged.append(JudgedAlert(episode.alert, episode.labels, judgement, None, (episode,), because))
     return judged
 
 

@@ -28,7 +28,7 @@ class Target:
     reason: str = ""
 
 
-class State(enum.StrEnum):
+class ServiceState(enum.StrEnum):
     """How a service is."""
 
     RUNNING = "running"  # started, and ready when it was
@@ -41,7 +41,7 @@ class ServiceStatus:
     """One service of the stack; ``url`` is empty where nothing is published, ``pid`` None in a container."""
 
     name: str
-    state: State
+    state: ServiceState
     url: str = ""
     pid: int | None = None
     reason: str = ""

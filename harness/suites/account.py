@@ -17,7 +17,7 @@ import yaml
 
 from harness.engines.promtool import go_unquote
 from harness.suites import goglob
-from harness.suites.model import Observed, SuiteFile, TestGroup
+from harness.suites.model import ObservedStates, SuiteFile, TestGroup
 from harness.units import format_duration, parse_duration_ms
 
 _MARK = "⏚"
@@ -103,7 +103,7 @@ class Account:
     """One text per group that was run; empty for one that passed."""
     before: str
     """What it said of the file as a whole, in place of running it."""
-    observed: tuple[Mapping[int, Observed | None], ...]
+    observed: tuple[Mapping[int, ObservedStates | None], ...]
     """Per group: by tick, what fired and waited; a tick without alerts is missing, one without an answer None."""
 
 
@@ -129,9 +129,9 @@ def read_account(stderr: str, expected_groups: int) -> Account:
     if len(texts) != expected_groups + 1:
         return Account((), said.strip("\n"), ())
     groups: list[str] = []
-    observed: list[Mapping[int, Observed | None]] = []
+    observed: list[Mapping[int, ObservedStates | None]] = []
     for text in texts[:-1]:
-        seen: dict[int, Observed | None] = {}
+        seen: dict[int, ObservedStates | None] = {}
         for answer in _ANSWER.finditer(text):
             refused = answer["rest"].lstrip().startswith("err:")
             seen[parse_duration_ms(answer["time"])] = None if refused else _observed(answer["rest"])
@@ -140,9 +140,9 @@ def read_account(stderr: str, expected_groups: int) -> Account:
     return Account(tuple(groups), texts[-1].strip("\n"), tuple(observed))
 
 
-def _observed(text: str) -> Observed:
+def _observed(text: str) -> ObservedStates:
     states: dict[str, dict[str, int]] = {"firing": {}, "pending": {}}
     for sample in _SAMPLE.finditer(text):
         labels = {name: go_unquote(value) for name, value in _LABEL.findall(sample["labels"])}
         states.setdefault(labels.get("alertstate", ""), {})[labels.get("alertname", "")] = int(float(sample["value"]))
-    return Observed(states["firing"], states["pending"])
+    return ObservedStates(states["firing"], states["pending"])

@@ -13,7 +13,7 @@ from harness.rules.selectors import Matcher, selectors
 from harness.source import Text, display_path
 from harness.suites.model import ExprAssertion, FileResult, RuleCoverage
 from harness.suites.reads import Reads
-from harness.suites.rulefiles import RuleSet
+from harness.suites.rulefiles import TestedRules
 
 _ALERT_METRICS = ("ALERTS", "ALERTS_FOR_STATE")
 
@@ -55,7 +55,7 @@ def alert_selectors(expr: Text) -> Iterator[list[Matcher]]:
             yield [matcher for matcher in selector.matchers if matcher.label == "alertname"]
 
 
-def coverage(files: Sequence[FileResult], rule_sets: Sequence[RuleSet]) -> tuple[RuleCoverage, ...]:
+def coverage(files: Sequence[FileResult], rule_sets: Sequence[TestedRules]) -> tuple[RuleCoverage, ...]:
     """Of every rule that the test files read, once, in the order in which it is met."""
     found: dict[tuple[Path, int, int], RuleCoverage] = {}
     for result, rules in zip(files, rule_sets, strict=True):

@@ -32,10 +32,10 @@ from harness.rules.selectors import selectors_of
 from harness.rules.spans import place_of
 from harness.source import Text
 from harness.suites.account import mapping, read_account, string, write_copy
-from harness.suites.model import AlertAssertion, InputSeries, Observed, SuiteFile, TestGroup
-from harness.suites.notation import Kind, SeriesItem
+from harness.suites.model import AlertAssertion, InputSeries, ObservedStates, SuiteFile, TestGroup
+from harness.suites.notation import ItemKind, SeriesItem
 from harness.suites.reads import Reads, read_series
-from harness.suites.rulefiles import RuleSet
+from harness.suites.rulefiles import TestedRules
 from harness.units import format_duration
 
 CAP = 10_000
@@ -99,9 +99,9 @@ Run = Callable[[Path], CompletedRun]
 def fillings(
     suite: SuiteFile,
     groups: Iterable[TestGroup],
-    rules: RuleSet,
+    rules: TestedRules,
     order: Callable[[], Sequence[Group]],
-    seen: Callable[[TestGroup, int], Observed | None],
+    seen: Callable[[TestGroup, int], ObservedStates | None],
     run: Run,
     target: Path,
 ) -> list[Filling]:
@@ -267,7 +267,7 @@ def _hanging(
     group: TestGroup,
     assertions: Sequence[AlertAssertion],
     behind: _Behind,
-    seen: Callable[[TestGroup, int], Observed | None],
+    seen: Callable[[TestGroup, int], ObservedStates | None],
     run: Run,
     target: Path,
 ) -> tuple[AlertAssertion, Past, bool] | None:
@@ -299,7 +299,7 @@ def _turned(
     group: TestGroup,
     assertions: Sequence[AlertAssertion],
     behind: _Behind,
-    seen: Callable[[TestGroup, int], Observed | None],
+    seen: Callable[[TestGroup, int], ObservedStates | None],
     run: Run,
     target: Path,
     how: _Seen,
@@ -339,7 +339,7 @@ def _turned(
     for assertion, times in looked:
         was = seen(group, assertion.eval_time_ms)
         for time_ms in times:
-            now = account.observed[0].get(before_ms + time_ms, Observed({}, {}))
+            now = account.observed[0].get(before_ms + time_ms, ObservedStates({}, {}))
             if was is None or now is None:
                 raise _Unknown("promtool does not tell what is active")
             active = _active(now, behind.alert)
@@ -355,7 +355,7 @@ def _ticking(suite: SuiteFile, tick_ms: int) -> SuiteFile:
     return replace(suite, evaluation_ms=tick_ms, root=yaml.MappingNode(suite.root.tag, fields))
 
 
-def _active(seen: Observed, alert: str) -> bool:
+def _active(seen: ObservedStates, alert: str) -> bool:
     return bool(seen.firing.get(alert) or seen.pending.get(alert))
 
 
@@ -399,12 +399,12 @@ def _shifted(
 def _values(series: InputSeries, count: int, every: int, apart: int, *, grown: bool, thin: bool) -> str:
     items = series.items or ()
     first = items[0] if items else None
-    if first is None or first.kind not in (Kind.NUMBER, Kind.HISTOGRAM):
+    if first is None or first.kind not in (ItemKind.NUMBER, ItemKind.HISTOGRAM):
         return f"_x{count} {_thinned(items, every, 0.0) if thin else series.values.value}"
     step = first.step if grown else 0.0
     told = []
     for at in range(0, count - apart, every):
-        told.append(_literal(series, first) if first.kind is Kind.HISTOGRAM else _text(first.first + at * step))
+        told.append(_literal(series, first) if first.kind is ItemKind.HISTOGRAM else _text(first.first + at * step))
         if every > 1:
             told.append(f"_x{every - 1}")
     # the last sample's gap may reach into what must be clear, or into the test
@@ -426,21 +426,21 @@ def _thinned(items: Sequence[SeriesItem], every: int, offset: float) -> str:
     """Only one sample out of `every`, and every stale marker."""
     told, at = [], 0
     for item in items:
-        if item.kind is Kind.HISTOGRAM:
+        if item.kind is ItemKind.HISTOGRAM:
             raise _Unknown("native histograms in its window")
-        for value in item.values() if item.kind is Kind.NUMBER else [0.0] * item.count:
-            if item.kind is Kind.STALE:
+        for value in item.values() if item.kind is ItemKind.NUMBER else [0.0] * item.count:
+            if item.kind is ItemKind.STALE:
                 told.append("stale")
             else:
-                told.append(_text(value + offset) if item.kind is Kind.NUMBER and at % every == 0 else "_")
+                told.append(_text(value + offset) if item.kind is ItemKind.NUMBER and at % every == 0 else "_")
             at += 1
     return " ".join(told)
 
 
 def _moved(item: SeriesItem, offset: float) -> str:
-    if item.kind is Kind.GAP:
+    if item.kind is ItemKind.GAP:
         return f"_x{item.count}"
-    if item.kind is not Kind.NUMBER:
+    if item.kind is not ItemKind.NUMBER:
         return " ".join(["stale"] * item.count)
     return " ".join(_text(value + offset) for value in item.values())
 

@@ -144,7 +144,7 @@ class Severity(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SuiteFinding:
     """A way in which promtool's SUCCESS says less than it seems to; `id` is its check, its page and its fixture."""
 
     id: str
@@ -185,7 +185,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ObservedStates:
     """What promtool saw at one evaluation of a group: how many alerts of a name were in a state."""
 
     firing: Mapping[str, int]
@@ -207,14 +207,14 @@ class FileResult:
     """What promtool said against the file or a group as a whole."""
     problem: InputError | None = None
     """What is wrong with the file, with its place."""
-    findings: tuple[Finding, ...] = ()
-    observed: Mapping[tuple[int, int], Observed] = field(default_factory=dict)
+    findings: tuple[SuiteFinding, ...] = ()
+    observed: Mapping[tuple[int, int], ObservedStates] = field(default_factory=dict)
     """By group index and tick; a pair is missing where promtool did not get that far."""
     ran: tuple[int, ...] = ()
     """Indexes of the groups that `--run` left."""
     seconds: float = 0.0
 
-    def with_findings(self, findings: tuple[Finding, ...]) -> FileResult:
+    def with_findings(self, findings: tuple[SuiteFinding, ...]) -> FileResult:
         return replace(self, findings=(*self.findings, *findings))
 
     @property
@@ -249,11 +249,11 @@ class RuleCoverage:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class SuiteReport:
     """A whole run."""
 
     files: tuple[FileResult, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[SuiteFinding, ...]
     """Those of the run as a whole."""
     coverage: tuple[RuleCoverage, ...]
     promtool: str

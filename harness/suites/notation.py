@@ -30,7 +30,7 @@ _ITEM = re.compile(
 _SPACE = " \t\n\r"
 
 
-class Kind(Enum):
+class ItemKind(Enum):
     """What an item of the notation stands for."""
 
     GAP = "gap"  # no sample
@@ -43,7 +43,7 @@ class Kind(Enum):
 class SeriesItem:
     """One item: `count` samples (or gaps) in a row, written at `offset` of the text."""
 
-    kind: Kind
+    kind: ItemKind
     count: int
     first: float
     step: float
@@ -83,15 +83,15 @@ def parse_values(text: Text) -> tuple[SeriesItem, ...]:
 def _item(match: re.Match[str]) -> SeriesItem:
     offset, length = match.start(), match.end() - match.start()
     if match["gap"]:
-        return SeriesItem(Kind.GAP, parse_whole(match["gaps"]) if match["gaps"] else 1, 0.0, 0.0, offset, length)
+        return SeriesItem(ItemKind.GAP, parse_whole(match["gaps"]) if match["gaps"] else 1, 0.0, 0.0, offset, length)
     if match["histogram"]:
         count = parse_whole(match["copies"]) + 1 if match["copies"] else 1
-        return SeriesItem(Kind.HISTOGRAM, count, 0.0, 0.0, offset, length)
+        return SeriesItem(ItemKind.HISTOGRAM, count, 0.0, 0.0, offset, length)
     count = parse_whole(match["times"]) + 1 if match["times"] else 1
     if match["value"] == "stale":
-        return SeriesItem(Kind.STALE, count, 0.0, 0.0, offset, length)
+        return SeriesItem(ItemKind.STALE, count, 0.0, 0.0, offset, length)
     step = _number(match["step"]) if match["step"] else 0.0
-    return SeriesItem(Kind.NUMBER, count, _number(match["value"]), step, offset, length)
+    return SeriesItem(ItemKind.NUMBER, count, _number(match["value"]), step, offset, length)
 
 
 def _number(text: str) -> float:

@@ -20,7 +20,7 @@ from harness.rules.expr import parse_expr
 from harness.rules.selectors import NAME, Selector, selectors
 from harness.source import Text
 from harness.suites.model import Result, SuiteFile, TestGroup
-from harness.suites.rulefiles import RuleSet
+from harness.suites.rulefiles import TestedRules
 
 _STATES = ("ALERTS", "ALERTS_FOR_STATE")
 _EVERY_WAY = 3
@@ -93,7 +93,7 @@ class EvaluationOrder:
     """By node: the nodes whose series it reads, with the link where they are of another group."""
 
     @classmethod
-    def of(cls, suite: SuiteFile, rules: RuleSet) -> EvaluationOrder:
+    def of(cls, suite: SuiteFile, rules: TestedRules) -> EvaluationOrder:
         """Rule files that we cannot read are left out."""
         known: dict[tuple[Path, Span], tuple[RuleFile, Group]] = {}
         for file, group in rules.groups():  # a file that two patterns name is loaded once
@@ -301,7 +301,7 @@ def _place(file: RuleFile, group: Group) -> tuple[Path, Span]:
     return file.path.resolve(), replace(group.span, file="")
 
 
-def arrange(order: EvaluationOrder, rules: RuleSet, folder: Path, prefix: str) -> Arranged:
+def arrange(order: EvaluationOrder, rules: TestedRules, folder: Path, prefix: str) -> Arranged:
     """The rule files as they are; where two groups share a name, copies in which each has one of its own."""
     bearers: dict[str, list[int]] = defaultdict(list)
     for unit in order.units:

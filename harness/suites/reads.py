@@ -9,13 +9,13 @@ from harness.rules.model import RecordingRule
 from harness.rules.selectors import metric_names
 from harness.source import Text
 from harness.suites.model import InputSeries
-from harness.suites.rulefiles import RuleSet
+from harness.suites.rulefiles import TestedRules
 
 
 class Reads:
     """Answers for one rule set; `None` in an answer stands for a selector without a fixed name."""
 
-    def __init__(self, rules: RuleSet) -> None:
+    def __init__(self, rules: TestedRules) -> None:
         self._records: dict[str, list[RecordingRule]] = {}
         for _, _, rule in rules.records():
             self._records.setdefault(rule.record, []).append(rule)

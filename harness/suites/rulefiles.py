@@ -40,7 +40,7 @@ class LoadedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleSet:
+class TestedRules:
     """The rule files of one unit-test file."""
 
     files: tuple[LoadedFile, ...]
@@ -95,7 +95,7 @@ class RuleFiles:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def of_patterns(self, patterns: tuple[Text, ...], base: Path) -> RuleSet:
+    def of_patterns(self, patterns: tuple[Text, ...], base: Path) -> TestedRules:
         """The files that `rule_files` names, relative to the test file's folder, in promtool's order."""
         files: list[LoadedFile] = []
         unmatched: list[Text] = []
@@ -108,7 +108,7 @@ class RuleFiles:
             if not found:
                 unmatched.append(pattern)
             files.extend(self.load(path) for path in found)
-        return RuleSet(tuple(files), tuple(unmatched), self.evaluation_ms)
+        return TestedRules(tuple(files), tuple(unmatched), self.evaluation_ms)
 
     def load(self, path: Path) -> LoadedFile:
         """Never raises for what is wrong in the file: promtool judges, `problems` explain."""
@@ -123,7 +123,7 @@ class RuleFiles:
         problems = tuple(fault.error for fault in loaded.faults if not fault.nothing)
         return LoadedFile(path, self._given(loaded.files), problems)
 
-    def without_refused(self, rules: RuleSet, promtool: Promtool) -> RuleSet:
+    def without_refused(self, rules: TestedRules, promtool: Promtool) -> TestedRules:
         """The same without the rules that promtool refuses, each told in its file's `problems`."""
         return replace(rules, files=tuple(self._without_refused(file, promtool) for file in rules.files))
 

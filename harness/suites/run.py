@@ -25,11 +25,20 @@ from harness.suites.account import probes, read_account, write_copy
 from harness.suites.coverage import coverage
 from harness.suites.filled import Filling, fillings
 from harness.suites.load import load_suite
-from harness.suites.model import FileResult, Finding, Observed, Report, Result, Status, SuiteFile, TestGroup
+from harness.suites.model import (
+    FileResult,
+    ObservedStates,
+    Result,
+    Status,
+    SuiteFile,
+    SuiteFinding,
+    SuiteReport,
+    TestGroup,
+)
 from harness.suites.order import Arranged, EvaluationOrder, Given, Leaning, Link, arrange, blamed
 from harness.suites.outcome import group_results
 from harness.suites.reads import Reads
-from harness.suites.rulefiles import RuleFiles, RuleSet
+from harness.suites.rulefiles import RuleFiles, TestedRules
 from harness.units import parse_duration_ms
 
 _AGAIN_S = 0.2
@@ -65,7 +74,7 @@ class SuiteRun:
     files: Sequence[Path]
     promtool: Promtool
     options: Options = field(default_factory=Options)
-    _done: list[tuple[FileResult, RuleSet]] = field(default_factory=list)
+    _done: list[tuple[FileResult, TestedRules]] = field(default_factory=list)
     _begun: float = field(default_factory=time.monotonic)
 
     def results(self) -> Generator[FileResult, None, None]:
@@ -81,7 +90,7 @@ class SuiteRun:
             try:
                 # The longest first, so that no core ends up alone with it.
                 order = sorted(range(len(self.files)), key=lambda i: -_size(self.files[i]))
-                futures: dict[int, Future[tuple[FileResult, RuleSet]]] = {
+                futures: dict[int, Future[tuple[FileResult, TestedRules]]] = {
                     i: pool.submit(self._file, self.files[i], i, folder, rules, chosen) for i in order
                 }
                 for index in range(len(self.files)):
@@ -103,14 +112,14 @@ class SuiteRun:
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def report(self) -> Report:
+    def report(self) -> SuiteReport:
         """The whole run so far."""
         files = tuple(result for result, _ in self._done)
         complete = len(files) == len(self.files)
         rule_sets = [rules for _, rules in self._done]
         covered = coverage(files, rule_sets)
         run = checks.RunView(files, covered, self.options.run, self.options.strict, complete)
-        return Report(
+        return SuiteReport(
             files=files,
             findings=tuple(checks.check_run(run)),
             coverage=covered,
@@ -124,9 +133,9 @@ class SuiteRun:
 
     def _file(
         self, path: Path, number: int, folder: Path, rules: RuleFiles, chosen: set[str] | None
-    ) -> tuple[FileResult, RuleSet]:
+    ) -> tuple[FileResult, TestedRules]:
         begun = time.monotonic()
-        none = RuleSet((), ())
+        none = TestedRules((), ())
         try:
             suite = load_suite(path)
             rule_set = rules.of_patterns(suite.patterns, path.resolve().parent)
@@ -152,7 +161,7 @@ class SuiteRun:
         return replace(result, seconds=time.monotonic() - begun), rule_set
 
     def _run_file(
-        self, suite: SuiteFile, groups: list[TestGroup], rule_set: RuleSet, copy: Path, number: int
+        self, suite: SuiteFile, groups: list[TestGroup], rule_set: TestedRules, copy: Path, number: int
     ) -> tuple[FileResult, tuple[Leaning, ...]]:
         order = EvaluationOrder.of(suite, rule_set)
         if order.undecided():  # left to promtool, the next run might say something else
@@ -174,7 +183,7 @@ class SuiteRun:
         return FileResult(path, name, None, True, (), (), findings=(_not_understood(err),))
 
     def _judged(
-        self, suite: SuiteFile, groups: list[TestGroup], rule_set: RuleSet, copy: Path, given: Given | None = None
+        self, suite: SuiteFile, groups: list[TestGroup], rule_set: TestedRules, copy: Path, given: Given | None = None
     ) -> FileResult:
         if given is None:
             given = Given(rule_set.paths, None, {})
@@ -186,7 +195,7 @@ class SuiteRun:
         names[str(copy)] = suite.name
         results: list[Result] = []
         errors: list[str] = []
-        observed: dict[tuple[int, int], Observed] = {}
+        observed: dict[tuple[int, int], ObservedStates] = {}
         if groups and not account.groups:
             said = account.before or run.stderr.strip()
             lines = line_map(copy.read_text(encoding="utf-8"), tree) if _AT_LINE.search(said) else {}
@@ -202,7 +211,7 @@ class SuiteRun:
             errors += [text for text in whole if text not in errors]
             if probes(group) and not whole:
                 for tick in {suite.tick_ms(time_ms) for time_ms in group.times_ms}:
-                    answer = seen.get(tick, Observed({}, {}))
+                    answer = seen.get(tick, ObservedStates({}, {}))
                     if answer is not None:
                         observed[group.index, tick] = answer
         passed = not any(text.strip() for text in (*account.groups, account.before))
@@ -218,7 +227,7 @@ class SuiteRun:
         self,
         suite: SuiteFile,
         groups: list[TestGroup],
-        rule_set: RuleSet,
+        rule_set: TestedRules,
         copy: Path,
         order: EvaluationOrder,
         arranged: Arranged,
@@ -251,7 +260,7 @@ class SuiteRun:
         self,
         suite: SuiteFile,
         groups: list[TestGroup],
-        rule_set: RuleSet,
+        rule_set: TestedRules,
         copy: Path,
         result: FileResult,
     ) -> tuple[Filling, ...]:
@@ -336,9 +345,9 @@ def _explanation(groups: Sequence[TestGroup]) -> InputError | None:
     return None
 
 
-def _not_understood(err: HarnessError) -> Finding:
+def _not_understood(err: HarnessError) -> SuiteFinding:
     span: Span | None = err.span
-    return Finding(
+    return SuiteFinding(
         "not-understood",
         checks.Severity.WARNING,
         span,

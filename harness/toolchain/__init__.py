@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.toolchain.attempts import Attempt
-from harness.toolchain.containers import ContainerEngine, probe_container_engine
+from harness.toolchain.containers import ContainerEngineStatus, probe_container_engine
 from harness.toolchain.doctor import Row, diagnose, render_json, render_text, run_doctor
 from harness.toolchain.finder import Toolchain
 from harness.toolchain.tools import TOOLS, KnownTool, Tool
@@ -11,7 +11,7 @@ from harness.toolchain.tools import TOOLS, KnownTool, Tool
 __all__ = [
     "TOOLS",
     "Attempt",
-    "ContainerEngine",
+    "ContainerEngineStatus",
     "KnownTool",
     "Row",
     "Tool",

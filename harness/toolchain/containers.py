@@ -17,7 +17,7 @@ _ANSWER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerEngine:
+class ContainerEngineStatus:
     """What answered at the engine's address, or why nothing did."""
 
     found: bool
@@ -29,7 +29,7 @@ class ContainerEngine:
     todo: str = ""
 
 
-def probe_container_engine(environ: Mapping[str, str] | None = None) -> ContainerEngine:
+def probe_container_engine(environ: Mapping[str, str] | None = None) -> ContainerEngineStatus:
     """Ask the container engine (DOCKER_HOST, else the usual socket) for its version; never raises, at most 7 s."""
     environ = os.environ if environ is None else environ
     host = environ.get("DOCKER_HOST") or _DEFAULT_HOST
@@ -38,11 +38,13 @@ def probe_container_engine(environ: Mapping[str, str] | None = None) -> Containe
     address = _shown(host)
     if parts.scheme == "unix" and (trouble := _socket_trouble(parts.path)):
         problem, todo = trouble
-        return ContainerEngine(False, address, origin, problem=problem, todo=_or_other_socket(todo, host, environ))
+        return ContainerEngineStatus(
+            False, address, origin, problem=problem, todo=_or_other_socket(todo, host, environ)
+        )
     try:
         version, api = within(_ANSWER_S, lambda: _ask(dict(environ)))
     except ImportError:
-        return ContainerEngine(
+        return ContainerEngineStatus(
             False,
             address,
             origin,
@@ -51,8 +53,8 @@ def probe_container_engine(environ: Mapping[str, str] | None = None) -> Containe
         )
     except Exception as err:  # whatever the SDK raises, the answer is a line and not a trace
         problem, todo = _explain(err, address)
-        return ContainerEngine(False, address, origin, problem=problem, todo=todo)
-    return ContainerEngine(True, address, origin, version, api)
+        return ContainerEngineStatus(False, address, origin, problem=problem, todo=todo)
+    return ContainerEngineStatus(True, address, origin, version, api)
 
 
 def _ask(environ: dict[str, str]) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from harness.errors import EXIT_ENGINE, EXIT_OK, EngineError
 from harness.toolchain.attempts import Attempt, CacheFailed
-from harness.toolchain.containers import ContainerEngine, probe_container_engine
+from harness.toolchain.containers import ContainerEngineStatus, probe_container_engine
 from harness.toolchain.finder import Toolchain
 from harness.toolchain.tools import TOOLS, Tool
 
@@ -34,7 +34,7 @@ class Row:
 
 def diagnose(
     toolchain: Toolchain,
-    container_engine: Callable[[], ContainerEngine] = probe_container_engine,
+    container_engine: Callable[[], ContainerEngineStatus] = probe_container_engine,
     *,
     fetch: bool = False,
 ) -> list[Row]:
@@ -68,7 +68,7 @@ def _todo(toolchain: Toolchain, name: str, fetch: bool) -> str:
     return f"have it fetched: alert-harness doctor --fetch; or {todo}"
 
 
-def _container_row(engine: ContainerEngine) -> Row:
+def _container_row(engine: ContainerEngineStatus) -> Row:
     purpose = "Prometheus in a container (--engine docker)"
     if engine.found:
         version = f"{engine.version} (API {engine.api_version})"
@@ -123,7 +123,7 @@ def run_doctor(
     *,
     as_json: bool = False,
     fetch: bool = False,
-    container_engine: Callable[[], ContainerEngine] = probe_container_engine,
+    container_engine: Callable[[], ContainerEngineStatus] = probe_container_engine,
 ) -> tuple[str, int]:
     """(text to print, exit code): 0 if promtool and prometheus are here, else 3."""
     rows = diagnose(toolchain, container_engine, fetch=fetch)

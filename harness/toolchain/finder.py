@@ -19,7 +19,7 @@ from harness.toolchain.attempts import (
 )
 from harness.toolchain.debian import Distribution, fetch_package
 from harness.toolchain.probe import VersionMemo
-from harness.toolchain.store import Entry, Staged, Store
+from harness.toolchain.store import CacheEntry, Staged, Store
 from harness.toolchain.tools import TOOLS, KnownTool, Tool, Version, matches_prefix, tools_of
 
 _PREFIX = re.compile(r"\d+(\.\d+){0,2}")
@@ -297,7 +297,7 @@ class Toolchain:
         )
 
 
-def _unwanted(entry: Entry) -> str:
+def _unwanted(entry: CacheEntry) -> str:
     return f"{entry.folder.name} is not the version that is wanted"
 
 

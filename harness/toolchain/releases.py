@@ -15,7 +15,7 @@ import requests
 
 from harness.toolchain.attempts import HostUnreachable, Progress, SourceFailed, within
 from harness.toolchain.store import Staged
-from harness.toolchain.tools import KnownTool, Project, matches_prefix, parse_version
+from harness.toolchain.tools import KnownTool, ReleaseProject, matches_prefix, parse_version
 
 OFFICIAL = "https://github.com/prometheus"
 
@@ -29,7 +29,7 @@ _CHUNK = 1 << 18
 _SUM_LINE = re.compile(r"([0-9a-fA-F]{64})\s+\*?(\S+)")
 
 
-def release_version(project: Project, prefix: str) -> str:
+def release_version(project: ReleaseProject, prefix: str) -> str:
     """The version to fetch: the first pinned one with that prefix, or the prefix itself if it is a whole version."""
     for release in project.releases:
         version = parse_version(release)

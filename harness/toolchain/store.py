@@ -24,7 +24,7 @@ from pathlib import Path
 
 from harness.toolchain.attempts import CacheFailed, Progress, SourceFailed, cache_failed
 from harness.toolchain.probe import probe
-from harness.toolchain.tools import KnownTool, Project, Tool, Version, parse_version
+from harness.toolchain.tools import KnownTool, ReleaseProject, Tool, Version, parse_version
 
 _MANIFEST = "manifest.json"
 _LOCK_WAIT_S = 900.0
@@ -74,7 +74,7 @@ class Staged:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CacheEntry:
     """A folder of the cache: its tool, or in ``damage`` what is wrong with it."""
 
     folder: Path
@@ -90,7 +90,7 @@ class Store:
         self.root = root
         self.platform = this_platform()
 
-    def entries(self, known: KnownTool, *, run: bool = False) -> list[Entry]:
+    def entries(self, known: KnownTool, *, run: bool = False) -> list[CacheEntry]:
         """This platform's entries of a tool, newest version first; with ``run`` each is asked for its version."""
         try:
             names = sorted(os.listdir(self.root / known.name))
@@ -104,33 +104,33 @@ class Store:
                 found.append(self._entry(known, self.root / known.name / name, version, run))
         return sorted(found, key=lambda entry: entry.version, reverse=True)
 
-    def _entry(self, known: KnownTool, folder: Path, version: Version, run: bool) -> Entry:
+    def _entry(self, known: KnownTool, folder: Path, version: Version, run: bool) -> CacheEntry:
         path = folder / known.name
         try:
             manifest = Manifest(**json.loads((folder / _MANIFEST).read_text("utf-8")))
             stat = path.stat()
         except (OSError, ValueError, TypeError) as err:
             what = f"{Path(err.filename).name} is missing" if isinstance(err, FileNotFoundError) else "unreadable"
-            return Entry(folder, version, None, what)
+            return CacheEntry(folder, version, None, what)
         if stat.st_size != manifest.size:
-            return Entry(folder, version, None, f"{stat.st_size} bytes instead of {manifest.size}")
+            return CacheEntry(folder, version, None, f"{stat.st_size} bytes instead of {manifest.size}")
         # Copies and restored backups change the time but not the content.
         if stat.st_mtime_ns != manifest.mtime_ns and _sha256(path) != manifest.sha256:
-            return Entry(folder, version, None, "its content has changed")
+            return CacheEntry(folder, version, None, "its content has changed")
         if not os.access(path, os.X_OK):
-            return Entry(folder, version, None, "not executable")
+            return CacheEntry(folder, version, None, "not executable")
         if run:
             try:
                 probe(known, path)
             except SourceFailed as err:
-                return Entry(folder, version, None, str(err))
+                return CacheEntry(folder, version, None, str(err))
         data = folder / "data" if manifest.has_root else None
         if data is not None and not data.is_dir():
-            return Entry(folder, version, None, "the folder of its package's files is missing")
-        return Entry(folder, version, Tool(known.name, path, version, manifest.version_text, "cache", data))
+            return CacheEntry(folder, version, None, "the folder of its package's files is missing")
+        return CacheEntry(folder, version, Tool(known.name, path, version, manifest.version_text, "cache", data))
 
     @contextlib.contextmanager
-    def lock(self, project: Project, progress: Progress) -> Iterator[None]:
+    def lock(self, project: ReleaseProject, progress: Progress) -> Iterator[None]:
         """Hold a project's lock across processes; raises CacheFailed if the folder cannot be written."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -160,7 +160,7 @@ class Store:
             os.close(handle)
 
     @contextlib.contextmanager
-    def staging(self, project: Project) -> Iterator[Path]:
+    def staging(self, project: ReleaseProject) -> Iterator[Path]:
         """A folder for a fetch under way, gone afterwards; only to be used under the project's lock.
 
         What a killed run left is swept first: whoever holds the lock knows that nobody else is at work.
@@ -177,7 +177,7 @@ class Store:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def discard(self, entry: Entry) -> None:
+    def discard(self, entry: CacheEntry) -> None:
         """Remove a damaged entry, in one step for those who look at the same time."""
         with contextlib.suppress(FileNotFoundError):
             aside = Path(tempfile.mkdtemp(prefix=".removed-", dir=self.root))

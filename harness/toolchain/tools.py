@@ -36,7 +36,7 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
-class Project:
+class ReleaseProject:
     """A release project ``prometheus/<name>`` on GitHub; one archive holds all of its tools.
 
     ``releases`` are the versions we fetch, the default first.
@@ -57,7 +57,7 @@ class KnownTool:
 
     name: str
     executables: tuple[str, ...]
-    project: Project
+    project: ReleaseProject
     package: str
     minimum: Version
     older_lacks: str
@@ -77,9 +77,9 @@ class KnownTool:
 
 # The long-term support releases; 2.53 is the oldest that we promise to work with, so both are tested.
 # Source: the projects' release pages and https://prometheus.io/docs/introduction/release-cycle/
-_PROMETHEUS = Project("prometheus", ("3.5.3", "2.53.5"))
-_ALERTMANAGER = Project("alertmanager", ("0.33.1",))
-_NODE_EXPORTER = Project("node_exporter", ("1.11.1",))
+_PROMETHEUS = ReleaseProject("prometheus", ("3.5.3", "2.53.5"))
+_ALERTMANAGER = ReleaseProject("alertmanager", ("0.33.1",))
+_NODE_EXPORTER = ReleaseProject("node_exporter", ("1.11.1",))
 
 # Source: CHANGELOG.md of each project.
 _OLD_PROMETHEUS = "versions before 2.53 lack `query_offset` in rule groups, and those before 2.42 `keep_firing_for`"
@@ -143,7 +143,7 @@ TOOLS: Mapping[str, KnownTool] = MappingProxyType(
 )
 
 
-def tools_of(project: Project) -> tuple[KnownTool, ...]:
+def tools_of(project: ReleaseProject) -> tuple[KnownTool, ...]:
     """The tools that one fetch of a project brings."""
     return tuple(tool for tool in TOOLS.values() if tool.project is project)
 

@@ -37,7 +37,7 @@ from harness.contracts.world import Scrapes, Trace, traces  # noqa: E402
 from harness.engines.process import ProcessEngine  # noqa: E402
 from harness.engines.promtool import Promtool  # noqa: E402
 from harness.prometheus import DEFAULTS  # noqa: E402
-from harness.replay import Batch, Replay, State, Tape  # noqa: E402
+from harness.replay import AlertState, Batch, Replay, SlotWriter  # noqa: E402
 from harness.rules import load_rules  # noqa: E402
 from harness.rules.expr import reach_ms  # noqa: E402
 from harness.series import format_labels  # noqa: E402
@@ -128,13 +128,13 @@ class Bench:
                 if start % self.slots_per_server == 0:
                     if start:
                         engine.reset()
-                    tape, replay = Tape(engine), Replay(engine, [self.file])
+                    tape, replay = SlotWriter(engine), Replay(engine, [self.file])
                     plan = replay.plan(self.group, self.rule)
                 cases = [self.world(x, question) for x in xs[start : start + BATCH]]
                 (reel,) = tape.record([Batch(cases, question.length_ms, plan.reach_ms, plan.align_ms)])
                 if question.by_alert:
                     found = replay.timelines(plan, reel)
-                    truth += [any(t.states[-1] is State.FIRING for t in alerts) for alerts in found]
+                    truth += [any(t.states[-1] is AlertState.FIRING for t in alerts) for alerts in found]
                 else:
                     truth += [bool(case) for case in replay.instants(plan, self.rule.expr.value, reel, reel.length_ms)]
         return truth

@@ -10,12 +10,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from harness.commands import live  # noqa: E402
-from harness.commands.project import Choices  # noqa: E402
+from harness.commands.project import RunChoices  # noqa: E402
 from harness.config import load_config  # noqa: E402
 
 
 def main(runs: int, engine: str) -> None:
-    reports = [live.run(load_config(ROOT), Choices(engine=engine)) for _ in range(runs)]
+    reports = [live.run(load_config(ROOT), RunChoices(engine=engine)) for _ in range(runs)]
     total = statistics.median(report.total_s for report in reports)
     for phase in reports[0].seconds:
         seconds = statistics.median(report.seconds[phase] for report in reports)

@@ -16,7 +16,7 @@ from harness.errors import Span
 from harness.report.slo.html import slo_report_html
 from harness.report.slo.json import slo_report_json
 from harness.slo.budget.report import make_report
-from harness.slo.model import DAY_MS, Events, Objective, Query, Reading, Rolling
+from harness.slo.model import DAY_MS, Events, IndicatorQuery, Objective, Rolling, WindowPlacement
 from harness.source import Text
 from harness.toolchain import Toolchain
 
@@ -24,8 +24,8 @@ MINUTE = 60_000
 START = 1_700_000_040_000 // MINUTE * MINUTE
 
 
-def query(expr: str) -> Query:
-    return Query.of(Text(expr, Span("bench", 1, 1)), Reading.COUNTER)
+def query(expr: str) -> IndicatorQuery:
+    return IndicatorQuery.of(Text(expr, Span("bench", 1, 1)), WindowPlacement.COUNTER)
 
 
 def objective(number: int, days: int) -> Objective:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.check import Server
+from harness.check import MetricsServer
 from harness.engines.base import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
 
@@ -79,5 +79,5 @@ def running(prometheus_path: Path, now_ms: int) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def server(running: Engine, now_ms: int) -> Server:
-    return Server(running, now_ms, SINCE_MS)
+def server(running: Engine, now_ms: int) -> MetricsServer:
+    return MetricsServer(running, now_ms, SINCE_MS)

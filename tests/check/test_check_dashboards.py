@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.check import Finding, Kind, Server, Use, Wants, check, load_dashboard
+from harness.check import MetricsServer, ProblemKind, Use, UseFinding, Wants, check, load_dashboard
 from harness.check.variables import Variable, Variables
 from harness.errors import InputError, UnsupportedError
 
@@ -27,18 +27,18 @@ def panel(expr: str = "up", **more: Any) -> dict[str, Any]:
     return {"id": 1, "type": "timeseries", "title": "P", "targets": [{"refId": "A", "expr": expr}]} | more
 
 
-def uses(server: Server, path: Path) -> list[Use]:
+def uses(server: MetricsServer, path: Path) -> list[Use]:
     return [found for found in load_dashboard(path).uses(server, SCRAPE_MS) if isinstance(found, Use)]
 
 
-def findings(server: Server, path: Path) -> list[Finding]:
-    said: list[Finding] = []
+def findings(server: MetricsServer, path: Path) -> list[UseFinding]:
+    said: list[UseFinding] = []
     for found in load_dashboard(path).uses(server, SCRAPE_MS):
-        said += [found] if isinstance(found, Finding) else check([found], server)
+        said += [found] if isinstance(found, UseFinding) else check([found], server)
     return said
 
 
-def test_panels_of_every_age_are_found(tmp_path: Path, server: Server) -> None:
+def test_panels_of_every_age_are_found(tmp_path: Path, server: MetricsServer) -> None:
     model = {
         "title": "T",
         "panels": [
@@ -60,7 +60,7 @@ def test_panels_of_every_age_are_found(tmp_path: Path, server: Server) -> None:
 
 
 @pytest.mark.parametrize("wrap", [{"dashboard": ..., "meta": {}}, {"apiVersion": "v1beta1", "spec": ...}])
-def test_a_wrapped_dashboard_is_unwrapped(tmp_path: Path, server: Server, wrap: dict[str, Any]) -> None:
+def test_a_wrapped_dashboard_is_unwrapped(tmp_path: Path, server: MetricsServer, wrap: dict[str, Any]) -> None:
     model = {key: {"title": "T", "panels": [panel()]} if value is ... else value for key, value in wrap.items()}
     assert [use.name for use in uses(server, written(tmp_path, model))] == ["panel `P` of `T` (A)"]
 
@@ -123,40 +123,42 @@ def test_prometheus_under_any_name(tmp_path: Path, datasource: object) -> None:
 
 
 @pytest.mark.parametrize("how", [{"indent": 2}, {"indent": "\t"}, {}])
-def test_a_finding_names_line_and_column_of_the_query(tmp_path: Path, server: Server, how: dict[str, Any]) -> None:
+def test_a_finding_names_line_and_column_of_the_query(
+    tmp_path: Path, server: MetricsServer, how: dict[str, Any]
+) -> None:
     path = written(tmp_path, {"title": 'ü "T"', "panels": [panel('sum(upp{job="node"})')]}, **how)
     metric, empty = findings(server, path)
-    assert (metric.kind, empty.kind) == (Kind.METRIC, Kind.EMPTY)
+    assert (metric.kind, empty.kind) == (ProblemKind.METRIC, ProblemKind.EMPTY)
     line = path.read_text().splitlines()[metric.where.line - 1]
     assert line[metric.where.column - 1 :].startswith('"sum(upp{job=')
 
 
-def test_an_empty_panel_is_a_finding_unless_it_says_what_that_means(tmp_path: Path, server: Server) -> None:
+def test_an_empty_panel_is_a_finding_unless_it_says_what_that_means(tmp_path: Path, server: MetricsServer) -> None:
     [finding] = findings(server, written(tmp_path, {"panels": [panel("up == 5")]}))
-    assert (finding.kind, finding.weight.value) == (Kind.EMPTY, "finding")
+    assert (finding.kind, finding.weight.value) == (ProblemKind.EMPTY, "finding")
     said = panel("up == 5", fieldConfig={"defaults": {"noValue": "All is well"}})
     [finding] = findings(server, written(tmp_path, {"panels": [said]}))
-    assert (finding.kind, finding.weight.value) == (Kind.EMPTY, "note")
+    assert (finding.kind, finding.weight.value) == (ProblemKind.EMPTY, "note")
 
 
-def test_a_legend_with_a_misspelt_label(tmp_path: Path, server: Server) -> None:
+def test_a_legend_with_a_misspelt_label(tmp_path: Path, server: MetricsServer) -> None:
     target = {"refId": "A", "expr": "sum by (job) (up)", "legendFormat": "{{jobb}} of {{ job }}"}
     [finding] = findings(server, written(tmp_path, {"panels": [panel(targets=[target])]}))
-    assert (finding.kind, finding.what) == (Kind.LEGEND, "jobb")
+    assert (finding.kind, finding.what) == (ProblemKind.LEGEND, "jobb")
 
 
-def test_a_variable_that_is_not_there(tmp_path: Path, server: Server) -> None:
+def test_a_variable_that_is_not_there(tmp_path: Path, server: MetricsServer) -> None:
     model = {
         "templating": {"list": [{"name": "instance", "type": "constant", "query": "node-1:9100"}]},
         "panels": [panel('up{instance="$instnace"} or label_replace(up, "a", "$1", "job", "(.*)")')],
     }
-    assert [f.message for f in findings(server, written(tmp_path, model)) if f.kind is Kind.VARIABLE] == []
+    assert [f.message for f in findings(server, written(tmp_path, model)) if f.kind is ProblemKind.VARIABLE] == []
     model["panels"] = [panel('up{instance="$instnace"}', fieldConfig={"defaults": {"noValue": "-"}})]
-    said = [f.message for f in findings(server, written(tmp_path, model)) if f.kind is Kind.VARIABLE]
+    said = [f.message for f in findings(server, written(tmp_path, model)) if f.kind is ProblemKind.VARIABLE]
     assert said == ["`$instnace` is no variable of the dashboard (did you mean `instance`?)"]
 
 
-def test_the_query_of_a_variable_is_checked_too(tmp_path: Path, server: Server) -> None:
+def test_the_query_of_a_variable_is_checked_too(tmp_path: Path, server: MetricsServer) -> None:
     listed = [
         {"name": "a", "type": "query", "query": "label_values(upp, instance)"},
         {"name": "b", "type": "query", "query": {"query": "label_values(up, instanc)", "refId": "v"}},
@@ -165,15 +167,15 @@ def test_the_query_of_a_variable_is_checked_too(tmp_path: Path, server: Server) 
     model = {"templating": {"list": listed}, "panels": []}
     said = [(f.use.split("`")[1], f.kind, f.what) for f in findings(server, written(tmp_path, model))]
     assert said == [
-        ("a", Kind.METRIC, "upp"),
-        ("a", Kind.VARIABLE, "a"),
-        ("b", Kind.LABEL, "instanc"),
-        ("b", Kind.VARIABLE, "b"),
-        ("c", Kind.LABEL, "jobb"),
+        ("a", ProblemKind.METRIC, "upp"),
+        ("a", ProblemKind.VARIABLE, "a"),
+        ("b", ProblemKind.LABEL, "instanc"),
+        ("b", ProblemKind.VARIABLE, "b"),
+        ("c", ProblemKind.LABEL, "jobb"),
     ]
 
 
-def test_a_variable_of_another_data_source_keeps_what_the_file_remembers(tmp_path: Path, server: Server) -> None:
+def test_a_variable_of_another_data_source_keeps_what_the_file_remembers(tmp_path: Path, server: MetricsServer) -> None:
     listed = [
         {"name": "db", "type": "datasource", "query": "postgres"},
         {"name": "site", "type": "query", "datasource": "${db}", "query": "select name", "current": {"value": "here"}},
@@ -201,7 +203,7 @@ _JSON = st.recursive(
 @given(panels=_JSON, templating=_JSON, annotations=_JSON)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_the_json_holds_nothing_breaks(
-    tmp_path: Path, server: Server, panels: Any, templating: Any, annotations: Any
+    tmp_path: Path, server: MetricsServer, panels: Any, templating: Any, annotations: Any
 ) -> None:
     model = {"panels": [panels], "templating": {"list": [templating]}, "annotations": {"list": [annotations]}}
     findings(server, written(tmp_path, model))
@@ -245,7 +247,7 @@ def variable(name: str, kind: str = "custom", **more: Any) -> Variable:
         ("$1 ${2} $nothing", "$1 ${2} $nothing"),
     ],
 )
-def test_variables_are_replaced_as_grafana_does(server: Server, text: str, replaced: str) -> None:
+def test_variables_are_replaced_as_grafana_does(server: MetricsServer, text: str, replaced: str) -> None:
     everything = {"current": {"value": ["$__all"]}, "includeAll": True, "multi": True}
     jobs = {"query": "label_values(up, job)"}
     listed = [
@@ -270,7 +272,7 @@ def test_variables_are_replaced_as_grafana_does(server: Server, text: str, repla
     assert Variables(listed, server, SCRAPE_MS).replace(text).expr == replaced
 
 
-def test_the_rate_interval_is_never_shorter_than_four_scrapes(server: Server) -> None:
+def test_the_rate_interval_is_never_shorter_than_four_scrapes(server: MetricsServer) -> None:
     assert Variables([], server, 30_000).replace("$__rate_interval").expr == "2m"
     assert Variables([], server, 30_000).replace("$__rate_interval", 300_000).expr == "5m30s"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.contracts import Contract, Kind, Op, load_contracts
+from harness.contracts import Contract, ContractKind, Op, load_contracts
 from harness.errors import InputError
 
 PLAIN = """\
@@ -95,14 +95,14 @@ def test_the_caret_stands_in_the_value_behind_confirm(tmp_path: Path) -> None:
 
 def test_an_entry_that_only_sets_an_alert_aside(tmp_path: Path) -> None:
     (found,) = load(tmp_path, "alert: A\n    allow: {reason: reads ALERTS}\n")
-    assert (found.kind, found.allowed, found.signal.series) == (Kind.SET_ASIDE, "reads ALERTS", ())
+    assert (found.kind, found.allowed, found.signal.series) == (ContractKind.SET_ASIDE, "reads ALERTS", ())
     (found,) = load(tmp_path, "alert: A\n    labels: {team: b}\n    allow: {reason: r}\n")
-    assert (found.kind, found.labels) == (Kind.SET_ASIDE, {"team": "b"})
+    assert (found.kind, found.labels) == (ContractKind.SET_ASIDE, {"team": "b"})
 
 
 def test_allow_beside_a_contract_leaves_it_a_contract(tmp_path: Path) -> None:
     (found,) = load(tmp_path, PLAIN + "    allow: {reason: known}\n")
-    assert (found.kind, found.allowed, found.threshold) == (Kind.THRESHOLD, "known", 5)
+    assert (found.kind, found.allowed, found.threshold) == (ContractKind.THRESHOLD, "known", 5)
 
 
 def test_an_allow_without_a_reason_is_refused(tmp_path: Path) -> None:
@@ -121,9 +121,11 @@ def test_half_a_contract_is_not_set_aside(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("op", "kind", "comparison", "quiet_at"),
-    [("absent", Kind.ABSENCE, Op.LT, 1), ("present", Kind.PRESENCE, Op.GE, 0)],
+    [("absent", ContractKind.ABSENCE, Op.LT, 1), ("present", ContractKind.PRESENCE, Op.GE, 0)],
 )
-def test_a_series_that_is_there_or_not(op: str, kind: Kind, comparison: Op, quiet_at: int, tmp_path: Path) -> None:
+def test_a_series_that_is_there_or_not(
+    op: str, kind: ContractKind, comparison: Op, quiet_at: int, tmp_path: Path
+) -> None:
     (found,) = load(
         tmp_path,
         f"alert: A\n    means: m\n    op: {op}\n    signal: [{{gauge: g, value: 3}}, "
@@ -161,7 +163,7 @@ def test_what_does_not_go_together_is_refused(entry: str, message: str, tmp_path
 
 def test_always_needs_neither_knob_nor_signal(tmp_path: Path) -> None:
     (found,) = load(tmp_path, "alert: A\n    means: m\n    always: true\n    for: 5m\n")
-    assert (found.kind, found.hold_ms, found.signal.series) == (Kind.ALWAYS, 300_000, ())
+    assert (found.kind, found.hold_ms, found.signal.series) == (ContractKind.ALWAYS, 300_000, ())
     (found,) = load(tmp_path, "alert: A\n    means: m\n    always: true\n    knob: {name: n, range: [2, 4]}\n")
     assert (found.knob.low, found.knob.high) == (2, 4)
 

@@ -17,7 +17,7 @@ from live_project import left_in, write_project
 
 from harness.alertmanager.file import AlertmanagerFile
 from harness.commands import live as command
-from harness.commands.project import Choices
+from harness.commands.project import RunChoices
 from harness.config import load_config
 from harness.contracts import load_contracts
 from harness.engines.base import Engine
@@ -144,6 +144,6 @@ def test_a_machine_that_is_always_too_busy_is_never_exact(tmp_path: Path, toolch
 @pytest.mark.system
 def test_in_a_container(tmp_path: Path, image: str) -> None:
     project = write_project(tmp_path)
-    report = command.run(load_config(project), Choices(engine="docker", image=image))
+    report = command.run(load_config(project), RunChoices(engine="docker", image=image))
     assert report.engine == "docker"
     assert [result.verdict for result in report.results] == [LiveVerdict.EXACT]

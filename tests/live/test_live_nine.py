@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from harness.commands import live
-from harness.commands.project import Choices
+from harness.commands.project import RunChoices
 from harness.config import load_config
 from harness.live.model import LiveReport, LiveResult, LiveVerdict
 from harness.report.live.json import live_json
@@ -37,7 +37,7 @@ RECEIVERS = {
 @pytest.fixture(scope="module")
 def nine() -> LiveReport:
     config = load_config(ROOT)
-    choices = Choices(engine="process")
+    choices = RunChoices(engine="process")
     return live.run(config, choices, alertmanager=ROOT / "fixtures/monitoring/alertmanager.yml")
 
 

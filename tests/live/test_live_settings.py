@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands import live
-from harness.commands.project import Choices
+from harness.commands.project import RunChoices
 from harness.config import load_config
 from harness.live.model import LiveVerdict
 
@@ -79,7 +79,7 @@ inhibit_rules:
 def test_external_labels_reach_routes_inhibition_and_templates(tmp_path: Path) -> None:
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    hot, down = live.run(load_config(tmp_path, tmp_path / "alert-harness.toml"), Choices()).results
+    hot, down = live.run(load_config(tmp_path, tmp_path / "alert-harness.toml"), RunChoices()).results
     assert (hot.verdict, hot.receivers, hot.inhibited_by) == (LiveVerdict.EXACT, ("eu",), ("Down",))
     assert (down.verdict, down.receivers) == (LiveVerdict.EXACT, ("eu",))
     assert hot.delivered is not None

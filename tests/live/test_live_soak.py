@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands import live
-from harness.commands.project import Choices
+from harness.commands.project import RunChoices
 from harness.config import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +23,7 @@ def test_no_run_of_twenty_fails_beside_a_busy_core() -> None:
         for number in range(RUNS):
             report = live.run(
                 load_config(ROOT),
-                Choices(engine="process"),
+                RunChoices(engine="process"),
                 alertmanager=ROOT / "fixtures/monitoring/alertmanager.yml",
             )
             found = {result.alert: result.findings for result in report.results if not result.exact}

@@ -9,7 +9,7 @@ import pytest
 from live_team import ALERTS, Alert, write_team
 
 from harness.commands import live
-from harness.commands.project import Choices
+from harness.commands.project import RunChoices
 from harness.config import Config
 from harness.errors import EXIT_ENGINE, EXIT_FINDINGS
 from harness.live.model import LiveReport, LiveVerdict
@@ -19,7 +19,7 @@ from harness.live.model import LiveReport, LiveVerdict
 def team(tmp_path_factory: pytest.TempPathFactory) -> LiveReport:
     folder = tmp_path_factory.mktemp("team")
     rules, contracts, routes = write_team(folder)
-    choices = Choices(rules=[str(rules)], contracts=[str(contracts)], engine="process")
+    choices = RunChoices(rules=[str(rules)], contracts=[str(contracts)], engine="process")
     return live.run(Config(folder), choices, alertmanager=routes)
 
 
@@ -38,7 +38,7 @@ def test_an_error_is_the_exit_code_of_the_run(
     assert len(others) == len(team.results) - 1
     for report, code in ((team, EXIT_ENGINE), (replace(team, results=others), EXIT_FINDINGS)):
         monkeypatch.setattr(live, "run", lambda *args, report=report, **kept: report)
-        assert live.command(Config(tmp_path), Choices(), factor=None, alertmanager=None) == code
+        assert live.command(Config(tmp_path), RunChoices(), factor=None, alertmanager=None) == code
 
 
 def test_a_contract_without_a_rule(team: LiveReport) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.commands import live
-from harness.commands.project import Choices
+from harness.commands.project import RunChoices
 from harness.config import Config
 from harness.live.model import LiveReport, LiveVerdict
 
@@ -74,7 +74,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> LiveReport:
     entries = [f"  - alert: {alert}\n    means: m\n    {text}" for alert, text in CONTRACTS.items()]
     entries.append("  - alert: Aside\n    allow: {reason: reads ALERTS}\n")
     (folder / "contracts.yml").write_text("scrape_interval: 30s\ncontracts:\n" + "".join(entries), encoding="utf-8")
-    choices = Choices(rules=[str(folder / "rules.yml")], contracts=[str(folder / "contracts.yml")], engine="process")
+    choices = RunChoices(rules=[str(folder / "rules.yml")], contracts=[str(folder / "contracts.yml")], engine="process")
     return live.run(Config(folder), choices, alertmanager=folder / "am.yml")
 
 

@@ -22,7 +22,7 @@ import pytest
 from harness.contracts import load_contracts
 from harness.contracts.world import Trace
 from harness.engines.base import Engine
-from harness.replay import Tape
+from harness.replay import SlotWriter
 from harness.rules import load_rules
 from harness.strategies import Disagreement, Trial, pairs
 
@@ -39,7 +39,7 @@ Pair = tuple[int, int]
 
 @pytest.fixture(scope="module")
 def trial(shared_engine: Engine) -> Callable[[str], Trial]:
-    tape = Tape(shared_engine)
+    tape = SlotWriter(shared_engine)
     files = load_rules(sorted((ROOT / "rules").glob("*.yml")))
     contracts = {c.alert.value: c for c in load_contracts(sorted((ROOT / "rules" / "contracts").glob("*.yml")))}
     return lambda name: Trial(tape, files, contracts[name])

@@ -13,8 +13,8 @@ from harness.contracts.world import Trace
 from harness.engines.base import Engine
 from harness.engines.process import ProcessEngine
 from harness.errors import InputError, UnsupportedError
-from harness.plugin.bench import NotPlayed, Prometheus, Replayer, parse_series, trace
-from harness.replay import EndlessTape
+from harness.plugin.fixtures import NotPlayed, Prometheus, Replayer, parse_series, trace
+from harness.replay import EndlessSlotWriter
 from harness.series import STALE, is_stale
 
 RULES = """\
@@ -32,9 +32,9 @@ groups:
 
 
 @pytest.fixture(scope="module")
-def tape(shared_engine: Engine) -> EndlessTape:
+def tape(shared_engine: Engine) -> EndlessSlotWriter:
     # Later than whatever other tests wrote to the shared engine: samples go forward only.
-    return EndlessTape(shared_engine, start_ms=1_300_000_000_000)
+    return EndlessSlotWriter(shared_engine, start_ms=1_300_000_000_000)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def rules(tmp_path: Path) -> Path:
     return file
 
 
-def test_series_of_one_test_are_not_seen_by_the_next(tape: EndlessTape) -> None:
+def test_series_of_one_test_are_not_seen_by_the_next(tape: EndlessSlotWriter) -> None:
     first = Prometheus(tape).samples({'here{a="b"}': "1x10"})
     assert first.query("here", at="10m") == {'here{a="b"}': 1}
     second = Prometheus(tape).samples({"other": "2+1x10"}, interval="30s")
@@ -53,7 +53,7 @@ def test_series_of_one_test_are_not_seen_by_the_next(tape: EndlessTape) -> None:
     assert second.query("absent(other)", at="20m") == {"{}": 1}
 
 
-def test_recording_rules_alerts_and_states(tape: EndlessTape, rules: Path) -> None:
+def test_recording_rules_alerts_and_states(tape: EndlessSlotWriter, rules: Path) -> None:
     bench = Prometheus(tape).load(rules)
     bench.samples({'bad_total{job="a"}': "0+6x20", 'all_total{job="a"}': "0+8x20"}, interval="30s")
     assert bench.query("job:bad:ratio", at="5m") == pytest.approx({'job:bad:ratio{job="a"}': 0.75})
@@ -62,7 +62,7 @@ def test_recording_rules_alerts_and_states(tape: EndlessTape, rules: Path) -> No
     assert bench.alerts(at="0s") == []
 
 
-def test_a_second_bench_between_two_questions(tape: EndlessTape, rules: Path) -> None:
+def test_a_second_bench_between_two_questions(tape: EndlessSlotWriter, rules: Path) -> None:
     """What recording rules return is written; a bench that comes back to its series writes them anew, further on."""
     series = {'bad_total{job="a"}': "0+6x20", 'all_total{job="a"}': "0+8x20"}
     bench = Prometheus(tape).load(rules).samples(series)
@@ -73,7 +73,7 @@ def test_a_second_bench_between_two_questions(tape: EndlessTape, rules: Path) ->
     assert bench.query("job:bad:ratio", at="10m") == pytest.approx({'job:bad:ratio{job="a"}': 0.75})
 
 
-def test_gaps_stale_markers_and_own_rhythms(tape: EndlessTape) -> None:
+def test_gaps_stale_markers_and_own_rhythms(tape: EndlessSlotWriter) -> None:
     bench = Prometheus(tape).samples({"a": "1 _ _ stale", "b": "1 _ _ _"})
     bench.write([Trace((("__name__", "c"),), [1_500, 2_750], [1.0, 2.0])])
     assert bench.query("{__name__=~'a|b'}", at="2m") == {"a": 1, "b": 1}
@@ -109,7 +109,7 @@ def test_native_histograms_are_refused_by_name() -> None:
         trace("h", "{{count:3}}", 1_000)
 
 
-def test_values_as_lists_and_shifted_series(tape: EndlessTape) -> None:
+def test_values_as_lists_and_shifted_series(tape: EndlessSlotWriter) -> None:
     bench = Prometheus(tape).samples({"a": [1, 2.5, None, STALE, 4]}, interval="30s", start="15s")
     assert bench.query("a", at="14s") == {}
     assert bench.query("a", at="15s") == {"a": 1}
@@ -149,7 +149,7 @@ WITH_ALERTS = (
 SERIES = {'bad_total{job="a"}': "0+6x20", 'all_total{job="a"}': "0+8x20"}
 
 
-def test_a_rule_that_reads_alerts_does_not_spoil_its_file(tape: EndlessTape, tmp_path: Path) -> None:
+def test_a_rule_that_reads_alerts_does_not_spoil_its_file(tape: EndlessSlotWriter, tmp_path: Path) -> None:
     file = tmp_path / "r.yml"
     file.write_text(WITH_ALERTS, encoding="utf-8")
     bench = Prometheus(tape).load(file).samples(SERIES)
@@ -178,7 +178,7 @@ def test_a_rule_that_reads_alerts_does_not_spoil_its_file(tape: EndlessTape, tmp
         replay(file, SERIES, until="15m", alert="Meta")
 
 
-def test_alerts_of_one_name_are_told_together(tape: EndlessTape, tmp_path: Path) -> None:
+def test_alerts_of_one_name_are_told_together(tape: EndlessSlotWriter, tmp_path: Path) -> None:
     file = tmp_path / "r.yml"
     rules = "".join(
         f"      - {{alert: High, expr: level > {limit}, labels: {{severity: {severity}}}}}\n"
@@ -195,7 +195,7 @@ def test_a_tape_has_no_end(prometheus_path: Path, rules: Path) -> None:
     """A few days before now there is room for one bench; then the engine is empty again, and nothing is mixed up."""
     now_ms = time.time_ns() // 1_000_000
     with ProcessEngine(prometheus_path) as engine:
-        tape = EndlessTape(engine, start_ms=now_ms // 86_400_000 * 86_400_000 - 4 * 86_400_000)
+        tape = EndlessSlotWriter(engine, start_ms=now_ms // 86_400_000 * 86_400_000 - 4 * 86_400_000)
         benches = []
         for i in range(4):
             bench = Prometheus(tape).load(rules)
@@ -210,7 +210,7 @@ def test_a_tape_has_no_end(prometheus_path: Path, rules: Path) -> None:
         assert benches[1].alerts(at="10m") == [{"alertname": "Bad", "job": "1", "severity": "page"}]
 
 
-def test_a_failure_is_one_sentence(tape: EndlessTape, rules: Path) -> None:
+def test_a_failure_is_one_sentence(tape: EndlessSlotWriter, rules: Path) -> None:
     bench = Prometheus(tape).load(rules)
     with pytest.raises(pytest.fail.Exception, match=r"there is no alert `Bat` \(did you mean `Bad`\?\)") as failed:
         bench.timelines("Bat", until="1m")
@@ -227,7 +227,7 @@ def test_a_failure_is_one_sentence(tape: EndlessTape, rules: Path) -> None:
         bench.load("nowhere.yml")
 
 
-def test_what_prometheus_cannot_evaluate_is_told_with_its_words(tape: EndlessTape, tmp_path: Path) -> None:
+def test_what_prometheus_cannot_evaluate_is_told_with_its_words(tape: EndlessSlotWriter, tmp_path: Path) -> None:
     file = tmp_path / "r.yml"
     file.write_text("groups: [{name: g, rules: [{alert: A, expr: many / on (i) other > 1}]}]", encoding="utf-8")
     bench = Prometheus(tape).load(file)

@@ -15,7 +15,7 @@ from harness.contracts.world import Trace
 from harness.engines.base import Engine
 from harness.engines.promtool import Promtool
 from harness.errors import InputError
-from harness.replay import EndlessTape, Tape
+from harness.replay import EndlessSlotWriter, SlotWriter
 from harness.rules import load_rules
 from harness.series import STALE, is_stale
 from harness.strategies import Trial, World, counters, gauges, histograms, pairs, positions, series, show
@@ -84,7 +84,7 @@ def trial(shared_engine: Engine) -> Trial:
     files = load_rules([ROOT / "rules" / "system.yml"])
     contracts = load_contracts([ROOT / "rules" / "contracts" / "system.yml"])
     cpu = next(c for c in contracts if c.alert.value == "HighCPUUsage")
-    return Trial(Tape(shared_engine, start_ms=1_200_000_000_000), files, cpu)
+    return Trial(SlotWriter(shared_engine, start_ms=1_200_000_000_000), files, cpu)
 
 
 def test_a_knob_without_steps(trial: Trial) -> None:
@@ -142,7 +142,7 @@ GOOD = {"high": "level > 50", "fast": "job:done:increase10m > 300"}
 BAD = {"high": "level >= 50", "fast": "job:done:increase10m > 500"}
 
 
-def trials(folder: Path, tape: EndlessTape, exprs: dict[str, str]) -> dict[str, Trial]:
+def trials(folder: Path, tape: EndlessSlotWriter, exprs: dict[str, str]) -> dict[str, Trial]:
     folder.mkdir()
     for name, text in (("a.yml", RULES.format(**exprs)), ("z.yml", RECORDS), ("c.yml", CONTRACTS)):
         (folder / name).write_text(text, encoding="utf-8")
@@ -171,12 +171,12 @@ def gauge_worlds() -> list[list[Trace]]:
 
 
 @pytest.fixture(scope="module")
-def printing(shared_engine: Engine) -> EndlessTape:
-    return EndlessTape(shared_engine, start_ms=1_250_000_000_000)
+def printing(shared_engine: Engine) -> EndlessSlotWriter:
+    return EndlessSlotWriter(shared_engine, start_ms=1_250_000_000_000)
 
 
 def test_a_printed_test_passes_on_a_correct_rule_and_fails_on_a_wrong_one(
-    printing: EndlessTape, tmp_path: Path, promtool_path: Path
+    printing: EndlessSlotWriter, tmp_path: Path, promtool_path: Path
 ) -> None:
     """Whatever the world is like: gauges are not continued, gaps and ends stay, labels and notes do not matter."""
     good, bad = (trials(tmp_path / n, printing, e) for n, e in (("good", GOOD), ("bad", BAD)))
@@ -218,7 +218,7 @@ def test_a_printed_test_passes_on_a_correct_rule_and_fails_on_a_wrong_one(
 
 
 def test_promtool_is_asked_before_a_test_is_printed(
-    printing: EndlessTape, tmp_path: Path, promtool_path: Path, monkeypatch: pytest.MonkeyPatch
+    printing: EndlessSlotWriter, tmp_path: Path, promtool_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (good, bad) = (trials(tmp_path / n, printing, e)["High"] for n, e in (("good", GOOD), ("bad", BAD)))
     world = World("at the limit", gauge_worlds()[1], False)
@@ -233,7 +233,7 @@ def test_promtool_is_asked_before_a_test_is_printed(
     assert "(not confirmed: promtool is not here)" in bad.explain(world)
 
 
-def test_a_rule_that_keeps_firing_has_no_test_of_being_quiet(printing: EndlessTape, tmp_path: Path) -> None:
+def test_a_rule_that_keeps_firing_has_no_test_of_being_quiet(printing: EndlessSlotWriter, tmp_path: Path) -> None:
     trial = trials(tmp_path / "good", printing, GOOD)["Kept"]
     text = trial.explain(World(0, gauge_worlds()[0], False))
     assert "cannot say so: the alert may still fire from before, for it keeps firing for 10m." in text

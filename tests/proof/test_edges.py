@@ -12,21 +12,21 @@ from harness.contracts import load_contracts
 from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.proof import AlertResult, Proof, Verdict
-from harness.replay import EndlessTape
+from harness.replay import EndlessSlotWriter
 from harness.rules import load_rules
 
 Prove = Callable[..., AlertResult]
 
 
 @pytest.fixture(scope="module")
-def tape(prometheus_path: Path) -> Iterator[EndlessTape]:
+def tape(prometheus_path: Path) -> Iterator[EndlessSlotWriter]:
     """One engine for all tests, which follow each other on one tape."""
     with ProcessEngine(prometheus_path) as running:
-        yield EndlessTape(running)
+        yield EndlessSlotWriter(running)
 
 
 @pytest.fixture
-def prove(tape: EndlessTape, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prove:
+def prove(tape: EndlessSlotWriter, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prove:
     """Prove one alert `A`: the lines of its rule and of its contract, each in YAML's flow style."""
 
     def run(
@@ -44,7 +44,7 @@ def prove(tape: EndlessTape, promtool_path: Path, tmp_path: Path, monkeypatch: p
         contracts.write_text(
             f"scrape_interval: {scrape}\ncontracts: [{{alert: A, means: it, severity: page, {contract}}}]\n"
         )
-        monkeypatch.setattr("harness.proof.prove.EndlessTape", lambda _: tape)
+        monkeypatch.setattr("harness.proof.prove.EndlessSlotWriter", lambda _: tape)
         proof = Proof(
             load_rules([rules]), load_contracts([contracts]), tape.engine, Promtool(promtool_path), alert_timeout_s=120
         )

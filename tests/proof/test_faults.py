@@ -16,7 +16,7 @@ from harness.engines.base import Engine
 from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.proof import AlertResult, Proof, Verdict
-from harness.replay import Tape
+from harness.replay import SlotWriter
 from harness.rules import load_rules
 
 
@@ -31,7 +31,7 @@ class Bench:
 
     def __init__(self, engine: Engine, promtool: Promtool, folder: Path, contracts: dict[str, Contract]) -> None:
         self.engine, self.promtool, self.folder, self.contracts = engine, promtool, folder, contracts
-        self.tape = Tape(engine)
+        self.tape = SlotWriter(engine)
         self.proved = 0
 
     def prove(self, alert: str, text: str, *, situations: str | None = "") -> AlertResult:
@@ -39,7 +39,7 @@ class Bench:
         self.proved += 1
         if self.proved % 3 == 0:
             self.engine.reset()
-            self.tape = Tape(self.engine)
+            self.tape = SlotWriter(self.engine)
         file = self.folder / f"{HOMES[alert]}.yml"
         file.write_text(text, encoding="utf-8")
         contract = self.contracts[alert]
@@ -71,7 +71,7 @@ def bench(mutant_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
         return _SEEN[key]
 
     monkeypatch.setattr("harness.proof.measure.traces", remembered)
-    monkeypatch.setattr("harness.proof.prove.EndlessTape", lambda _: mutant_bench.tape)
+    monkeypatch.setattr("harness.proof.prove.EndlessSlotWriter", lambda _: mutant_bench.tape)
     return mutant_bench
 
 

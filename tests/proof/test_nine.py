@@ -24,7 +24,7 @@ from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.proof import AlertResult, Proof
 from harness.proof.measure import Measurement, Measurer
-from harness.proof.model import Located
+from harness.proof.model import LocatedAlert
 from harness.rules import load_rules
 from harness.toolchain import probe_container_engine
 
@@ -135,7 +135,7 @@ def test_the_nine_are_exact(
     measurements: dict[str, Measurement] = {}
 
     class Remembering(Measurer):
-        def measure(self, contract: Contract, located: Located) -> Measurement:
+        def measure(self, contract: Contract, located: LocatedAlert) -> Measurement:
             found = measurements[contract.alert.value] = super().measure(contract, located)
             return found
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands import prove as command
-from harness.commands.project import Choices
+from harness.commands.project import RunChoices
 from harness.config import load_config
 from harness.contracts import Contract, load_contracts
 from harness.engines.base import Engine, QueryError
@@ -20,7 +20,7 @@ from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.errors import EngineError
 from harness.proof import AlertResult, Proof, Verdict
-from harness.proof.model import Finding, Measured
+from harness.proof.model import AlertFinding, Measured
 from harness.report.outcome import Proved
 from harness.report.outputs import Outputs
 from harness.rules import RuleFile, load_rules
@@ -213,7 +213,7 @@ def test_exit_codes(
     loaded: Loaded, module_engine: Engine, promtool_path: Path, verdict: Verdict, allowed: str | None, code: int
 ) -> None:
     contract = replace(loaded[1][0], allowed=allowed)
-    result = AlertResult("First", contract, None, Measured(), [], [Finding(verdict, "so")])
+    result = AlertResult("First", contract, None, Measured(), [], [AlertFinding(verdict, "so")])
     other = AlertResult("Second", loaded[1][1], None, Measured(), [], [])
     assert Proved([result, other], "process", "3.5.3").exit_code == code
 
@@ -236,7 +236,7 @@ def test_interrupted_what_is_known_is_printed_and_written(
         return true_query(self, expr, start_ms, end_ms, step_ms)
 
     monkeypatch.setattr(ProcessEngine, "query_range", query)
-    choices = Choices(engine="process", json="p.json", outputs=Outputs(page=tmp_path / "page"))
+    choices = RunChoices(engine="process", json="p.json", outputs=Outputs(page=tmp_path / "page"))
     with pytest.raises(KeyboardInterrupt):
         command.run(load_config(tmp_path), choices)
     rows = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "exact" in line and "jobs" in line]

@@ -16,7 +16,7 @@ from harness.prometheus import DEFAULTS, ServerSettings
 from harness.proof import Proof, Verdict
 from harness.proof.checked import check_rule_files
 from harness.proof.model import AlertResult
-from harness.replay import State
+from harness.replay import AlertState
 from harness.rules import load_rules
 
 RULES = """\
@@ -88,7 +88,7 @@ def test_lookback_subquery_step_and_interval_are_those_of_the_server(tmp_path: P
     exact = (Verdict.EXACT, None, MINUTELY_BACK)
     assert verdicts(results) == {"Hot": exact, "Gone": exact, "Odd": exact}
     alert = results["Hot"].measured.facts[0].timelines[0]
-    pending, firing = alert.first(State.PENDING), alert.first(State.FIRING)
+    pending, firing = alert.first(AlertState.PENDING), alert.first(AlertState.FIRING)
     assert pending is not None
     assert firing == pending + 3  # ticks of 20 s
     assert results["Hot"].annotations == {"summary": "hot in eu1"}

@@ -12,21 +12,21 @@ from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.proof import AlertResult, Proof, Verdict
 from harness.proof.pairing import pair
-from harness.replay import Tape
+from harness.replay import SlotWriter
 from harness.rules import load_rules
 
 Prove = Callable[..., AlertResult]
 
 
 @pytest.fixture(scope="module")
-def tape(prometheus_path: Path) -> Iterator[Tape]:
+def tape(prometheus_path: Path) -> Iterator[SlotWriter]:
     """One engine for all tests, which follow each other on one tape."""
     with ProcessEngine(prometheus_path) as running:
-        yield Tape(running)
+        yield SlotWriter(running)
 
 
 @pytest.fixture
-def prove(tape: Tape, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prove:
+def prove(tape: SlotWriter, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prove:
     """Prove one alert `A` (> 5) whose expression stands in a block on line 7, over gauges in YAML's flow style."""
 
     def run(expr: str, *gauges: str, record: str = "", more: str = "", hold: str = "0s", op: str = ">") -> AlertResult:
@@ -41,7 +41,7 @@ def prove(tape: Tape, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.M
             + "".join(f"  - {{gauge: {gauge!r}, value: {value}}}\n" for gauge, _, value in map(_split, gauges))
             + more
         )
-        monkeypatch.setattr("harness.proof.prove.EndlessTape", lambda _: tape)
+        monkeypatch.setattr("harness.proof.prove.EndlessSlotWriter", lambda _: tape)
         proof = Proof(load_rules([rules]), load_contracts([contracts]), tape.engine, Promtool(promtool_path))
         (result,) = proof.run()
         return result
@@ -268,9 +268,9 @@ def test_why_nothing_matched_in_a_situation(prove: Prove) -> None:
 
 
 def test_an_alert_that_no_rule_has(
-    tape: Tape, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tape: SlotWriter, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.proof.prove.EndlessTape", lambda _: tape)
+    monkeypatch.setattr("harness.proof.prove.EndlessSlotWriter", lambda _: tape)
     rules, contracts = tmp_path / "rules.yml", tmp_path / "contracts.yml"
     names = ["QueueTooLong", "DiskFull", "Unheard"]
     rules.write_text(

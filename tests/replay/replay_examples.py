@@ -21,7 +21,7 @@ from harness.contracts.world import Trace
 from harness.engines.base import Engine, QueryError
 from harness.engines.promtool import CompletedRun, Promtool, go_unquote, parse_failures
 from harness.errors import UnsupportedError
-from harness.replay import AlertTimeline, Batch, Replay, State, Tape
+from harness.replay import AlertState, AlertTimeline, Batch, Replay, SlotWriter
 from harness.rules import load_rule_file
 from harness.series import STALE, Labels
 from harness.units import format_duration, parse_duration_ms
@@ -285,7 +285,7 @@ def _moved(rules: list[dict[str, object]]) -> st.SearchStrategy[list[dict[str, o
 # -- what replay makes of them -----------------------------------------------------------------------------------
 
 
-def replayed(engine: Engine, tape: Tape, folder: Path, batch: Sequence[Example]) -> list[Account | str | None]:
+def replayed(engine: Engine, tape: SlotWriter, folder: Path, batch: Sequence[Example]) -> list[Account | str | None]:
     """Every example on one tape: all cases are written first, so each has neighbours that it must not see. A rule that
     replay says Prometheus cannot evaluate gives its reason instead, one that replay cannot treat gives None."""
     prepared = []
@@ -330,8 +330,8 @@ def _sightings(timeline: AlertTimeline) -> Iterator[tuple[int, Sighting]]:
     for tick, state in enumerate(timeline.states):
         if tick in timeline.values:
             value = _exactly(timeline.values[tick])
-        if state is not State.INACTIVE:
-            yield tick, (state.value, timeline.labels, value if state is State.FIRING else "")
+        if state is not AlertState.INACTIVE:
+            yield tick, (state.value, timeline.labels, value if state is AlertState.FIRING else "")
 
 
 def _exactly(value: float) -> str:

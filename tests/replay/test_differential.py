@@ -14,7 +14,7 @@ from replay_examples import Account, Example, difference, examples, judged, refu
 
 from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
-from harness.replay import Tape
+from harness.replay import SlotWriter
 
 _SHRINK_S = 30
 """After so long the smallest failing example so far has to do."""
@@ -25,7 +25,7 @@ class Judges:
 
     def __init__(self, prometheus: Path, promtool: Path, folder: Path) -> None:
         self._engine = ProcessEngine(prometheus)
-        self._tape = Tape(self._engine)
+        self._tape = SlotWriter(self._engine)
         self._promtool = Promtool(promtool)
         self._folder = folder
 

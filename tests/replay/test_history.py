@@ -9,7 +9,7 @@ import pytest
 from harness.contracts.world import Trace
 from harness.engines.base import Engine
 from harness.errors import Span, UnsupportedError
-from harness.replay import Batch, Replay, State, Tape
+from harness.replay import AlertState, Batch, Replay, SlotWriter
 from harness.rules import RuleFile, load_rules
 from harness.rules.expr import alternatives, ends_now
 from harness.rules.selectors import selections
@@ -42,7 +42,7 @@ def _load(folder: Path, rules: str) -> list[RuleFile]:
 def test_recorded_ranges_are_warm_when_a_case_begins(engine: Engine, tmp_path: Path) -> None:
     """The level is 1 for the last 6 of the 10 minutes before the case, and then 0: true until one of them has left."""
     files = _load(tmp_path, _RANGED.format(n=1))
-    replay, tape = Replay(engine, files), Tape(engine)
+    replay, tape = Replay(engine, files), SlotWriter(engine)
     group = files[0].groups[0]
     plan = replay.plan(group, group.alerts()[0])
     (recorded,) = (rule for _, rule in plan.recordings)
@@ -54,12 +54,12 @@ def test_recorded_ranges_are_warm_when_a_case_begins(engine: Engine, tmp_path: P
     for reel in reels:
         ((alert,),) = replay.timelines(plan, reel)
         # At tick 4 the window still holds 6 ones of 10; a tick later 5. (No sample is on its edge, where 2.x differs.)
-        assert [state is State.FIRING for state in alert.states] == [True, True, True, True, True, False]
+        assert [state is AlertState.FIRING for state in alert.states] == [True, True, True, True, True, False]
 
 
 def test_a_single_tick_says_what_the_timeline_begins_with(engine: Engine, tmp_path: Path) -> None:
     files = _load(tmp_path, _RANGED.format(n=2))
-    replay, tape = Replay(engine, files), Tape(engine)
+    replay, tape = Replay(engine, files), SlotWriter(engine)
     group = files[0].groups[0]
     plan = replay.plan(group, group.alerts()[0])
     lead = 15 * _MINUTE_MS

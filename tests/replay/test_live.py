@@ -15,7 +15,7 @@ import pytest
 from harness.contracts.world import Trace
 from harness.engines.base import STALE, Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
-from harness.replay import Batch, Replay, State, Tape
+from harness.replay import AlertState, Batch, Replay, SlotWriter
 from harness.rules import Group, RuleFile, load_rule_file
 from harness.series import Labels
 
@@ -102,7 +102,7 @@ def _live(engine: Engine, group: Group, ticks: list[int], until_ms: int) -> Acco
 
 
 def _replayed(
-    engine: Engine, tape: Tape, file: RuleFile, group: Group, ticks: list[int], data: list[Samples]
+    engine: Engine, tape: SlotWriter, file: RuleFile, group: Group, ticks: list[int], data: list[Samples]
 ) -> Account:
     account: Account = {tick: set() for tick in range(len(ticks))}
     first = ticks[0] + group.query_offset_ms  # samples are stored at the tick less the offset
@@ -115,7 +115,7 @@ def _replayed(
         (timelines,) = replay.timelines(plan, reel)
         for timeline in timelines:
             for tick, state in enumerate(timeline.states):
-                if state is not State.INACTIVE:
+                if state is not AlertState.INACTIVE:
                     account[tick].add((state.value, timeline.labels))
     return account
 
@@ -139,7 +139,7 @@ def test_a_live_rule_manager_agrees(prometheus_path: Path, tmp_path: Path) -> No
         ticks = {group.name: _ticks(live, group.name, until_ms) for group in file.groups}
         accounts = {group.name: _live(live, group, ticks[group.name], until_ms) for group in file.groups}
     with ProcessEngine(prometheus_path) as engine:
-        tape = Tape(engine)
+        tape = SlotWriter(engine)
         for group in file.groups:
             mine = ticks[group.name]
             gaps = {b - a for a, b in itertools.pairwise(mine)}

@@ -14,18 +14,18 @@ from harness.engines.base import Engine, QueryError, make_labels
 from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.errors import UnsupportedError
-from harness.replay import Batch, Phases, Replay, State, Tape
+from harness.replay import AlertState, Batch, GroupPhases, Replay, SlotWriter
 from harness.rules import RuleFile, load_rule_file
 
 MINUTE = 60_000
-_LETTERS = {State.INACTIVE: ".", State.PENDING: "p", State.FIRING: "F"}
+_LETTERS = {AlertState.INACTIVE: ".", AlertState.PENDING: "p", AlertState.FIRING: "F"}
 _VALUE = {"annotations": {"value": "{{ $value }}"}}
 
 
 @pytest.fixture(scope="module")
-def server(prometheus_path: Path) -> Iterator[tuple[Engine, Tape]]:
+def server(prometheus_path: Path) -> Iterator[tuple[Engine, SlotWriter]]:
     with ProcessEngine(prometheus_path) as engine:
-        yield engine, Tape(engine)
+        yield engine, SlotWriter(engine)
 
 
 def _alert(expr: str, **more: str) -> dict[str, Any]:
@@ -67,7 +67,7 @@ _SUM, _TWICE = _record("r:1", "g"), _record("r:2", "r:1 * 2")
     ],
 )
 def test_every_order_is_as_promtool_has_it(
-    server: tuple[Engine, Tape], promtool_path: Path, tmp_path: Path, groups: list[dict[str, Any]], order: str
+    server: tuple[Engine, SlotWriter], promtool_path: Path, tmp_path: Path, groups: list[dict[str, Any]], order: str
 ) -> None:
     example = Example(tuple(groups), 60, 12, (_WORLD,), tuple(order.split()))
     (ours,) = replayed(*server, tmp_path, [example])
@@ -77,7 +77,7 @@ def test_every_order_is_as_promtool_has_it(
     assert difference(example, ours, theirs) == ""
 
 
-def test_the_order_of_files_means_nothing(server: tuple[Engine, Tape], tmp_path: Path) -> None:
+def test_the_order_of_files_means_nothing(server: tuple[Engine, SlotWriter], tmp_path: Path) -> None:
     """And the order in which groups run is told for promtool, which draws it at random otherwise."""
     readers = _file(tmp_path / "1.yml", "{name: g, rules: [{alert: A, expr: 'r:1 > 3'}]}")
     recorders = _file(tmp_path / "2.yml", "{name: h, rules: [{record: 'r:1', expr: g}]}")
@@ -87,7 +87,7 @@ def test_the_order_of_files_means_nothing(server: tuple[Engine, Tape], tmp_path:
         assert [group.name for group in Replay(server[0], files).order.groups(files)] == ["h", "g"]
 
 
-def test_a_group_whose_phase_is_later_is_seen_a_tick_later(server: tuple[Engine, Tape], tmp_path: Path) -> None:
+def test_a_group_whose_phase_is_later_is_seen_a_tick_later(server: tuple[Engine, SlotWriter], tmp_path: Path) -> None:
     files = [
         _file(
             tmp_path / "1.yml",
@@ -100,15 +100,15 @@ def test_a_group_whose_phase_is_later_is_seen_a_tick_later(server: tuple[Engine,
     alert, recorder, slow, by_three = files[0].groups
     course = [1.0, 5.0, 5.0, 5.0, 1.0, 1.0, 1.0, 1.0]
     assert _states(server, files, course) == [".FFF...."]
-    assert _states(server, files, course, Phases(order=(recorder, alert))) == [".FFF...."]
-    assert _states(server, files, course, Phases(order=(alert, recorder))) == ["..FFF..."]
+    assert _states(server, files, course, GroupPhases(order=(recorder, alert))) == [".FFF...."]
+    assert _states(server, files, course, GroupPhases(order=(alert, recorder))) == ["..FFF..."]
     # Every third minute only one sample in three is seen, and that for three ticks.
     assert _states(server, files, course, alert="B") == ["...FFF.."]
-    assert _states(server, files, course, Phases(shift_ms={id(slow): MINUTE}), alert="B") == [".FFF...."]
-    assert _states(server, files, course, Phases((by_three, slow), {id(slow): MINUTE}), alert="B") == ["..FFF..."]
+    assert _states(server, files, course, GroupPhases(shift_ms={id(slow): MINUTE}), alert="B") == [".FFF...."]
+    assert _states(server, files, course, GroupPhases((by_three, slow), {id(slow): MINUTE}), alert="B") == ["..FFF..."]
 
 
-def test_a_recording_rule_over_its_limit_writes_nothing(server: tuple[Engine, Tape], tmp_path: Path) -> None:
+def test_a_recording_rule_over_its_limit_writes_nothing(server: tuple[Engine, SlotWriter], tmp_path: Path) -> None:
     """No sample and no stale marker either: its readers see the last value for as long as the lookback (5m)."""
     rules = "{record: 'r:1', expr: g > 0}, {alert: A, expr: 'r:1 > 3'}"
     files = [_file(tmp_path / "1.yml", f"{{name: g, interval: 90s, limit: 1, rules: [{rules}]}}")]
@@ -122,7 +122,7 @@ def test_a_recording_rule_over_its_limit_writes_nothing(server: tuple[Engine, Ta
 
 
 def test_two_rules_that_record_the_same_series(
-    server: tuple[Engine, Tape], promtool_path: Path, tmp_path: Path
+    server: tuple[Engine, SlotWriter], promtool_path: Path, tmp_path: Path
 ) -> None:
     text = "{{name: g, interval: 1m, rules: [{{record: 'r:1', expr: g}}, {{record: 'r:1', expr: {}}}, {}]}}"
     alert = "{alert: A, expr: 'r:1 > 3'}"
@@ -148,10 +148,10 @@ def _file(path: Path, *groups: str) -> RuleFile:
 
 
 def _states(
-    server: tuple[Engine, Tape],
+    server: tuple[Engine, SlotWriter],
     files: list[RuleFile],
     values: list[float],
-    phases: Phases | None = None,
+    phases: GroupPhases | None = None,
     *,
     alert: str = "A",
     other: list[float] | None = None,

@@ -13,25 +13,25 @@ from harness.engines.base import STALE, Engine, QueryError, make_labels
 from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.errors import HarnessError, UnsupportedError
-from harness.replay import Batch, Plan, Reel, Replay, State, Tape
+from harness.replay import AlertState, Batch, Plan, Replay, SlotRange, SlotWriter
 from harness.replay.slots import common_multiple_ms
 from harness.rules import load_rule_file
 
 MINUTE = 60_000
-_LETTERS = {State.INACTIVE: ".", State.PENDING: "p", State.FIRING: "F"}
+_LETTERS = {AlertState.INACTIVE: ".", AlertState.PENDING: "p", AlertState.FIRING: "F"}
 
 
 @pytest.fixture(scope="module")
-def server(prometheus_path: Path) -> Iterator[tuple[Engine, Tape]]:
+def server(prometheus_path: Path) -> Iterator[tuple[Engine, SlotWriter]]:
     """One engine and one tape for the whole module: what a test leaves behind lies before the next one's slots."""
     with ProcessEngine(prometheus_path) as engine:
-        yield engine, Tape(engine)
+        yield engine, SlotWriter(engine)
 
 
 class Bench:
     """Rules from text, and cases that hold minute by minute what a test says."""
 
-    def __init__(self, server: tuple[Engine, Tape], path: Path) -> None:
+    def __init__(self, server: tuple[Engine, SlotWriter], path: Path) -> None:
         self.engine, self.tape = server
         self.path = path
 
@@ -47,7 +47,7 @@ class Bench:
         group, rule = next((g, r) for g in file.groups for r in g.alerts() if r.alert == alert)
         return replay, replay.plan(group, rule)
 
-    def record(self, plan: Plan, cases: list[list[Trace]], minutes: int) -> Reel:
+    def record(self, plan: Plan, cases: list[list[Trace]], minutes: int) -> SlotRange:
         (reel,) = self.tape.record([Batch(cases, minutes * MINUTE, plan.reach_ms, plan.align_ms)])
         return reel
 
@@ -58,7 +58,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(server: tuple[Engine, Tape], tmp_path: Path) -> Bench:
+def bench(server: tuple[Engine, SlotWriter], tmp_path: Path) -> Bench:
     return Bench(server, tmp_path / "rules.yml")
 
 
@@ -186,7 +186,7 @@ def test_a_recording_ends_when_its_expression_does(bench: Bench) -> None:
     ]
 
 
-def test_recordings_of_one_name_and_of_other_files(server: tuple[Engine, Tape], tmp_path: Path) -> None:
+def test_recordings_of_one_name_and_of_other_files(server: tuple[Engine, SlotWriter], tmp_path: Path) -> None:
     engine, tape = server
     first, second = tmp_path / "1.yml", tmp_path / "2.yml"
     first.write_text(

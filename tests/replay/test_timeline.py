@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.replay.timeline import AlertTimeline, State, alert_states
+from harness.replay.timeline import AlertState, AlertTimeline, alert_states
 from harness.series import Labels
 
-_LETTERS = {State.INACTIVE: ".", State.PENDING: "p", State.FIRING: "F"}
+_LETTERS = {AlertState.INACTIVE: ".", AlertState.PENDING: "p", AlertState.FIRING: "F"}
 A: Labels = (("alertname", "A"), ("i", "a"))
 B: Labels = (("alertname", "A"), ("i", "b"))
 C: Labels = (("alertname", "A"), ("i", "c"))
@@ -88,10 +88,14 @@ def test_a_kept_alert_counts_against_the_limit() -> None:
 
 
 def test_the_first_tick_in_a_state() -> None:
-    history = (State.INACTIVE, State.PENDING, State.FIRING, State.FIRING)
+    history = (AlertState.INACTIVE, AlertState.PENDING, AlertState.FIRING, AlertState.FIRING)
     timeline = AlertTimeline(A, history, frozenset({1, 2, 3}), {1: 1.0, 2: 1.0, 3: 1.0})
-    assert [timeline.first(state) for state in (State.INACTIVE, State.PENDING, State.FIRING)] == [0, 1, 2]
+    assert [timeline.first(state) for state in (AlertState.INACTIVE, AlertState.PENDING, AlertState.FIRING)] == [
+        0,
+        1,
+        2,
+    ]
     assert timeline.fires
-    quiet = AlertTimeline(A, (State.INACTIVE, State.PENDING), frozenset({1}), {1: 1.0})
-    assert quiet.first(State.FIRING) is None
+    quiet = AlertTimeline(A, (AlertState.INACTIVE, AlertState.PENDING), frozenset({1}), {1: 1.0})
+    assert quiet.first(AlertState.FIRING) is None
     assert not quiet.fires

@@ -13,7 +13,7 @@ from harness.engines.promtool import Promtool
 from harness.proof import Proof
 from harness.report.outcome import Outcome, Proved
 from harness.rules import load_rules
-from harness.suites.model import Report
+from harness.suites.model import SuiteReport
 from harness.suites.run import Options, SuiteRun
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +36,7 @@ def prove(rules: list[Path], prometheus: Path, promtool: Path) -> Proved:
         return Proved(list(proof.run()), engine.kind, engine.version)
 
 
-def run_suites(files: list[Path], promtool: Path) -> Report:
+def run_suites(files: list[Path], promtool: Path) -> SuiteReport:
     run = SuiteRun(files, Promtool(promtool), Options(strict=True))
     list(run.results())
     return run.report()

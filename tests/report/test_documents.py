@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from harness.errors import Span
-from harness.proof.model import AlertResult, Finding, Measured, Verdict
+from harness.proof.model import AlertFinding, AlertResult, Measured, Verdict
 from harness.report.annotations import github, gitlab, notes_of
 from harness.report.junit import junit_xml
 from harness.report.outcome import Outcome, Proved
@@ -36,7 +36,7 @@ def spoilt(outcome: Outcome) -> Outcome:
     assert outcome.proof is not None
     located = outcome.proof.results[0].located
     result = AlertResult(
-        HOSTILE, None, located, Measured(), [], [Finding(Verdict.UNEXPECTED, HOSTILE)], notes=[HOSTILE]
+        HOSTILE, None, located, Measured(), [], [AlertFinding(Verdict.UNEXPECTED, HOSTILE)], notes=[HOSTILE]
     )
     return replace(outcome, proof=replace(outcome.proof, results=[*outcome.proof.results, result]))
 

@@ -11,11 +11,11 @@ import pytest
 from browser import HOSTILE, views_of
 
 from harness.contracts import load_contracts
-from harness.live.model import Attempt, Delivery, LiveReport, LiveResult, LiveVerdict
-from harness.proof.model import AlertResult, Finding, SituationResult, Verdict
+from harness.live.model import BusyRun, Delivery, LiveReport, LiveResult, LiveVerdict
+from harness.proof.model import AlertFinding, AlertResult, SituationResult, Verdict
 from harness.report.html.page import page_html
 from harness.report.outcome import Outcome, Proved
-from harness.stack.load import Tally
+from harness.stack.load import RequestTally
 from harness.stack.run import Episode, ScenarioResult, judge
 from harness.stack.scenario import load_scenario
 
@@ -32,7 +32,7 @@ def hostile(outcome: Outcome) -> Outcome:
         knob = replace(old.contract.knob, name=text, unit=text[:30])
         contract = replace(old.contract, means=text, knob=knob, severity=text, identifies={"a": text})
         situations = [SituationResult(text, "quiet", "fires", text), *old.situations[:2]]
-        findings = [Finding(Verdict.OFF_THRESHOLD, reason) for reason in (text, f"{text}; {text}")]
+        findings = [AlertFinding(Verdict.OFF_THRESHOLD, reason) for reason in (text, f"{text}; {text}")]
         result = AlertResult(text, contract, old.located, old.measured, situations, findings, notes=[text])
         result.annotations, result.labels, result.pinned = {text: text}, {"job": text, text: "x"}, text
         results.append(result)
@@ -49,7 +49,7 @@ def played(text: str) -> Outcome:
         Episode(text, {text: text}, None, 9 * minute, 10 * minute),
         Episode("NoActiveStreams", {}, 3 * minute, None, 4 * minute),
     )
-    tally = Tally(unanswered=3, not_sent=2)
+    tally = RequestTally(unanswered=3, not_sent=2)
     tally.answered["GET", text, "500"] = 7
     result = ScenarioResult(
         scenario, "process", 60, 1, 1.0, 28.0, tuple(judge(scenario, episodes)), episodes, tally, 8, 1
@@ -68,7 +68,7 @@ def run_live(text: str) -> Outcome:
     exact.hold_ticks, exact.delivered, exact.resolved = 10, told, replace(told, status="resolved", at_ms=17_000)
     wrong = LiveResult(text, second, None, notes=[text], moved_ms=1_000, pending_ms=3_000, interval_ms=60_000)
     wrong.find(LiveVerdict.NEVER_FIRES, text)
-    report = LiveReport([exact, wrong], 60, "process", "3.5.3", "0.33.1", text, [Attempt(120, text)], {"running": 20.0})
+    report = LiveReport([exact, wrong], 60, "process", "3.5.3", "0.33.1", text, [BusyRun(120, text)], {"running": 20.0})
     assert exact.exact
     assert not report.exact
     return Outcome(live=report)

@@ -18,15 +18,15 @@ from harness.slo.model import (
     BurnPair,
     Events,
     Indicator,
+    IndicatorQuery,
     Objective,
-    Op,
-    Query,
-    Reading,
     Rolling,
-    Threshold,
+    ThresholdIndicator,
+    ThresholdOp,
     Timeslices,
+    WindowPlacement,
 )
-from harness.slo.quality.incidents import HOUR_MS, MINUTE_MS, Incident, Kind, Setting, constant, library
+from harness.slo.quality.incidents import HOUR_MS, MINUTE_MS, Incident, IncidentKind, Setting, constant, library
 from harness.slo.quality.model import ObjectiveQuality, SeverityQuality
 from harness.slo.quality.prove import Subject, prove
 from harness.source import Text
@@ -37,13 +37,15 @@ TICKET = BurnPair("ticket", DAY_MS, 2 * HOUR_MS, Fraction(3))
 SLOW_TICKET = BurnPair("ticket", 3 * DAY_MS, 6 * HOUR_MS, Fraction(1))
 
 
-def query(text: str, reading: Reading = Reading.COUNTER) -> Query:
-    return Query.of(Text(text, Span("objective.yml", 1, 1)), reading)
+def query(text: str, reading: WindowPlacement = WindowPlacement.COUNTER) -> IndicatorQuery:
+    return IndicatorQuery.of(Text(text, Span("objective.yml", 1, 1)), reading)
 
 
 BAD_OF_ALL = Events(query("requests_total"), bad=query('requests_total{code=~"5.."}'))
 GOOD_OF_ALL = Events(query("latency_seconds_count"), good=query('latency_seconds_bucket{le="0.5"}'))
-STREAMS = Threshold(query('sum(streams{job="api"}) or 0 * count(up{job="api"})', Reading.INSTANT), Op.GT, Fraction(0))
+STREAMS = ThresholdIndicator(
+    query('sum(streams{job="api"}) or 0 * count(up{job="api"})', WindowPlacement.INSTANT), ThresholdOp.GT, Fraction(0)
+)
 
 
 def objective(
@@ -58,7 +60,11 @@ def objective(
         name, "api", Fraction(target), Rolling(30 * DAY_MS), indicator,
         alerting=Alerting(pairs=tuple(pairs), min_events=min_events),
     )  # fmt: skip
-    return replace(made, budgeting=Timeslices(Fraction(1), MINUTE_MS)) if isinstance(indicator, Threshold) else made
+    return (
+        replace(made, budgeting=Timeslices(Fraction(1), MINUTE_MS))
+        if isinstance(indicator, ThresholdIndicator)
+        else made
+    )
 
 
 def compiled(one: Objective) -> str:
@@ -85,7 +91,7 @@ def severity(quality: ObjectiveQuality, name: str) -> SeverityQuality:
     return next(found for found in quality.severities if found.severity == name)
 
 
-def of_kinds(*kinds: Kind) -> Callable[[Setting], list[Incident]]:
+def of_kinds(*kinds: IncidentKind) -> Callable[[Setting], list[Incident]]:
     return lambda setting: [incident for incident in library(setting) if incident.kind in kinds]
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from report_world import objectives
 
 from harness.errors import InputError
+from harness.slo.budget.buckets import Bins, EventBuckets, EventTally, Grid
 from harness.slo.budget.budget import (
     budget_left,
     burn_rate,
@@ -27,7 +28,6 @@ from harness.slo.budget.budget import (
     trend,
     worst_hours,
 )
-from harness.slo.budget.course import Bins, Course, Grid, Tally
 from harness.slo.budget.verdict import lasting, percent
 from harness.slo.model import BurnPair, Calendar, Objective
 from harness.slo.periods import Window, judged, parse_time_ms
@@ -38,16 +38,16 @@ DAY = 24 * H
 BUDGET = Fraction(1, 1000)
 
 
-def course(total: list[int], bad: list[int], measured: list[int] | None = None, step: int = M) -> Course:
-    return Course(Grid(0, len(total) * step, step), total, bad, measured or [step] * len(total))
+def course(total: list[int], bad: list[int], measured: list[int] | None = None, step: int = M) -> EventBuckets:
+    return EventBuckets(Grid(0, len(total) * step, step), total, bad, measured or [step] * len(total))
 
 
 def test_the_workbooks_numbers() -> None:
     """Chapter 5: at 99.9 %, 10 % errors burn 100 times as fast as the budget allows."""
-    assert burn_rate(Tally(1000, 100), BUDGET) == 100
-    assert budget_left(Tally(1_000_000, 400), BUDGET) == Fraction(6, 10)
+    assert burn_rate(EventTally(1000, 100), BUDGET) == 100
+    assert budget_left(EventTally(1_000_000, 400), BUDGET) == Fraction(6, 10)
     assert runs_out_after_ms(Fraction(1), Fraction(1000), 30 * DAY) == 43_200_000 // 1000 * 60  # 43.2 minutes
-    assert burn_rate(Tally(0, 0), BUDGET) is None
+    assert burn_rate(EventTally(0, 0), BUDGET) is None
     assert runs_out_after_ms(Fraction(-1), Fraction(1), DAY) == 0
     assert runs_out_after_ms(Fraction(1), Fraction(0), DAY) is None
 
@@ -123,7 +123,7 @@ def test_memory_grows_with_the_data_and_not_with_the_range() -> None:
             measured.add(i, M)
             if first + 600 <= i < first + 660:
                 bad.add(i, 100)
-    far = Course(grid, total, bad, measured)
+    far = EventBuckets(grid, total, bad, measured)
     found = incidents(far, BUDGET)
     page = burning(far, BurnPair("page", H, 5 * M, Fraction(144, 10)), 1 - BUDGET, None, DAY)
     empty = list(gaps(far))
@@ -151,7 +151,7 @@ def test_a_pair_over_sparse_data_is_what_each_end_says(data: dict[int, tuple[int
     for i, (count, wrong) in data.items():
         total.add(i, count)
         bad.add(i, min(count, wrong))
-    sparse = Course(grid, total, bad, Bins(len(grid)))
+    sparse = EventBuckets(grid, total, bad, Bins(len(grid)))
     pair = BurnPair("page", 2 * width * step, width * step, Fraction(2))
     per_step = M // step
     flags = [

@@ -8,10 +8,10 @@ import pytest
 
 from harness.series import is_stale, labels_of
 from harness.slo.model import DAY_MS, BurnPair
-from harness.slo.quality.incidents import HOUR_MS, MINUTE_MS, Incident, Kind, Setting, library
+from harness.slo.quality.incidents import HOUR_MS, MINUTE_MS, Incident, IncidentKind, Setting, library
 from harness.slo.quality.policy import Policy, runs
 from harness.slo.quality.series import EventSeries, StateSeries
-from harness.slo.quality.world import SCRAPE_MS, Stage, World, budget, events_world, slices_world
+from harness.slo.quality.world import SCRAPE_MS, IncidentWorld, Stage, budget, events_world, slices_world
 
 PAIRS = (
     BurnPair("page", HOUR_MS, 5 * MINUTE_MS, Fraction("14.4")),
@@ -31,7 +31,7 @@ def setting(target: Fraction, slice_ms: int | None = None) -> Setting:
     return Setting(target, 30 * DAY_MS, pairs, slice_ms, by_events, counters=by_events, groups=3)
 
 
-def world(incident: Incident, slice_ms: int | None = None) -> World:
+def world(incident: Incident, slice_ms: int | None = None) -> IncidentWorld:
     stage = Stage(-DAY_MS, 10 * MINUTE_MS, 10 * MINUTE_MS + incident.watched_ms)
     if slice_ms is None:
         return events_world(incident, stage, SERIES)
@@ -39,7 +39,7 @@ def world(incident: Incident, slice_ms: int | None = None) -> World:
 
 
 def test_every_kind_is_there() -> None:
-    assert {incident.kind for incident in library(setting(Fraction(999, 1000)))} == set(Kind)
+    assert {incident.kind for incident in library(setting(Fraction(999, 1000)))} == set(IncidentKind)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
@@ -110,7 +110,7 @@ def test_error_ratios_are_kept_to_an_event() -> None:
 @pytest.mark.parametrize("ratio", [Fraction(1, 50), Fraction(1, 3), Fraction(1, 2), Fraction(1)], ids=str)
 def test_bad_slices_are_spread_evenly(ratio: Fraction) -> None:
     steps = ((0, ratio), (HOUR_MS, Fraction(0)))
-    made = world(Incident("x", Kind.CONSTANT, steps, HOUR_MS, 2 * HOUR_MS), MINUTE_MS)
+    made = world(Incident("x", IncidentKind.CONSTANT, steps, HOUR_MS, 2 * HOUR_MS), MINUTE_MS)
     states = {trace.labels: trace for trace in made.traces}[GAUGE.series[0]]
     sampled = sum(value == 0 for value in states.values) * SCRAPE_MS // MINUTE_MS
     assert made.true.bad[-1] == sampled == -(-60 * ratio // 1)
@@ -121,7 +121,9 @@ def test_bad_slices_are_spread_evenly(ratio: Fraction) -> None:
 def test_the_policy_counts_what_a_window_holds() -> None:
     """One pair of one window of ten minutes: errors for 6 of them at a threshold of 50 %, seen minute by minute."""
     pair = BurnPair("page", 10 * MINUTE_MS, None, Fraction(5))
-    incident = Incident("x", Kind.OUTAGE, ((0, Fraction(1)), (6 * MINUTE_MS, Fraction(0))), 6 * MINUTE_MS, HOUR_MS)
+    incident = Incident(
+        "x", IncidentKind.OUTAGE, ((0, Fraction(1)), (6 * MINUTE_MS, Fraction(0))), 6 * MINUTE_MS, HOUR_MS
+    )
     made = world(incident, MINUTE_MS)
     fires = Policy((pair,), Fraction(9, 10), 30 * DAY_MS).firing(made, MINUTE_MS).exactly
     # The sixth bad minute is above 5 of 10, and so it is until the first leaves the window.
@@ -133,7 +135,7 @@ def test_needed_is_what_overspends_a_window() -> None:
     policy = Policy((pair,), Fraction(999, 1000), 30 * DAY_MS)
     for events, needed in ((5184, False), (5185, True)):  # 2 % of 0.1 % of 259,200,000
         ratio = Fraction(events, 30_000)
-        incident = Incident("x", Kind.SPIKE, ((0, ratio), (300_000, Fraction(0))), 300_000, HOUR_MS)
+        incident = Incident("x", IncidentKind.SPIKE, ((0, ratio), (300_000, Fraction(0))), 300_000, HOUR_MS)
         made = world(incident)
         assert made.true.bad[-1] == events
         allowed = budget(Fraction(999, 1000), 30 * DAY_MS, incident, None)

@@ -24,17 +24,17 @@ from harness.slo.model import (
     BurnPair,
     Calendar,
     Events,
+    IndicatorQuery,
     Metadata,
     Occurrences,
-    Op,
-    Query,
     RatioTimeslices,
     RawRatio,
-    Reading,
     Rolling,
     SeverityAlert,
-    Threshold,
+    ThresholdIndicator,
+    ThresholdOp,
     Timeslices,
+    WindowPlacement,
 )
 from harness.slo.spec.openslo_writer import write_openslo
 from harness.source import Text
@@ -280,8 +280,8 @@ RATIOS = st.decimals("0.0001", "0.9999", places=4).map(Fraction)
 MINUTES = st.integers(1, 100_000).map(lambda count: count * 60_000)
 
 
-def _query(expr: str, reading: Reading) -> Query:
-    return Query(expr, reading, Text(expr, Span("", 1, 1)), "Prometheus", None)
+def _query(expr: str, reading: WindowPlacement) -> IndicatorQuery:
+    return IndicatorQuery(expr, reading, Text(expr, Span("", 1, 1)), "Prometheus", None)
 
 
 def _selector(name: str) -> st.SearchStrategy[str]:
@@ -299,16 +299,23 @@ def _first_day(moment: datetime) -> datetime:
 
 @st.composite
 def objectives(draw: st.DrawFn) -> Objective:
-    reading = draw(st.sampled_from([Reading.COUNTER, Reading.GAUGE]))
+    reading = draw(st.sampled_from([WindowPlacement.COUNTER, WindowPlacement.GAUGE]))
     total = _query(draw(_selector("all_total")), reading)
     part = _query(draw(_selector("part_total")), reading)
-    instant = _query(draw(_selector("value")), Reading.INSTANT)
+    instant = _query(draw(_selector("value")), WindowPlacement.INSTANT)
     indicator = draw(
-        st.sampled_from([
-            Events(total, good=part), Events(total, bad=part), RawRatio(instant, True), RawRatio(instant, False),
-            Threshold(instant, draw(st.sampled_from(Op)), draw(st.decimals(-9, 9, places=3).map(Fraction))),
-        ])
-    )  # fmt: skip
+        st.sampled_from(
+            [
+                Events(total, good=part),
+                Events(total, bad=part),
+                RawRatio(instant, True),
+                RawRatio(instant, False),
+                ThresholdIndicator(
+                    instant, draw(st.sampled_from(ThresholdOp)), draw(st.decimals(-9, 9, places=3).map(Fraction))
+                ),
+            ]
+        )
+    )
     settings_of = st.builds(
         SeverityAlert, labels=TEXTS, annotations=TEXTS, hold_ms=st.none() | MINUTES, disabled=st.booleans()
     )
@@ -381,4 +388,4 @@ def test_a_windowed_query_may_stand_in_openslo(tmp_path: Path) -> None:
     indicator = ratio("bad", "sum(rate(errors_total[{{ .window }}]))", "sum(rate(requests_total[{{.window}}]))")
     (objective,) = read(tmp_path, document(indicator=indicator))
     assert isinstance(objective.indicator, Events)
-    assert objective.indicator.total.reading is Reading.WINDOWED
+    assert objective.indicator.total.reading is WindowPlacement.WINDOWED

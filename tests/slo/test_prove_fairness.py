@@ -18,16 +18,26 @@ from harness.errors import InputError, UnsupportedError
 from harness.rules import load_rules
 from harness.slo.compile.rules import compile_objectives
 from harness.slo.compile.write import rules_yaml
-from harness.slo.model import BurnPair, Events, Indicator, Objective, Op, RawRatio, Reading, Rolling, Threshold
-from harness.slo.quality.incidents import HOUR_MS, MINUTE_MS, Kind
-from harness.slo.quality.model import ObjectiveQuality, Verdict
+from harness.slo.model import (
+    BurnPair,
+    Events,
+    Indicator,
+    Objective,
+    RawRatio,
+    Rolling,
+    ThresholdIndicator,
+    ThresholdOp,
+    WindowPlacement,
+)
+from harness.slo.quality.incidents import HOUR_MS, MINUTE_MS, IncidentKind
+from harness.slo.quality.model import ObjectiveQuality, QualityVerdict
 from harness.slo.quality.prove import Subject, percents_apart, prove, told_apart
 from harness.slo.queries import grouped
 from harness.slo.windows import pairs_of, windows_of
 
 DAY_MS = 86_400_000
-SHORT_LIBRARY = of_kinds(Kind.QUIET, Kind.OUTAGE, Kind.SPIKE, Kind.GROUP)
-QUIET = of_kinds(Kind.QUIET)
+SHORT_LIBRARY = of_kinds(IncidentKind.QUIET, IncidentKind.OUTAGE, IncidentKind.SPIKE, IncidentKind.GROUP)
+QUIET = of_kinds(IncidentKind.QUIET)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +47,7 @@ def engine(prometheus_path: Path) -> Iterator[Engine]:
         yield engine
 
 
-def _said(quality: ObjectiveQuality) -> list[tuple[str, Verdict]]:
+def _said(quality: ObjectiveQuality) -> list[tuple[str, QualityVerdict]]:
     return [(found.severity, verdict) for found in quality.severities for verdict, _ in found.findings]
 
 
@@ -52,7 +62,10 @@ def test_rules_of_any_interval_are_as_meant(engine: Engine, tmp_path: Path, seco
     """
     one = objective([PAGE])
     rules = rules_yaml(compile_objectives([one], interval_ms=seconds * 1000))
-    constant, others = at_ratios("1.512", "3"), of_kinds(Kind.QUIET, Kind.OUTAGE, Kind.FLAPPING, Kind.RESET)
+    constant, others = (
+        at_ratios("1.512", "3"),
+        of_kinds(IncidentKind.QUIET, IncidentKind.OUTAGE, IncidentKind.FLAPPING, IncidentKind.RESET),
+    )
     quality = measure(engine, tmp_path, one, rules, lambda setting: [*constant(setting), *others(setting)])
     assert _said(quality) == []
     assert quality.interval_ms == seconds * 1000
@@ -70,11 +83,11 @@ def test_a_threshold_is_held_to_one_part_in_a_billion(engine: Engine, tmp_path: 
     near = measure(engine, tmp_path, one, rules.replace("> 0.0144", "> 0.014400000000000822"), SHORT_LIBRARY)
     assert _said(near) == []
     off = measure(engine, tmp_path, one, rules.replace("> 0.0144", "> 0.01440000002"), SHORT_LIBRARY)
-    assert _said(off) == [("page", Verdict.OFF_THRESHOLD)]
+    assert _said(off) == [("page", QualityVerdict.OFF_THRESHOLD)]
     assert off.severities[0].findings[0][1] == "1h/5m × 14.4 fires from 1.440000002 % on, θ is 1.44 %"
 
 
-UP = Threshold(query("up", Reading.INSTANT), Op.GTE, Fraction(1))
+UP = ThresholdIndicator(query("up", WindowPlacement.INSTANT), ThresholdOp.GTE, Fraction(1))
 _BY_SLICES = """\
 groups:
   - name: slices
@@ -104,12 +117,18 @@ def test_a_share_that_rounds_over_the_threshold_is_no_other_threshold(engine: En
     """3 of 60 slices are 5 %, which does not burn; 1 - 57/60 is 0.050000000000000044, which does. Five are too many."""
     assert 1 - 57 / 60 > 0.05
     one = replace(objective([replace(PAGE, factor=Fraction(5))], "0.99"), indicator=UP)
-    quality = measure(engine, tmp_path, one, _BY_SLICES, of_kinds(Kind.QUIET, Kind.OUTAGE, Kind.SPIKE, Kind.CONSTANT))
+    quality = measure(
+        engine,
+        tmp_path,
+        one,
+        _BY_SLICES,
+        of_kinds(IncidentKind.QUIET, IncidentKind.OUTAGE, IncidentKind.SPIKE, IncidentKind.CONSTANT),
+    )
     assert _said(quality) == []
     (threshold,) = quality.severities[0].thresholds
     assert (threshold.quiet_at, threshold.fires_at) == (Fraction(2, 60), Fraction(3, 60))
     late = measure(engine, tmp_path, one, _BY_SLICES.replace("0.05", "0.07"), QUIET)
-    assert ("page", Verdict.OFF_THRESHOLD) in _said(late)
+    assert ("page", QualityVerdict.OFF_THRESHOLD) in _said(late)
 
 
 def test_two_numbers_that_differ_are_told_with_the_digits_in_which_they_do() -> None:
@@ -124,8 +143,8 @@ def test_where_only_ticks_in_between_differ_they_are_counted(engine: Engine, tmp
     """A rule that pauses in the middle of an outage is detected and reset in time."""
     one = objective([PAGE])
     rules = re.sub(r"(> 0\.0144)$", r"\1 unless on () minute() == 30", compiled(one), flags=re.MULTILINE)
-    quality = measure(engine, tmp_path, one, rules, of_kinds(Kind.OUTAGE))
-    reasons = [reason for verdict, reason in quality.severities[0].findings if verdict is Verdict.OFF_TIME]
+    quality = measure(engine, tmp_path, one, rules, of_kinds(IncidentKind.OUTAGE))
+    reasons = [reason for verdict, reason in quality.severities[0].findings if verdict is QualityVerdict.OFF_TIME]
     assert all(" is detected after " in reason or "in between" in reason for reason in reasons)
     assert all(len(set(re.findall(r"after (\S+) \(the pairs: ([^)]+)\)", r)[0])) == 2 for r in reasons if "after" in r)
 
@@ -148,8 +167,8 @@ ZONES = Events(
     query('requests_total{zone=~"a-1|b-2|c"}'), bad=query('requests_total{zone=~"a-1|b-2|c", code=~"5.."}')
 )  # fmt: skip
 BY_ZONE = Events(
-    query("sum by (zone) (rate(requests_total[{{.window}}]))", Reading.WINDOWED),
-    bad=query('sum by (zone) (rate(requests_total{code=~"5.."}[{{.window}}]))', Reading.WINDOWED),
+    query("sum by (zone) (rate(requests_total[{{.window}}]))", WindowPlacement.WINDOWED),
+    bad=query('sum by (zone) (rate(requests_total{code=~"5.."}[{{.window}}]))', WindowPlacement.WINDOWED),
 )
 
 
@@ -157,12 +176,17 @@ BY_ZONE = Events(
     ("by", "indicator", "verdict", "why"),
     [
         ("", BAD_OF_ALL, None, ""),
-        ("by (job)", BAD_OF_ALL, Verdict.FALSE_ALERT, "the rules look at each group by job, the objective's budget"),
-        ("by (zone)", ZONES, Verdict.FALSE_ALERT, "at each group by zone"),
-        ("without (code)", BAD_OF_ALL, Verdict.FALSE_ALERT, "the rules look at each group, the"),
+        (
+            "by (job)",
+            BAD_OF_ALL,
+            QualityVerdict.FALSE_ALERT,
+            "the rules look at each group by job, the objective's budget",
+        ),
+        ("by (zone)", ZONES, QualityVerdict.FALSE_ALERT, "at each group by zone"),
+        ("without (code)", BAD_OF_ALL, QualityVerdict.FALSE_ALERT, "the rules look at each group, the"),
         ("by (zone)", BY_ZONE, None, ""),
-        ("", BY_ZONE, Verdict.MISSED, "the objective has a budget for each group, the rules add them up"),
-        ("", grouped(ZONES, ("zone",)), Verdict.MISSED, "the objective has a budget for each group"),
+        ("", BY_ZONE, QualityVerdict.MISSED, "the objective has a budget for each group, the rules add them up"),
+        ("", grouped(ZONES, ("zone",)), QualityVerdict.MISSED, "the objective has a budget for each group"),
     ],
     ids=[
         "over all",
@@ -175,10 +199,12 @@ BY_ZONE = Events(
     ],
 )
 def test_rules_that_group_where_the_objective_does_not(
-    engine: Engine, tmp_path: Path, by: str, indicator: Indicator, verdict: Verdict | None, why: str
+    engine: Engine, tmp_path: Path, by: str, indicator: Indicator, verdict: QualityVerdict | None, why: str
 ) -> None:
     one = objective([PAGE], indicator=indicator)
-    quality = measure(engine, tmp_path, one, _GROUPED.replace("BY", by), of_kinds(Kind.OUTAGE, Kind.GROUP))
+    quality = measure(
+        engine, tmp_path, one, _GROUPED.replace("BY", by), of_kinds(IncidentKind.OUTAGE, IncidentKind.GROUP)
+    )
     assert _said(quality) == ([] if verdict is None else [("page", verdict)])
     if verdict is not None:
         (reason,) = (reason for _, reason in quality.severities[0].findings)
@@ -188,9 +214,9 @@ def test_rules_that_group_where_the_objective_does_not(
 
 def test_compiled_rules_of_a_grouped_objective_see_each_group(engine: Engine, tmp_path: Path) -> None:
     one = objective([PAGE], indicator=BY_ZONE)
-    quality = measure(engine, tmp_path, one, compiled(one), of_kinds(Kind.OUTAGE, Kind.GROUP))
+    quality = measure(engine, tmp_path, one, compiled(one), of_kinds(IncidentKind.OUTAGE, IncidentKind.GROUP))
     assert _said(quality) == []
-    (alone,) = (o for o in quality.severities[0].outcomes if o.incident.kind is Kind.GROUP)
+    (alone,) = (o for o in quality.severities[0].outcomes if o.incident.kind is IncidentKind.GROUP)
     assert alone.detected_ms == alone.policy_ms is not None
     assert alone.needed
 
@@ -235,21 +261,25 @@ def test_stated_gauges_are_tried_too(engine: Engine, tmp_path: Path) -> None:
 
 GAUGES: dict[str, Indicator] = {
     "samples of samples": Events(
-        query('sum(count_over_time(up{job="a"}[{{.window}}]))', Reading.WINDOWED),
-        good=query('sum(sum_over_time(up{job="a"}[{{.window}}]))', Reading.WINDOWED),
+        query('sum(count_over_time(up{job="a"}[{{.window}}]))', WindowPlacement.WINDOWED),
+        good=query('sum(sum_over_time(up{job="a"}[{{.window}}]))', WindowPlacement.WINDOWED),
     ),
-    "a mean over time": RawRatio(query("avg_over_time(up[{{.window}}])", Reading.WINDOWED), is_error=False),
+    "a mean over time": RawRatio(query("avg_over_time(up[{{.window}}])", WindowPlacement.WINDOWED), is_error=False),
     "one less a mean": RawRatio(
-        query("1 - avg_over_time(probe_success[{{.window}}])", Reading.WINDOWED), is_error=True
+        query("1 - avg_over_time(probe_success[{{.window}}])", WindowPlacement.WINDOWED), is_error=True
     ),
     "states in a subquery": Events(
-        query("sum(count_over_time(satisfaction[{{.window}}:]))", Reading.WINDOWED),
-        bad=query("sum(count_over_time((satisfaction <= 1)[{{.window}}:]))", Reading.WINDOWED),
+        query("sum(count_over_time(satisfaction[{{.window}}:]))", WindowPlacement.WINDOWED),
+        bad=query("sum(count_over_time((satisfaction <= 1)[{{.window}}:]))", WindowPlacement.WINDOWED),
     ),
-    "a mean of targets": RawRatio(query('avg(up{job="a"})', Reading.INSTANT), is_error=False),
-    "a threshold": Threshold(query("up", Reading.INSTANT), Op.GTE, Fraction(1)),
-    "absent is down": Threshold(query("count(up == 1) or vector(0)", Reading.INSTANT), Op.GTE, Fraction(1)),
-    "events per sample": Events(query("jobs", Reading.GAUGE), good=query('jobs{ok="yes"}', Reading.GAUGE)),
+    "a mean of targets": RawRatio(query('avg(up{job="a"})', WindowPlacement.INSTANT), is_error=False),
+    "a threshold": ThresholdIndicator(query("up", WindowPlacement.INSTANT), ThresholdOp.GTE, Fraction(1)),
+    "absent is down": ThresholdIndicator(
+        query("count(up == 1) or vector(0)", WindowPlacement.INSTANT), ThresholdOp.GTE, Fraction(1)
+    ),
+    "events per sample": Events(
+        query("jobs", WindowPlacement.GAUGE), good=query('jobs{ok="yes"}', WindowPlacement.GAUGE)
+    ),
 }
 
 
@@ -257,13 +287,17 @@ GAUGES: dict[str, Indicator] = {
 def test_gauges_get_series_by_themselves(engine: Engine, tmp_path: Path, name: str) -> None:
     """Their compiled rules are as meant, with gaps in the scrapes too."""
     one = replace(objective([PAGE], "0.99"), indicator=GAUGES[name])
-    quality = measure(engine, tmp_path, one, compiled(one), of_kinds(Kind.QUIET, Kind.OUTAGE, Kind.GAP))
+    quality = measure(
+        engine, tmp_path, one, compiled(one), of_kinds(IncidentKind.QUIET, IncidentKind.OUTAGE, IncidentKind.GAP)
+    )
     assert _said(quality) == []
     assert quality.severities[0].alerts
 
 
 def test_a_threshold_on_counters_is_refused_by_name(engine: Engine, tmp_path: Path) -> None:
-    indicator = Threshold(query("sum(rate(errors_total[5m]))", Reading.INSTANT), Op.LT, Fraction(1))
+    indicator = ThresholdIndicator(
+        query("sum(rate(errors_total[5m]))", WindowPlacement.INSTANT), ThresholdOp.LT, Fraction(1)
+    )
     one = replace(objective([PAGE], "0.99"), indicator=indicator)
     with pytest.raises(UnsupportedError, match="its threshold is one on how fast counters grow"):
         measure(engine, tmp_path, one, compiled(one), QUIET)
@@ -345,12 +379,22 @@ def test_rule_sets_as_they_are_published_are_as_meant(engine: Engine, tmp_path: 
 
 
 FAULTS = {
-    "pyrra, errors": (r"\(7 \* \(1-0\.99\)\)", "(6 * (1-0.99))", Verdict.OFF_THRESHOLD, QUIET),
+    "pyrra, errors": (r"\(7 \* \(1-0\.99\)\)", "(6 * (1-0.99))", QualityVerdict.OFF_THRESHOLD, QUIET),
     # 5 % is between the two pages, so the second is the first to fire, after 4h12m and its `for`.
-    "pyrra, latency": (r"for: 15m0s", "for: 45m0s", Verdict.OFF_TIME, at_ratios("5")),
-    "sloth, events": (r"sum\(rate\(http", "sum by (pod) (rate(http", Verdict.FALSE_ALERT, of_kinds(Kind.GROUP)),
-    "sloth, latency": (r'le="1"', 'le="2"', Verdict.NEVER_FIRES, of_kinds(Kind.OUTAGE, Kind.SPIKE)),
-}  # fmt: skip
+    "pyrra, latency": (r"for: 15m0s", "for: 45m0s", QualityVerdict.OFF_TIME, at_ratios("5")),
+    "sloth, events": (
+        r"sum\(rate\(http",
+        "sum by (pod) (rate(http",
+        QualityVerdict.FALSE_ALERT,
+        of_kinds(IncidentKind.GROUP),
+    ),
+    "sloth, latency": (
+        r'le="1"',
+        'le="2"',
+        QualityVerdict.NEVER_FIRES,
+        of_kinds(IncidentKind.OUTAGE, IncidentKind.SPIKE),
+    ),
+}
 
 
 @pytest.mark.parametrize(
@@ -375,5 +419,5 @@ def test_a_ticket_that_groups_is_found_in_its_own_world(engine: Engine, tmp_path
     rules = compiled(one)
     grouped = re.sub(r"sum\(rate\((requests_total[^)]*)\[(2h|1d)\]\)\)", r"sum by (pod) (rate(\1[\2]))", rules)
     assert grouped != rules
-    quality = measure(engine, tmp_path, one, grouped, of_kinds(Kind.GROUP))
-    assert _said(quality) == [("ticket", Verdict.FALSE_ALERT)]
+    quality = measure(engine, tmp_path, one, grouped, of_kinds(IncidentKind.GROUP))
+    assert _said(quality) == [("ticket", QualityVerdict.FALSE_ALERT)]

@@ -29,13 +29,13 @@ from harness.engines.base import Engine
 from harness.engines.process import ProcessEngine
 from harness.errors import InputError, UnsupportedError
 from harness.slo import closedform
-from harness.slo.model import BurnPair, Events, Reading
-from harness.slo.quality.incidents import MINUTE_MS, Kind
-from harness.slo.quality.model import Verdict
+from harness.slo.model import BurnPair, Events, WindowPlacement
+from harness.slo.quality.incidents import MINUTE_MS, IncidentKind
+from harness.slo.quality.model import QualityVerdict
 
 TICK_MS = 60_000
 TWO = (PAGE, TICKET)
-SHORT_LIBRARY = of_kinds(Kind.QUIET, Kind.OUTAGE, Kind.SPIKE, Kind.FLAPPING)
+SHORT_LIBRARY = of_kinds(IncidentKind.QUIET, IncidentKind.OUTAGE, IncidentKind.SPIKE, IncidentKind.FLAPPING)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_each_pair_is_detected_and_reset_by_the_closed_form(
 
 def test_the_compiled_page_is_as_meant_in_every_kind_of_incident(engine: Engine, tmp_path: Path) -> None:
     one = objective([PAGE])
-    quality = measure(engine, tmp_path, one, compiled(one), of_kinds(*(set(Kind) - {Kind.CONSTANT})))
+    quality = measure(engine, tmp_path, one, compiled(one), of_kinds(*(set(IncidentKind) - {IncidentKind.CONSTANT})))
     (page,) = quality.severities
     assert page.findings == ()
     by_name = {outcome.incident.name: outcome for outcome in page.outcomes}
@@ -123,7 +123,7 @@ def test_good_events_of_all_and_slices_of_time(engine: Engine, tmp_path: Path) -
 
 def test_a_traffic_floor_keeps_one_failed_event_quiet(engine: Engine, tmp_path: Path) -> None:
     one = objective([PAGE], min_events=100)
-    quality = measure(engine, tmp_path, one, compiled(one), of_kinds(Kind.LOW_TRAFFIC, Kind.OUTAGE))
+    quality = measure(engine, tmp_path, one, compiled(one), of_kinds(IncidentKind.LOW_TRAFFIC, IncidentKind.OUTAGE))
     by_name = {o.incident.name: o for o in quality.severities[0].outcomes}
     assert by_name["one failed event of 6 in an hour"].alerts == 0
     assert by_name["total outage of 10m"].alerts == 1
@@ -227,7 +227,7 @@ def test_rules_of_pyrras_shape_by_pyrras_pairs(engine: Engine, tmp_path: Path) -
     said = " ".join(reason for _, reason in page.findings)
     assert "6h/30m × 6 is not in the rules" in said
     # A pair of days looks back further than these rules do, and must find healthy days there all the same.
-    quality = measure(engine, tmp_path, objective([PAGE, SLOW_TICKET]), _PYRRA, of_kinds(Kind.SPIKE))
+    quality = measure(engine, tmp_path, objective([PAGE, SLOW_TICKET]), _PYRRA, of_kinds(IncidentKind.SPIKE))
     assert [(found.severity, found.needed) for found in quality.severities] == [("page", 1), ("ticket", 0)]
     assert all(outcome.policy_ms is None for outcome in quality.severities[1].outcomes)
 
@@ -251,17 +251,17 @@ def _swapped(rules: str) -> str:
 
 
 BROKEN = {
-    "wrong factor": (_sub(r"> 0\.0144\b", "> 0.0136"), Verdict.OFF_THRESHOLD),
-    "wrong budget": (_sub(r"> 0\.0", "> 0.00"), Verdict.OFF_THRESHOLD),
-    "threshold in percent": (_sub(r"> 0\.0144\b", "> 1.44"), Verdict.NEVER_FIRES),
-    "short window dropped": (_sub(r"ratio_rate5m(\{[^}]*\} > 0\.0144)", r"ratio_rate1h\1"), Verdict.OFF_TIME),
-    "long window dropped": (_sub(r"ratio_rate1h(\{[^}]*\} > 0\.0144)", r"ratio_rate5m\1"), Verdict.FALSE_ALERT),
-    "or for and": (_sub(r"and ignoring \(sloth_window\)", "or ignoring (sloth_window)"), Verdict.FALSE_ALERT),
-    "severities swapped": (_swapped, Verdict.OFF_THRESHOLD),
-    "a hold": (_sub(r"(labels:\n {10}[^\n]*slo_windows)", r"for: 10m\n        \1"), Verdict.MISSED),
-    "ticket missing": (_sub(r"sloth_severity: ticket", "sloth_severity: page"), Verdict.NO_ALERT),
-    "inverted": (_sub(r"(ratio_rate(?:5m|1h)\{[^}]*\}) > 0\.0144", r"\1 < 0.0144"), Verdict.OFF_THRESHOLD),
-    "errors of 4xx": (_sub(r'5\.\.', "4.."), Verdict.NEVER_FIRES),
+    "wrong factor": (_sub(r"> 0\.0144\b", "> 0.0136"), QualityVerdict.OFF_THRESHOLD),
+    "wrong budget": (_sub(r"> 0\.0", "> 0.00"), QualityVerdict.OFF_THRESHOLD),
+    "threshold in percent": (_sub(r"> 0\.0144\b", "> 1.44"), QualityVerdict.NEVER_FIRES),
+    "short window dropped": (_sub(r"ratio_rate5m(\{[^}]*\} > 0\.0144)", r"ratio_rate1h\1"), QualityVerdict.OFF_TIME),
+    "long window dropped": (_sub(r"ratio_rate1h(\{[^}]*\} > 0\.0144)", r"ratio_rate5m\1"), QualityVerdict.FALSE_ALERT),
+    "or for and": (_sub(r"and ignoring \(sloth_window\)", "or ignoring (sloth_window)"), QualityVerdict.FALSE_ALERT),
+    "severities swapped": (_swapped, QualityVerdict.OFF_THRESHOLD),
+    "a hold": (_sub(r"(labels:\n {10}[^\n]*slo_windows)", r"for: 10m\n        \1"), QualityVerdict.MISSED),
+    "ticket missing": (_sub(r"sloth_severity: ticket", "sloth_severity: page"), QualityVerdict.NO_ALERT),
+    "inverted": (_sub(r"(ratio_rate(?:5m|1h)\{[^}]*\}) > 0\.0144", r"\1 < 0.0144"), QualityVerdict.OFF_THRESHOLD),
+    "errors of 4xx": (_sub(r'5\.\.', "4.."), QualityVerdict.NEVER_FIRES),
 }  # fmt: skip
 
 
@@ -287,9 +287,9 @@ def test_a_pair_that_can_never_fire_is_said_so(engine: Engine, tmp_path: Path) -
     """90 % × 14.4: the model refuses it where it is defined; of rules that others made it is a finding."""
     one = objective([PAGE], "0.9")
     rules = _BY_HAND.replace("0.0144", "1.44")
-    quality = measure(engine, tmp_path, one, rules, of_kinds(Kind.OUTAGE))
+    quality = measure(engine, tmp_path, one, rules, of_kinds(IncidentKind.OUTAGE))
     (page,) = quality.severities
-    assert page.verdict is Verdict.UNREACHABLE
+    assert page.verdict is QualityVerdict.UNREACHABLE
     assert "1h/5m × 14.4 can never fire: θ is 144 %" in page.findings[0][1]
 
 
@@ -307,9 +307,10 @@ def test_a_pair_that_can_never_fire_is_said_so(engine: Engine, tmp_path: Path) -
         (
             Events(
                 query(
-                    "sum(increase(ok_total[{{.window}}])) + sum(increase(failed_total[{{.window}}]))", Reading.WINDOWED
+                    "sum(increase(ok_total[{{.window}}])) + sum(increase(failed_total[{{.window}}]))",
+                    WindowPlacement.WINDOWED,
                 ),
-                bad=query("sum(increase(failed_total[{{.window}}]))", Reading.WINDOWED),
+                bad=query("sum(increase(failed_total[{{.window}}]))", WindowPlacement.WINDOWED),
             ),
             ["ok_total{}"],
             ["failed_total{}"],
@@ -321,7 +322,7 @@ def test_series_are_derived_from_queries(
     engine: Engine, tmp_path: Path, indicator: Events, good: list[str], bad: list[str]
 ) -> None:
     one = objective([PAGE], indicator=indicator)
-    quality = measure(engine, tmp_path, one, compiled(one), of_kinds(Kind.QUIET))
+    quality = measure(engine, tmp_path, one, compiled(one), of_kinds(IncidentKind.QUIET))
     assert len(quality.series["good"]) == len(good)
     assert len(quality.series["bad"]) == len(bad)
     names = [re.match(r"\w+", text) for text in (*quality.series["good"], *quality.series["bad"])]
@@ -331,7 +332,7 @@ def test_series_are_derived_from_queries(
 def test_what_cannot_be_derived_is_refused_by_name(engine: Engine, tmp_path: Path) -> None:
     odd = Events(query("hits_total"), bad=query('hits_total{code="500"} + hits_total{code="500"}'))
     with pytest.raises(UnsupportedError, match="the series of `requests` cannot be derived") as caught:
-        measure(engine, tmp_path, one := objective([PAGE], indicator=odd), compiled(one), of_kinds(Kind.QUIET))
+        measure(engine, tmp_path, one := objective([PAGE], indicator=odd), compiled(one), of_kinds(IncidentKind.QUIET))
     assert "alert-harness/series" in (caught.value.hint or "")
 
 
@@ -347,7 +348,7 @@ def test_series_can_be_stated(engine: Engine, tmp_path: Path) -> None:
         objective([PAGE], "0.99", STREAMS),
         annotations={"alert-harness/series": "good: ['streams{job=\"api\"} 7']\nbad: ['streams{job=\"api\"} 0']"},
     )
-    quality = measure(engine, tmp_path, gauges, compiled(gauges), of_kinds(Kind.OUTAGE))
+    quality = measure(engine, tmp_path, gauges, compiled(gauges), of_kinds(IncidentKind.OUTAGE))
     assert quality.as_meant
     assert quality.series["good"] == ['streams{job="api"} 7']
 

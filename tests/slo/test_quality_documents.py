@@ -21,7 +21,7 @@ from harness.report.quality.chart import HEIGHT, WIDTH, described, detection_svg
 from harness.report.quality.json import quality_json
 from harness.report.quality.terminal import quality_table, summary
 from harness.report.terminal import console
-from harness.slo.quality.model import ObjectiveQuality, Verdict
+from harness.slo.quality.model import ObjectiveQuality, QualityVerdict
 
 ROOT = Path(__file__).resolve().parents[2]
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -70,7 +70,7 @@ def test_the_table_has_verdicts_thresholds_and_reasons(quality: ObjectiveQuality
     text = out.getvalue()
     assert re.search(r"requests +page +1h/5m × 14\.4, 6h/30m × 6 .* 0 of 4 .* as meant", text)
     assert "1h/5m × 14.4 never fires, even if everything fails" in text
-    assert broken.severities[0].verdict is Verdict.NEVER_FIRES
+    assert broken.severities[0].verdict is QualityVerdict.NEVER_FIRES
     assert summary([quality, broken], "process", "3.5.3").startswith("2 of 3 as meant: 7 incidents, ")
 
 

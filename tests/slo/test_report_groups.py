@@ -23,9 +23,9 @@ from harness.report.slo.html import slo_report_html
 from harness.report.slo.json import slo_report_json
 from harness.report.slo.junit import slo_report_junit
 from harness.report.slo.markdown import slo_report_markdown
-from harness.slo.budget.history import Clock, Counting, History
+from harness.slo.budget.history import Counting, History, ServerClock
 from harness.slo.budget.report import SloReport, make_report
-from harness.slo.budget.verdict import Verdict
+from harness.slo.budget.verdict import BudgetVerdict
 from harness.slo.model import Grouping
 from harness.slo.periods import Window, judged
 
@@ -75,7 +75,11 @@ def reported(engine: Engine, tmp_path: Path, text: str, **choices: bool) -> SloR
 def test_each_group_has_its_own_budget_and_the_worst_comes_first(engine: Engine, tmp_path: Path, shape: str) -> None:
     report = reported(engine, tmp_path, SHAPES[shape])
     assert [one.group for one in report.objectives] == [(("instance", name),) for name in ("b", "a", "c")]
-    assert [one.ruling.verdict for one in report.objectives] == [Verdict.EXHAUSTED, Verdict.MET, Verdict.MET]
+    assert [one.ruling.verdict for one in report.objectives] == [
+        BudgetVerdict.EXHAUSTED,
+        BudgetVerdict.MET,
+        BudgetVerdict.MET,
+    ]
     for one in report.objectives:
         good, bad = PER_MINUTE[one.group[0][1]]
         assert one.whole.error_ratio == Fraction(bad, good + bad) or one.how.counting is Counting.ESTIMATED
@@ -96,7 +100,7 @@ def test_the_sum_is_told_only_if_asked_and_is_that_of_the_groups(engine: Engine,
 def test_the_server_adds_up_group_by_group(engine: Engine, tmp_path: Path) -> None:
     (objective,) = read(tmp_path, windowed())
     stretch = judged(objective, START, END, Window.RUN)
-    history = History(engine, Clock(END), most_raw_samples=100)
+    history = History(engine, ServerClock(END), most_raw_samples=100)
     found = {one.group: one for one in history.read_groups(objective, stretch, Grouping(("instance",)))}
     assert {one.how.counting for one in found.values()} == {Counting.GRID}
     assert {dict(group)["instance"]: one.events.whole().total for group, one in found.items()} == {
@@ -133,7 +137,7 @@ def test_every_document_tells_the_groups_apart(engine: Engine, tmp_path: Path) -
 
 def test_nothing_measured_is_one_line(engine: Engine, tmp_path: Path) -> None:
     (one,) = reported(engine, tmp_path, windowed().replace("requests_total", "reqests_total")).objectives
-    assert (one.group, one.sum_of, one.ruling.verdict) == ((), None, Verdict.NO_DATA)
+    assert (one.group, one.sum_of, one.ruling.verdict) == ((), None, BudgetVerdict.NO_DATA)
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,10 @@ from harness.report.slo.html import slo_report_html
 from harness.report.slo.json import slo_report_json
 from harness.report.slo.markdown import slo_report_markdown
 from harness.slo.budget.budget import utc
-from harness.slo.budget.history import Clock, Counting, History
+from harness.slo.budget.history import Counting, History, ServerClock
 from harness.slo.budget.maintenance import load_maintenance
 from harness.slo.budget.report import ObjectiveReport, make_report
-from harness.slo.budget.verdict import Verdict
+from harness.slo.budget.verdict import BudgetVerdict
 from harness.slo.periods import Window, judged
 
 MINUTES = 240
@@ -92,10 +92,10 @@ def reported(engine: Engine, tmp_path: Path, text: str, *entries: str) -> Object
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_failure_in_it_spends_nothing_and_its_time_is_not_missing(engine: Engine, tmp_path: Path, shape: str) -> None:
     told = reported(engine, tmp_path, SHAPES[shape])
-    assert told.ruling.verdict is Verdict.EXHAUSTED
+    assert told.ruling.verdict is BudgetVerdict.EXHAUSTED
     margin = (FAILS[0] - 5, FAILS[1] + 5)  # rates of five minutes see what was just before them
     excused = reported(engine, tmp_path, SHAPES[shape], entry(margin if shape == "estimated" else FAILS), entry(SILENT))
-    assert (excused.ruling.verdict, excused.whole.bad, excused.left) == (Verdict.MET, 0, 1)
+    assert (excused.ruling.verdict, excused.whole.bad, excused.left) == (BudgetVerdict.MET, 0, 1)
     assert excused.coverage > Fraction(97, 100) > told.coverage
     assert excused.whole.total < told.whole.total
 
@@ -126,14 +126,14 @@ def test_the_server_adds_up_without_it(engine: Engine, tmp_path: Path) -> None:
     (objective,) = read(tmp_path, EVENTS)
     cut = ((START + FAILS[0] * MINUTE, START + FAILS[1] * MINUTE),)
     stretch = replace(judged(objective, START, END, Window.RUN), left_out=cut)
-    observed = History(engine, Clock(END), most_raw_samples=100).read(objective, stretch)
+    observed = History(engine, ServerClock(END), most_raw_samples=100).read(objective, stretch)
     assert observed.how.counting is Counting.GRID
     assert observed.events.whole().bad == 0
 
 
 def test_all_of_the_time_is_no_data(engine: Engine, tmp_path: Path) -> None:
     one = reported(engine, tmp_path, EVENTS, entry((-10, MINUTES + 10)))
-    assert (one.ruling.verdict, one.ruling.reason) == (Verdict.NO_DATA, "all of the time was planned maintenance")
+    assert (one.ruling.verdict, one.ruling.reason) == (BudgetVerdict.NO_DATA, "all of the time was planned maintenance")
 
 
 def test_only_those_that_it_names_are_excused(engine: Engine, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from harness.report.slo.wording import sparkline, trend_text
 from harness.report.terminal import console
 from harness.slo.budget.budget import Trend
 from harness.slo.budget.report import POLICY, SloReport, make_report
-from harness.slo.budget.verdict import Ruling, Verdict
+from harness.slo.budget.verdict import BudgetVerdict, Ruling
 from harness.slo.model import Objective
 from harness.slo.periods import Window
 
@@ -123,7 +123,7 @@ def test_the_schema_refuses_what_is_wrong(report: SloReport, path: str, value: o
 def test_a_trend_never_calls_a_falling_line_better(report: SloReport, last: str, before: str, said: str) -> None:
     trend = Trend(7 * world.DAY, Fraction(last), Fraction(before))
     one = replace(report.objectives[0], trend=trend)
-    assert one.ruling.verdict is Verdict.EXHAUSTED
+    assert one.ruling.verdict is BudgetVerdict.EXHAUSTED
     assert trend_text(one) == said
     page = slo_report_html(replace(report, objectives=(one,)))
     assert said.partition(":")[0] in page
@@ -157,7 +157,7 @@ def test_markdown_holds_its_cells(report: SloReport) -> None:
 
 
 def test_junit_is_xml_whatever_the_names_are(report: SloReport) -> None:
-    root = fromstring(slo_report_junit(hostile(report), {Verdict.EXHAUSTED}))
+    root = fromstring(slo_report_junit(hostile(report), {BudgetVerdict.EXHAUSTED}))
     assert root.get("failures") == "1"
     assert root.get("errors") == "5"  # each indicator is said to be wrong
 

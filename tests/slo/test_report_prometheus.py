@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from report_world import DAY, END, MINUTE, START
 from test_sli_counting import LIMIT, covered_seconds, expected, worlds
 
-from harness.commands.slo_report import Choices, run
+from harness.commands.slo_report import ReportChoices, run
 from harness.config import load_config
 from harness.engines.base import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
@@ -24,10 +24,10 @@ from harness.prometheus import ServerSettings
 from harness.report.slo.html import slo_report_html
 from harness.report.slo.json import slo_report_json
 from harness.slo import Objective, load_objectives
-from harness.slo.budget.course import Grid
-from harness.slo.budget.history import Clock, Counting, History
+from harness.slo.budget.buckets import Grid
+from harness.slo.budget.history import Counting, History, ServerClock
 from harness.slo.budget.report import ObjectiveReport, SloReport, judge, make_report
-from harness.slo.budget.verdict import Rules, Verdict
+from harness.slo.budget.verdict import BudgetVerdict, Rules
 from harness.slo.periods import Window, judged
 
 TARGET = {"job": "shop", "instance": "a:80"}
@@ -83,9 +83,13 @@ def write(
 
 def test_every_verdict_with_its_rule(report: SloReport) -> None:
     assert {one.objective.name: one.ruling.verdict for one in report.objectives} == {
-        "checkout": Verdict.EXHAUSTED, "search": Verdict.AT_RISK, "login": Verdict.MET, "queue": Verdict.MET,
-        "export": Verdict.MET, "mail": Verdict.NO_DATA,
-    }  # fmt: skip
+        "checkout": BudgetVerdict.EXHAUSTED,
+        "search": BudgetVerdict.AT_RISK,
+        "login": BudgetVerdict.MET,
+        "queue": BudgetVerdict.MET,
+        "export": BudgetVerdict.MET,
+        "mail": BudgetVerdict.NO_DATA,
+    }
     assert of(report, "search").ruling.reason == "9.15 % of the error budget is left, less than 25 %"
     assert "23.3 % of the time was measured" in of(report, "mail").ruling.reason
 
@@ -162,7 +166,7 @@ def test_the_server_adds_up_what_is_too_wide_to_read(month: tuple[Engine, list[O
     for objective in objectives:
         if objective.name not in ("checkout", "login"):
             continue
-        history = History(engine, Clock(END), most_raw_samples=1000)
+        history = History(engine, ServerClock(END), most_raw_samples=1000)
         observed = history.read(objective, stretches[objective.name])
         assert observed.how.counting is Counting.GRID
         exact = of(report, objective.name).whole
@@ -178,7 +182,7 @@ def test_what_the_server_adds_up_lacks_what_came_right_before_a_reset(shared_eng
     )
     stretch = judged(objective, START, START + 2 * MINUTE, Window.RUN)
     totals = [
-        History(shared_engine, Clock(START + 2 * MINUTE), step_ms=MINUTE, most_raw_samples=most)
+        History(shared_engine, ServerClock(START + 2 * MINUTE), step_ms=MINUTE, most_raw_samples=most)
         .read(objective, stretch)
         .events.whole()
         .total
@@ -203,9 +207,9 @@ def test_from_limits_what_is_read_and_says_so(month: tuple[Engine, list[Objectiv
     assert one.coverage == Fraction(2, 3)
     assert any(text.startswith("partial: counts from 2025-12-12 00:00 UTC") for text in one.caveats)
     less = make_report(objectives[:1], engine, END - 10 * DAY, END).objectives[0]
-    assert less.ruling.verdict is Verdict.NO_DATA  # a third of the period is below the floor
+    assert less.ruling.verdict is BudgetVerdict.NO_DATA  # a third of the period is below the floor
     judged_less = make_report(objectives[:1], engine, END - 10 * DAY, END, rules=Rules(Fraction(1, 4)))
-    assert judged_less.objectives[0].ruling.verdict is not Verdict.NO_DATA
+    assert judged_less.objectives[0].ruling.verdict is not BudgetVerdict.NO_DATA
 
 
 def test_the_run_itself_is_judged_by_what_happened_in_it(month: tuple[Engine, list[Objective]]) -> None:
@@ -213,7 +217,7 @@ def test_the_run_itself_is_judged_by_what_happened_in_it(month: tuple[Engine, li
     begin = START + 12_000 * MINUTE
     one = make_report(objectives[:1], engine, begin, begin + 70 * MINUTE, window=Window.RUN).objectives[0]
     assert one.whole.bad == sum(world.daily(m, 900) // 2 for m in range(12_000, 12_070))
-    assert one.ruling.verdict is Verdict.EXHAUSTED
+    assert one.ruling.verdict is BudgetVerdict.EXHAUSTED
     assert one.seen_of_period == Fraction(70, 30 * 1440)
     assert any("nothing is extrapolated" in text for text in one.caveats)
 
@@ -238,7 +242,7 @@ def test_a_compressed_run_is_told_in_the_worlds_time(month: tuple[Engine, list[O
         end = begin + 60 * MINUTE + off_ms
         of_period = make_report([queue], engine, begin, end, window=Window.PERIOD, compress=60).objectives[0]
         assert 3599 <= of_period.whole.total <= 3660
-        assert of_period.ruling.verdict is Verdict.NO_DATA  # two and a half days of thirty
+        assert of_period.ruling.verdict is BudgetVerdict.NO_DATA  # two and a half days of thirty
     with pytest.raises(InputError, match="needs its beginning"):
         make_report(objectives, engine, None, end, compress=60)
 
@@ -404,7 +408,7 @@ def test_ready_made_ratios(shared_engine: Engine, tmp_path: Path) -> None:
     write(shared_engine, "percent_ratio", [25.0] * 120)
     wrong = raw_sloth(tmp_path, "percent", "avg_over_time(percent_ratio[{{.window}}])")
     broken = make_report([wrong], shared_engine, START, START + 119 * MINUTE, window=Window.RUN).objectives[0]
-    assert broken.ruling.verdict is Verdict.NO_DATA
+    assert broken.ruling.verdict is BudgetVerdict.NO_DATA
     assert "not between 0 and 1" in broken.ruling.reason
 
 
@@ -423,7 +427,7 @@ def one_of(engine: Engine, tmp_path: Path, name: str, minutes: int = 60, begin: 
 
 def test_an_empty_prometheus_is_no_data(engine: Engine, tmp_path: Path) -> None:
     one = one_of(engine, tmp_path, "nothing")
-    assert (one.ruling.verdict, one.ruling.reason) == (Verdict.NO_DATA, "nothing was measured")
+    assert (one.ruling.verdict, one.ruling.reason) == (BudgetVerdict.NO_DATA, "nothing was measured")
     assert any("no series at all" in text for text in one.caveats)
     assert "100 %" not in slo_report_html(SloReport((one,), START, END, Window.RUN)).partition("How verdicts")[0]
 
@@ -431,14 +435,14 @@ def test_an_empty_prometheus_is_no_data(engine: Engine, tmp_path: Path) -> None:
 def test_no_error_series_yet_is_zero_errors(shared_engine: Engine, tmp_path: Path) -> None:
     write(shared_engine, "fine_total", [float(50 * i) for i in range(61)], code="200")
     one = one_of(shared_engine, tmp_path, "fine")
-    assert (one.ruling.verdict, one.whole.bad, one.whole.total) == (Verdict.MET, 0, 3000)
+    assert (one.ruling.verdict, one.whole.bad, one.whole.total) == (BudgetVerdict.MET, 0, 3000)
     assert any("zero errors while the total exists" in text for text in one.caveats)
 
 
 def test_no_traffic_is_neither_good_nor_bad(shared_engine: Engine, tmp_path: Path) -> None:
     write(shared_engine, "idle_total", [7.0] * 61, code="200")
     one = one_of(shared_engine, tmp_path, "idle")
-    assert one.ruling.verdict is Verdict.NO_DATA
+    assert one.ruling.verdict is BudgetVerdict.NO_DATA
     assert one.coverage == 1
     assert "0 of 0" in one.ruling.reason
 
@@ -446,7 +450,7 @@ def test_no_traffic_is_neither_good_nor_bad(shared_engine: Engine, tmp_path: Pat
 def test_all_gaps(shared_engine: Engine, tmp_path: Path) -> None:
     write(shared_engine, "gaps_total", [float(i) for i in range(7)], every=10 * MINUTE, code="200")
     one = one_of(shared_engine, tmp_path, "gaps")
-    assert (one.ruling.verdict, one.coverage) == (Verdict.NO_DATA, 0)
+    assert (one.ruling.verdict, one.coverage) == (BudgetVerdict.NO_DATA, 0)
 
 
 def test_nan_and_infinity_are_left_out(shared_engine: Engine, tmp_path: Path) -> None:
@@ -463,7 +467,7 @@ def test_more_bad_than_all_is_a_defect_and_no_number(shared_engine: Engine, tmp_
     write(shared_engine, "mad_errors_total", [float(20 * i) for i in range(61)], code="500")
     objective = sloth(tmp_path, "mad", "sum(rate(mad_errors_total[{{.window}}]))", "sum(rate(mad_total[{{.window}}]))")
     one = make_report([objective], shared_engine, START, START + 60 * MINUTE, window=Window.RUN).objectives[0]
-    assert one.ruling.verdict is Verdict.NO_DATA
+    assert one.ruling.verdict is BudgetVerdict.NO_DATA
     assert one.defects == ("more bad events (1,200) than events at all (600)",)
     document = json.loads(slo_report_json(SloReport((one,), START, END, Window.RUN)))
     assert document["objectives"][0]["sli"] is None
@@ -474,7 +478,7 @@ def test_an_inverted_indicator_is_a_defect(shared_engine: Engine, tmp_path: Path
     write(shared_engine, "upside_total", [float(10_000 * i) for i in range(61)], code="500")
     write(shared_engine, "upside_total", [float(i) for i in range(61)], code="200")
     one = one_of(shared_engine, tmp_path, "upside")
-    assert one.ruling.verdict is Verdict.EXHAUSTED
+    assert one.ruling.verdict is BudgetVerdict.EXHAUSTED
     assert any("mixed up" in text for text in one.defects)
 
 
@@ -490,7 +494,7 @@ def test_what_the_server_refuses_makes_one_objective_no_data(shared_engine: Engi
     wrong = raw_sloth(tmp_path, "refused", "twice_a[{{.window}}]")
     good = one_of(shared_engine, tmp_path, "fine_beside")
     report = make_report([wrong, good.objective], shared_engine, START, START + 60 * MINUTE, window=Window.RUN)
-    assert report.objectives[0].ruling.verdict is Verdict.NO_DATA
+    assert report.objectives[0].ruling.verdict is BudgetVerdict.NO_DATA
     assert "the server refuses the query" in report.objectives[0].ruling.reason
     assert len(report.objectives) == 2
 
@@ -499,11 +503,11 @@ def test_judging_is_pure(month: tuple[Engine, list[Objective]]) -> None:
     """What was read once may be judged again, by other rules."""
     engine, objectives = month
     stretch = judged(objectives[1], None, END, Window.PERIOD)
-    observed = History(engine, Clock(END)).read(objectives[1], stretch)
+    observed = History(engine, ServerClock(END)).read(objectives[1], stretch)
     strict = judge(objectives[1], observed, stretch, Window.PERIOD, Rules(Fraction(99, 100)))
     lenient = judge(objectives[1], observed, stretch, Window.PERIOD, Rules(Fraction(1, 2), Fraction(1, 20)))
-    assert (strict.ruling.verdict, strict.ruling.reason[:7]) == (Verdict.NO_DATA, "96.06 %")
-    assert lenient.ruling.verdict is not Verdict.NO_DATA
+    assert (strict.ruling.verdict, strict.ruling.reason[:7]) == (BudgetVerdict.NO_DATA, "96.06 %")
+    assert lenient.ruling.verdict is not BudgetVerdict.NO_DATA
 
 
 # -- another lookback --------------------------------------------------------------------------------------------------
@@ -528,7 +532,7 @@ def test_what_a_gap_is_hangs_on_the_server_s_lookback(
     with ProcessEngine(prometheus_path, server=ServerSettings(lookback_ms=runs_with * MINUTE)) as engine:
         for name in ("bad_total", "all_total"):
             write(engine, name, [10.0 * i * (name == "all_total") for i in range(288)], every=10 * MINUTE)
-        choices = Choices(
+        choices = ReportChoices(
             files=[str(tmp_path / "rare.yml")], prometheus=engine.url, page="none", json=str(tmp_path / "r.json"),
             begin=str(START // 1000), end=str((START + 287 * 10 * MINUTE) // 1000), window="run",
         )  # fmt: skip

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.series import labels_of
-from harness.slo.budget.course import Course, Grid, sliced
+from harness.slo.budget.buckets import EventBuckets, Grid, sliced
 from harness.slo.budget.sli import Counter, Part, Raw
 from harness.slo.stretches import merged
 
@@ -101,7 +101,7 @@ def worlds(draw: st.DrawFn):
     return every, bad, Grid(start, end, draw(st.sampled_from([S, 10 * S, 60 * S]))), [cut * S for cut in cuts]
 
 
-def count(every, bad, grid: Grid, cuts: Sequence[int]) -> tuple[Counter, Course, list]:
+def count(every, bad, grid: Grid, cuts: Sequence[int]) -> tuple[Counter, EventBuckets, list]:
     counter = Counter(grid, gap_ms=LIMIT)
     edges = [-1, *cuts, grid.end_ms]
     for low, high in itertools.pairwise(edges):
@@ -145,7 +145,9 @@ def test_where_the_history_is_cut_for_reading_changes_nothing(world, data) -> No
     assert one[0].groups[()].oddities.resets == two[0].groups[()].oddities.resets
 
 
-def counted(samples: Samples, start: int = 0, end: int = 600 * S, gap_ms: int | None = LIMIT) -> tuple[Counter, Course]:
+def counted(
+    samples: Samples, start: int = 0, end: int = 600 * S, gap_ms: int | None = LIMIT
+) -> tuple[Counter, EventBuckets]:
     counter = Counter(Grid(start, end, 60 * S), gap_ms=gap_ms)
     counter.add([Part(1, [Raw(labels("a"), [at for at, _ in samples], [value for _, value in samples])])], [])
     return counter, counter.course()[0]
@@ -221,7 +223,7 @@ def test_negative_terms_take_away() -> None:
     ("target", "bad"), [(Fraction(1), [1, 1, 0]), (Fraction(9, 10), [0, 1, 0]), (None, [Fraction(1, 10), 1, 0])]
 )
 def test_slices_count_alike_and_those_without_events_not_at_all(target: Fraction | None, bad: list[Fraction]) -> None:
-    course = Course(Grid(0, 180 * S, 60 * S), [1000, 1, 0], [100, 1, 0], [60 * S] * 3)
+    course = EventBuckets(Grid(0, 180 * S, 60 * S), [1000, 1, 0], [100, 1, 0], [60 * S] * 3)
     made = sliced(course, target)
     assert list(made.total) == [1, 1, 0]
     assert list(made.bad) == bad

@@ -15,7 +15,7 @@ from harness.errors import HarnessError, InputError, UnsupportedError
 from harness.slo import load_objectives
 from harness.slo.compile.rules import compile_objectives
 from harness.slo.compile.series import error_ratio
-from harness.slo.model import Events, RawRatio, Reading, Rolling
+from harness.slo.model import Events, RawRatio, Rolling, WindowPlacement
 
 # As in sloth's "getting started": https://sloth.dev/introduction/
 EXAMPLE = """\
@@ -56,7 +56,7 @@ def test_the_example(tmp_path: Path) -> None:
     assert objective.labels == {"owner": "myteam", "tier": "1"}
     assert isinstance(objective.indicator, Events)
     assert objective.indicator.bad is not None
-    assert objective.indicator.bad.reading is Reading.WINDOWED
+    assert objective.indicator.bad.reading is WindowPlacement.WINDOWED
     assert objective.alerting.severities["page"].labels == {"severity": "pageteam"}
     assert _load(tmp_path, EXAMPLE, period_ms=28 * 86_400_000)[0].period == Rolling(28 * 86_400_000)
 

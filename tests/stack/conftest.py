@@ -13,7 +13,7 @@ from harness.config import Config, load_config
 from harness.errors import HarnessError
 from harness.live.clock import Clock
 from harness.stack.compose import ENV_FILES
-from harness.stack.opening import Kind, throwaway
+from harness.stack.opening import RuntimeKind, throwaway
 from harness.stack.runtime import Runtime
 from harness.stack.spec import ANY_PORTS, Spec
 from harness.toolchain import Toolchain
@@ -32,7 +32,7 @@ def project() -> Config:
 def process_stack(project: Config) -> Iterator[Runtime]:
     """Local processes; whoever kills a service starts it again."""
     binary_of("prometheus", "3.5")
-    with throwaway(Spec(project, Clock(FACTOR), ANY_PORTS), Toolchain(), Kind.PROCESS) as stack:
+    with throwaway(Spec(project, Clock(FACTOR), ANY_PORTS), Toolchain(), RuntimeKind.PROCESS) as stack:
         yield stack
 
 
@@ -50,7 +50,7 @@ def compose_stack(project: Config, local_images: str) -> Iterator[Runtime]:
     """Containers, without Grafana; whoever kills a service starts it again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(ENV_FILES, local_images)
-        stack = throwaway(Spec(project, Clock(FACTOR), ANY_PORTS), Toolchain(), Kind.COMPOSE)
+        stack = throwaway(Spec(project, Clock(FACTOR), ANY_PORTS), Toolchain(), RuntimeKind.COMPOSE)
         try:
             opened = stack.__enter__()
         except HarnessError as err:

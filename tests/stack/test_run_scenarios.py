@@ -25,7 +25,7 @@ from harness.report.scenario.terminal import conclusion
 from harness.rules import load_rules
 from harness.stack.compose import ENV_FILES
 from harness.stack.load import Traffic
-from harness.stack.opening import Kind, throwaway
+from harness.stack.opening import RuntimeKind, throwaway
 from harness.stack.runtime import Runtime
 from harness.stack.scenario import load_scenario
 from harness.stack.spec import ANY_PORTS, Spec
@@ -51,11 +51,11 @@ def played(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, di
     return code, document, err
 
 
-@pytest.fixture(scope="module", params=[Kind.PROCESS, Kind.COMPOSE], ids=lambda kind: str(kind.value))
+@pytest.fixture(scope="module", params=[RuntimeKind.PROCESS, RuntimeKind.COMPOSE], ids=lambda kind: str(kind.value))
 def stack(request: pytest.FixtureRequest) -> Iterator[Runtime]:
     """A stack of each runtime on a fast clock, one after the other: each wants the machine for itself."""
     with pytest.MonkeyPatch.context() as patch:
-        if request.param is Kind.COMPOSE:
+        if request.param is RuntimeKind.COMPOSE:
             patch.setenv(ENV_FILES, request.getfixturevalue("local_images"))
         with throwaway(Spec(load_config(ROOT), Clock(COMPRESS), ANY_PORTS), Toolchain(), request.param) as stack:
             yield stack
@@ -70,7 +70,7 @@ def test_each_scenario_ends_as_it_says(name: str, stack: Runtime) -> None:
     said: list[str] = []
     result = play_on(stack, scenario, files, seed=1, step=said.append)
     if not result.passed and result.busy:  # as `stack run` does it
-        kind, slower = Kind.of(stack.kind), COMPRESS // 2
+        kind, slower = RuntimeKind.of(stack.kind), COMPRESS // 2
         with played_on_own(config, scenario, files, kind, slower, seed=1, step=said.append) as (_, result):
             pass
     told = [conclusion(result), result.busy, *(str(judged) for judged in result.judged), *said]
@@ -136,7 +136,10 @@ def test_a_machine_that_was_held_up_is_no_wrong_rule(tmp_path: Path) -> None:
             threads.append(threading.Thread(target=hold_up))
             threads[0].start()
 
-    with played_on_own(config, load_scenario(file), files, Kind.PROCESS, 60, seed=1, step=step) as (stack, result):
+    with played_on_own(config, load_scenario(file), files, RuntimeKind.PROCESS, 60, seed=1, step=step) as (
+        stack,
+        result,
+    ):
         assert stack.clock.factor == 30
     threads[0].join()
     assert (result.passed, result.factor) == (True, 30), conclusion(result)
@@ -161,7 +164,7 @@ def test_traffic_is_counted_to_the_last_request(tmp_path: Path) -> None:
     file.write_text(SHORT.format(alert="RecordingFailures"), encoding="utf-8")
     config = load_config(ROOT)
     spec = Spec(config, Clock(30), ANY_PORTS)
-    with throwaway(spec, Toolchain(), Kind.PROCESS) as stack:
+    with throwaway(spec, Toolchain(), RuntimeKind.PROCESS) as stack:
         faults = Request(
             f"{stack.url('streaming')}/faults",
             data=b'{"error_ratio": 0.01}',

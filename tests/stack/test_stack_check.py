@@ -13,7 +13,7 @@ from harness.cli import main
 from harness.config import load_config
 from harness.errors import EXIT_OK
 from harness.stack.load import Traffic
-from harness.stack.opening import Kind
+from harness.stack.opening import RuntimeKind
 from harness.stack.runtime import Health, Runtime
 from harness.stack.scenario import load_scenario
 
@@ -21,9 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 CALM = load_scenario(ROOT / "fixtures" / "scenarios" / "calm.yml").load
 
 
-@pytest.mark.parametrize("kind", [Kind.PROCESS, pytest.param(Kind.COMPOSE, marks=pytest.mark.system)])
+@pytest.mark.parametrize("kind", [RuntimeKind.PROCESS, pytest.param(RuntimeKind.COMPOSE, marks=pytest.mark.system)])
 def test_what_is_used_exists(
-    kind: Kind,
+    kind: RuntimeKind,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

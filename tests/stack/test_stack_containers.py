@@ -26,7 +26,7 @@ from harness.errors import EXIT_OK
 from harness.stack.compose import ENV_FILES, ComposeRuntime
 from harness.stack.reaper import PROJECT_LABEL
 from harness.stack.reaper import sweep as sweep_projects
-from harness.stack.runtime import Health, Runtime, State
+from harness.stack.runtime import Health, Runtime, ServiceState
 from harness.stack.services import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,7 +121,7 @@ def test_six_targets_are_up(compose_stack: Runtime) -> None:
     assert [each["value"][1] for each in query(compose_stack, "pg_up")] == ["1"]
     assert [each["value"][1] for each in query(compose_stack, "redis_up")] == ["1"]
     grafana = next(each for each in compose_stack.services() if each.name == "grafana")
-    assert (grafana.state, grafana.reason) == (State.ABSENT, "GRAFANA_SCALE is 0")
+    assert (grafana.state, grafana.reason) == (ServiceState.ABSENT, "GRAFANA_SCALE is 0")
 
 
 def test_containers_are_locked_in(compose_stack: Runtime) -> None:
@@ -155,7 +155,7 @@ def test_stored_state_survives_sigkill_of_service_and_database(compose_stack: Ru
         url = compose_stack.url(name)
         compose_stack.kill(name)
         ended = next(each for each in compose_stack.services() if each.name == name)
-        assert (ended.state, ended.reason) == (State.ENDED, "exited with exit status 137")
+        assert (ended.state, ended.reason) == (ServiceState.ENDED, "exited with exit status 137")
         compose_stack.restart(name)
         assert compose_stack.url(name) == url
     assert query(compose_stack, 'count_over_time(up{job="postgres"}[1h])')
@@ -177,11 +177,11 @@ def start_of_containers() -> str:
         f"""
         from pathlib import Path
         from harness.config import load_config
-        from harness.stack.opening import Kind, throwaway
+        from harness.stack.opening import RuntimeKind, throwaway
         from harness.stack.spec import ANY_PORTS, Spec
         from harness.toolchain import Toolchain
         with throwaway(
-            Spec(load_config(Path({str(ROOT)!r})), ports=ANY_PORTS), Toolchain(), Kind.COMPOSE,
+            Spec(load_config(Path({str(ROOT)!r})), ports=ANY_PORTS), Toolchain(), RuntimeKind.COMPOSE,
             lambda line: print(line, flush=True),
         ):
             raise AssertionError("it was to be killed before")

@@ -24,7 +24,7 @@ from stack_probes import (
 from harness.config import Config
 from harness.engines.private import sweep
 from harness.errors import InputError
-from harness.stack.runtime import Health, Runtime, State
+from harness.stack.runtime import Health, Runtime, ServiceState
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,10 +52,10 @@ def test_a_killed_service_is_gone_and_comes_back_on_its_port(process_stack: Runt
     url = process_stack.url(name)
     process_stack.kill(name)
     killed = next(each for each in process_stack.services() if each.name == name)
-    assert (killed.state, killed.reason) == (State.ENDED, "ended by SIGKILL")
+    assert (killed.state, killed.reason) == (ServiceState.ENDED, "ended by SIGKILL")
     process_stack.restart(name)
     again = next(each for each in process_stack.services() if each.name == name)
-    assert again.state is State.RUNNING
+    assert again.state is ServiceState.RUNNING
     assert again.url == url
 
 
@@ -128,10 +128,10 @@ def test_nothing_outlives_its_owner(tmp_path: Path, project: Config) -> None:
         import time
         from pathlib import Path
         from harness.config import load_config
-        from harness.stack.opening import Kind, throwaway
+        from harness.stack.opening import RuntimeKind, throwaway
         from harness.stack.spec import ANY_PORTS, Spec
         from harness.toolchain import Toolchain
-        with throwaway(Spec(load_config(Path({str(ROOT)!r})), ports=ANY_PORTS), Toolchain(), Kind.PROCESS) as stack:
+        with throwaway(Spec(load_config(Path({str(ROOT)!r})), ports=ANY_PORTS), Toolchain(), RuntimeKind.PROCESS) as stack:
             print(*(each.pid for each in stack.services() if each.pid), flush=True)
             time.sleep(600)
         """

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from harness.engines.promtool import Promtool
-from harness.suites.model import Report
+from harness.suites.model import SuiteReport
 from harness.suites.run import Options, SuiteRun
 from harness.toolchain import Toolchain
 
-Run = Callable[..., Report]
+Run = Callable[..., SuiteReport]
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +30,7 @@ def both_promtools(promtool: Promtool) -> list[Promtool]:
 def run(promtool: Promtool) -> Run:
     """Run files with options given as keywords; returns the report."""
 
-    def run(*files: Path, promtool: Promtool = promtool, **options: object) -> Report:
+    def run(*files: Path, promtool: Promtool = promtool, **options: object) -> SuiteReport:
         suite_run = SuiteRun(files, promtool, Options(**options))  # type: ignore[arg-type]
         for _ in suite_run.results():
             pass

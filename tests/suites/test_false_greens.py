@@ -10,7 +10,7 @@ import pytest
 
 from harness.engines.promtool import Promtool
 from harness.suites import checks
-from harness.suites.model import Finding, Report, Severity, Status
+from harness.suites.model import Severity, Status, SuiteFinding, SuiteReport
 
 HERE = Path(__file__).parent
 FIXTURES = HERE / "fixtures"
@@ -30,13 +30,13 @@ def _options(check: str) -> dict[str, Any]:
     return {}
 
 
-def _found(report: Report) -> list[Finding]:
+def _found(report: SuiteReport) -> list[SuiteFinding]:
     return [*report.findings, *(finding for file in report.files for finding in file.findings)]
 
 
 @pytest.mark.parametrize("check", IDS)
 def test_promtool_says_success_and_we_do_not(
-    check: str, both_promtools: list[Promtool], run: Callable[..., Report]
+    check: str, both_promtools: list[Promtool], run: Callable[..., SuiteReport]
 ) -> None:
     bad = FIXTURES / check / "bad.test.yml"
     options = _options(check)
@@ -53,7 +53,7 @@ def test_promtool_says_success_and_we_do_not(
 
 
 @pytest.mark.parametrize("check", IDS)
-def test_the_clean_counterpart_stays_silent(check: str, run: Callable[..., Report]) -> None:
+def test_the_clean_counterpart_stays_silent(check: str, run: Callable[..., SuiteReport]) -> None:
     options = _options(check) if check == "stale-copy" else {}
     report = run(FIXTURES / check / "clean.test.yml", strict=True, **options)
     assert [(finding.id, finding.message) for finding in _found(report)] == []
@@ -61,7 +61,7 @@ def test_the_clean_counterpart_stays_silent(check: str, run: Callable[..., Repor
 
 
 @pytest.mark.parametrize("check", IDS)
-def test_the_message_says_where_and_what(check: str, run: Callable[..., Report]) -> None:
+def test_the_message_says_where_and_what(check: str, run: Callable[..., SuiteReport]) -> None:
     report = run(FIXTURES / check / "bad.test.yml", strict=True, **_options(check))
     message = next(finding.message for finding in _found(report) if finding.id == check)
     assert MESSAGES[check] in message
@@ -94,7 +94,7 @@ def test_every_check_has_a_page_and_a_fixture_and_nothing_else_has() -> None:
         assert page.read_text(encoding="utf-8").startswith(f"# {page.stem}\n"), page
 
 
-def test_taste_is_a_warning_without_strict(run: Callable[..., Report]) -> None:
+def test_taste_is_a_warning_without_strict(run: Callable[..., SuiteReport]) -> None:
     for check in ("unasserted-firing", "pending-not-asserted", "untested-rules"):
         report = run(FIXTURES / check / "bad.test.yml")
         assert {f.severity for f in _found(report) if f.id == check} == {Severity.WARNING}
@@ -103,7 +103,7 @@ def test_taste_is_a_warning_without_strict(run: Callable[..., Report]) -> None:
 
 @pytest.mark.parametrize(("evaluation_ms", "found"), [(None, 0), (60_000, 0), (30_000, 1)])
 def test_a_group_without_an_interval_has_that_of_prometheus(
-    evaluation_ms: int | None, found: int, tmp_path: Path, run: Callable[..., Report]
+    evaluation_ms: int | None, found: int, tmp_path: Path, run: Callable[..., SuiteReport]
 ) -> None:
     """Where the settings tell it; the test runs it every minute, for there is no word of that in it."""
     (tmp_path / "r.yml").write_text(
@@ -130,7 +130,7 @@ tests:
 
 @pytest.mark.parametrize(("evaluation_ms", "found"), [(None, 0), (60_000, 0), (15_000, 1)])
 def test_a_subquery_without_a_step_has_that_of_prometheus(
-    evaluation_ms: int | None, found: int, tmp_path: Path, run: Callable[..., Report]
+    evaluation_ms: int | None, found: int, tmp_path: Path, run: Callable[..., SuiteReport]
 ) -> None:
     """By hand: eight samples of a 15 s step, two of promtool's minute; so it never fires in production, but here."""
     rule = "{alert: Few, expr: 'count_over_time(up[2m:]) < 4'}"

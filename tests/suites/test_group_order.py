@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness.engines.promtool import Promtool
-from harness.suites.model import Finding, Report
+from harness.suites.model import SuiteFinding, SuiteReport
 
-Run = Callable[..., Report]
+Run = Callable[..., SuiteReport]
 
 MAKES = "rules: [{record: 'site:load:sum', expr: sum by (site) (load)}]"
 READS = "rules: [{alert: Busy, expr: 'site:load:sum > 10', for: 1m}]"
@@ -39,7 +39,7 @@ def write(folder: Path, groups: dict[str, str], head: str = "", values: str = RI
     return file
 
 
-def found(report: Report) -> list[Finding]:
+def found(report: SuiteReport) -> list[SuiteFinding]:
     return [f for file in report.files for f in file.findings if f.id == "group-order"]
 
 

@@ -16,7 +16,7 @@ from harness.errors import InputError, Span
 from harness.source import Text
 from harness.suites.account import read_account, write_copy
 from harness.suites.load import load_suite
-from harness.suites.notation import Kind, parse_values
+from harness.suites.notation import ItemKind, parse_values
 
 
 def _text(value: str) -> Text:
@@ -26,7 +26,7 @@ def _text(value: str) -> Text:
 def _samples(value: str) -> list[float | None]:
     found: list[float | None] = []
     for item in parse_values(_text(value)):
-        found += item.values() if item.kind is Kind.NUMBER else [None] * item.count
+        found += item.values() if item.kind is ItemKind.NUMBER else [None] * item.count
     return found
 
 

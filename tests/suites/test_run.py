@@ -18,12 +18,12 @@ from harness.engines.promtool import Promtool
 from harness.report.suites.json import suites_json
 from harness.suites import checks
 from harness.suites.diff import Change, diff_alerts
-from harness.suites.model import Labelled, Report, Status
+from harness.suites.model import Labelled, Status, SuiteReport
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CORPUS = ROOT.parent / "shared" / "corpus" / "tests"
 FIXTURES = Path(__file__).parent / "fixtures"
-Run = Callable[..., Report]
+Run = Callable[..., SuiteReport]
 
 RULES = """\
 groups:

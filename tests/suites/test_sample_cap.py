@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.suites.model import Report, Severity
+from harness.suites.model import Severity, SuiteReport
 
 Findings = dict[str, list[tuple[Severity, str]]]
 CASES = {
@@ -58,7 +58,7 @@ tests:
 
 @pytest.fixture(scope="module")
 def findings(
-    tmp_path_factory: pytest.TempPathFactory, run: Callable[..., Report]
+    tmp_path_factory: pytest.TempPathFactory, run: Callable[..., SuiteReport]
 ) -> dict[str, list[tuple[Severity, str]]]:
     folder = tmp_path_factory.mktemp("cap")
     files = {}

@@ -19,15 +19,15 @@ from harness import toolchain
 from harness.toolchain import (
     TOOLS,
     Attempt,
-    ContainerEngine,
+    ContainerEngineStatus,
     Row,
     probe_container_engine,
     render_text,
     run_doctor,
 )
 
-ENGINE = ContainerEngine(True, "unix:///var/run/docker.sock", "default", "28.2.2", "1.50")
-NO_ENGINE = ContainerEngine(
+ENGINE = ContainerEngineStatus(True, "unix:///var/run/docker.sock", "default", "28.2.2", "1.50")
+NO_ENGINE = ContainerEngineStatus(
     False, "unix:///x.sock", "default", problem="/x.sock does not exist", todo="install one, or set DOCKER_HOST"
 )
 
@@ -167,7 +167,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder.rmdir()
 
 
-def probe(host: str, **environ: str) -> ContainerEngine:
+def probe(host: str, **environ: str) -> ContainerEngineStatus:
     return probe_container_engine({"DOCKER_HOST": host, **environ})
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from harness.contracts import Contract, load_contracts
 from harness.live.model import LiveReport, LiveResult
-from harness.proof.model import AlertResult, Boundary, Finding, Located, Measured, SituationResult, Verdict
+from harness.proof.model import AlertFinding, AlertResult, Boundary, LocatedAlert, Measured, SituationResult, Verdict
 from harness.report.html.page import page_html
 from harness.report.junit import junit_xml
 from harness.report.outcome import Outcome, Proved
@@ -39,11 +39,11 @@ contracts:
 
 
 @pytest.fixture
-def located(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Located:
+def located(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocatedAlert:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "r.yml").write_text(RULES)
     file = load_rule_file(tmp_path / "r.yml")
-    return Located(file, file.groups[0], file.groups[0].alerts()[0])
+    return LocatedAlert(file, file.groups[0], file.groups[0].alerts()[0])
 
 
 def contract(folder: Path, step: str = "step: 1/10, counts: cameras") -> Contract:
@@ -51,14 +51,14 @@ def contract(folder: Path, step: str = "step: 1/10, counts: cameras") -> Contrac
     return load_contracts([folder / "c.yml"])[0]
 
 
-def exact(located: Located, meant: Contract) -> AlertResult:
+def exact(located: LocatedAlert, meant: Contract) -> AlertResult:
     boundary = Boundary(Fraction(20), Fraction(201, 10), 0, 0)
     measured = Measured(boundary, fires_after_ms=300_000, too_short_ms=270_000, resolves_after_ms=0)
     situations = [SituationResult("s", "quiet", "quiet"), SituationResult("t", "fires", "quiet", "nothing fires")]
     return AlertResult("A", meant, located, measured, situations, [])
 
 
-def test_a_row(located: Located, tmp_path: Path) -> None:
+def test_a_row(located: LocatedAlert, tmp_path: Path) -> None:
     cells = dict(zip(HEADER, row(exact(located, contract(tmp_path))), strict=True))
     assert cells == {
         "alert": "A", "contract": "> 20 % for 5m", "last quiet": "20 %", "first firing": "20.1 %",
@@ -78,33 +78,36 @@ def test_a_row(located: Located, tmp_path: Path) -> None:
         ("", "19.5", 10**15, -(10**15), "-0.5 %"),
     ],
 )
-def test_how_far_off(located: Located, tmp_path: Path, step: str, fires: str, ulps: int, steps: int, text: str) -> None:
+def test_how_far_off(
+    located: LocatedAlert, tmp_path: Path, step: str, fires: str, ulps: int, steps: int, text: str
+) -> None:
     result = exact(located, contract(tmp_path, step))
     result.measured.boundary = Boundary(Fraction(20), Fraction(fires), ulps, steps)
     assert off_cell(result) == text
 
 
-def test_what_was_not_reached_is_a_dash(located: Located, tmp_path: Path) -> None:
-    result = AlertResult("A", contract(tmp_path), None, Measured(), [], [Finding(Verdict.MISSING, "no rule")])
+def test_what_was_not_reached_is_a_dash(located: LocatedAlert, tmp_path: Path) -> None:
+    result = AlertResult("A", contract(tmp_path), None, Measured(), [], [AlertFinding(Verdict.MISSING, "no rule")])
     assert row(result)[2:] == ("–", "–", "–", "–", "–", "missing")
     assert place(result) == "c.yml:2"
     assert (
-        row(AlertResult("B", None, located, Measured(), [], [Finding(Verdict.UNEXPECTED, "no contract")]))[1] == "none"
+        row(AlertResult("B", None, located, Measured(), [], [AlertFinding(Verdict.UNEXPECTED, "no contract")]))[1]
+        == "none"
     )
 
 
-def test_the_summary_names_its_denominator(located: Located, tmp_path: Path) -> None:
+def test_the_summary_names_its_denominator(located: LocatedAlert, tmp_path: Path) -> None:
     good = exact(located, contract(tmp_path))
-    bad = AlertResult("B", None, located, Measured(), [], [Finding(Verdict.UNEXPECTED, "no contract")])
+    bad = AlertResult("B", None, located, Measured(), [], [AlertFinding(Verdict.UNEXPECTED, "no contract")])
     assert summary([good, bad], "process", "3.5.3") == "1 of 2 alerts is exact, on Prometheus 3.5.3 (process)."
     assert summary([good, good], "docker", "2.53.3") == "2 of 2 alerts are exact, on Prometheus 2.53.3 (docker)."
 
 
-def test_markdown_that_no_label_breaks(located: Located, tmp_path: Path) -> None:
+def test_markdown_that_no_label_breaks(located: LocatedAlert, tmp_path: Path) -> None:
     hostile = "a|b\n| c | <script>\r[x](http://y) `k` **z**"
     result = exact(located, contract(tmp_path))
     result.alert = hostile
-    result.findings, result.notes = [Finding(Verdict.ERROR, hostile)], [hostile]
+    result.findings, result.notes = [AlertFinding(Verdict.ERROR, hostile)], [hostile]
     text = proof_markdown([result], "process", "3.5.3")
     table = text.split("\n\n")[0].splitlines()
     assert len(table) == 3
@@ -116,10 +119,10 @@ def test_markdown_that_no_label_breaks(located: Located, tmp_path: Path) -> None
     assert sum(line.startswith("- ") for line in text.splitlines()) == 2
 
 
-def test_the_reason_of_what_is_set_aside_is_shown(located: Located, tmp_path: Path) -> None:
+def test_the_reason_of_what_is_set_aside_is_shown(located: LocatedAlert, tmp_path: Path) -> None:
     (tmp_path / "c.yml").write_text("contracts: [{alert: A, allow: {reason: reads ALERTS}}]\n")
     (meant,) = load_contracts([tmp_path / "c.yml"])
-    aside = AlertResult("A", meant, located, Measured(), [], [Finding(Verdict.UNSUPPORTED, "cannot be followed")])
+    aside = AlertResult("A", meant, located, Measured(), [], [AlertFinding(Verdict.UNSUPPORTED, "cannot be followed")])
     out = Console(file=io.StringIO(), width=80)
     proof_reasons([aside], out)
     assert isinstance(out.file, io.StringIO)
@@ -127,12 +130,12 @@ def test_the_reason_of_what_is_set_aside_is_shown(located: Located, tmp_path: Pa
     assert "- set aside: reads ALERTS\n- cannot be followed\n" in proof_markdown([aside], "process", "3.5.3")
 
 
-def test_the_page_answers_with_drafts_and_what_is_set_aside(located: Located, tmp_path: Path) -> None:
+def test_the_page_answers_with_drafts_and_what_is_set_aside(located: LocatedAlert, tmp_path: Path) -> None:
     """A draft that was delivered is no alert that is not delivered, and what is set aside no fault."""
     good = contract(tmp_path)
     (tmp_path / "c.yml").write_text("contracts: [{alert: A, allow: {reason: reads ALERTS}}]\n")
     (meant,) = load_contracts([tmp_path / "c.yml"])
-    aside = AlertResult("A", meant, located, Measured(), [], [Finding(Verdict.UNSUPPORTED, "cannot be followed")])
+    aside = AlertResult("A", meant, located, Measured(), [], [AlertFinding(Verdict.UNSUPPORTED, "cannot be followed")])
     page = page_html(Outcome(Proved([exact(located, good), aside], "process", "3.5.3")))
     assert "Yes: 1 alert fires exactly as meant, 1 is set aside." in page
     assert "set aside: reads ALERTS" in page
@@ -142,7 +145,7 @@ def test_the_page_answers_with_drafts_and_what_is_set_aside(located: Located, tm
     assert "No: not yet: 1 draft that nobody has confirmed." in page_html(Outcome(live=live))
 
 
-def test_labels_that_promtool_could_not_render_say_why(located: Located, tmp_path: Path) -> None:
+def test_labels_that_promtool_could_not_render_say_why(located: LocatedAlert, tmp_path: Path) -> None:
     result = exact(located, contract(tmp_path))
     result.confirmed_reason = "promtool ends a test where any rule of its files fails"
     assert not_rendered(result, "labels") == result.confirmed_reason
@@ -153,9 +156,11 @@ def test_labels_that_promtool_could_not_render_say_why(located: Located, tmp_pat
     assert not_rendered(result, "labels") == ""
 
 
-def test_json_as_documented(located: Located, tmp_path: Path) -> None:
-    missing = AlertResult("M", contract(tmp_path), None, Measured(), [], [Finding(Verdict.MISSING, "no rule")])
-    stray = AlertResult("S\u2028\x7f é", None, located, Measured(), [], [Finding(Verdict.UNEXPECTED, "no contract")])
+def test_json_as_documented(located: LocatedAlert, tmp_path: Path) -> None:
+    missing = AlertResult("M", contract(tmp_path), None, Measured(), [], [AlertFinding(Verdict.MISSING, "no rule")])
+    stray = AlertResult(
+        "S\u2028\x7f é", None, located, Measured(), [], [AlertFinding(Verdict.UNEXPECTED, "no contract")]
+    )
     text = proof_json([exact(located, contract(tmp_path)), missing, stray], "process", "3.5.3")
     assert text.endswith("}\n")
     document = json.loads(text)

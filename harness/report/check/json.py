@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.check.model import Finding, Report
+from harness.check.model import CheckReport, UseFinding
 from harness.errors import Span
 from harness.report.proof.json import document_text
 
 
-def check_json(report: Report) -> str:
+def check_json(report: CheckReport) -> str:
     """The document that `alert-harness check --json` prints, with a final newline."""
     document = {
         "version": 1,
@@ -27,7 +27,7 @@ def check_json(report: Report) -> str:
     return document_text(document)
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: UseFinding) -> dict[str, Any]:
     return {
         "kind": finding.kind.value,
         "weight": finding.weight.value,

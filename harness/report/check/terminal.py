@@ -5,14 +5,14 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from harness.check.model import Finding, Report, Weight
+from harness.check.model import CheckReport, UseFinding, Weight
 from harness.report.wording import one_line
 from harness.units import format_duration
 
 _COLOURS = {Weight.FINDING: "bold red", Weight.NOTE: "yellow"}
 
 
-def write_check(report: Report, out: Console) -> None:
+def write_check(report: CheckReport, out: Console) -> None:
     """Findings with their lines, then notes and what was skipped, then the sum."""
     for weight in (Weight.FINDING, Weight.NOTE):
         for finding in report.findings:
@@ -28,7 +28,7 @@ def write_check(report: Report, out: Console) -> None:
     out.print(Text(summary(report), style="bold"), soft_wrap=True)
 
 
-def summary(report: Report) -> str:
+def summary(report: CheckReport) -> str:
     """One sentence."""
     findings = sum(finding.weight is Weight.FINDING for finding in report.findings)
     notes = len(report.findings) - findings
@@ -41,7 +41,7 @@ def summary(report: Report) -> str:
     return f"{what} against {where}: {verdict}{tail}."
 
 
-def _write(finding: Finding, out: Console) -> None:
+def _write(finding: UseFinding, out: Console) -> None:
     where = f"{finding.where}: {one_line(finding.use)}: {one_line(finding.message)}"
     out.print(Text.assemble((f"{finding.weight.value:>7}", _COLOURS[finding.weight]), f"  {where}"), soft_wrap=True)
     if finding.weight is Weight.FINDING and (excerpt := finding.where.excerpt()):

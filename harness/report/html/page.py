@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Template
 
-from harness.contracts import Contract, Kind
+from harness.contracts import Contract, ContractKind
 from harness.errors import printable
 from harness.proof.model import AlertResult, Sides, Verdict
 from harness.report.html.template import cut, page_template, shown
@@ -299,10 +299,10 @@ _WORDS = {">": "above", ">=": "at or above", "<": "below", "<=": "at or below", 
 
 def _in_words(contract: Contract) -> str:
     """``Fires with CPU above 80 % for 5m; severity warning.``"""
-    if contract.kind is Kind.SET_ASIDE:
+    if contract.kind is ContractKind.SET_ASIDE:
         return f"Set aside: {contract.allowed}"
-    text = {Kind.ALWAYS: "Always fires", Kind.ABSENCE: "Fires while its series are gone",
-            Kind.PRESENCE: "Fires while its series are there"}.get(contract.kind, "")  # fmt: skip
+    text = {ContractKind.ALWAYS: "Always fires", ContractKind.ABSENCE: "Fires while its series are gone",
+            ContractKind.PRESENCE: "Fires while its series are there"}.get(contract.kind, "")  # fmt: skip
     text = text or f"Fires with {contract.knob.name} {_WORDS[contract.op.value]} {contract.at(contract.threshold)}"
     text += f" for {format_duration(contract.hold_ms)}" if contract.hold_ms else ", at once"
     if contract.keep_firing_ms:

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.live.model import LiveReport, LiveResult
 from harness.report.live.terminal import HEADER, row, verdict
-from harness.report.proof.charts import LANE_STEP, WIDTH, Lane, Stretch, lane_name, time_marks, time_x
+from harness.report.proof.charts import LANE_STEP, WIDTH, ChartStretch, Lane, lane_name, time_marks, time_x
 
 
 def live_view(report: LiveReport, shown: Callable[[str], str]) -> dict[str, Any]:
@@ -79,9 +79,9 @@ def _lane(
     stretches = []
     if pending is not None:
         end = next((at for at in (firing, resolved) if at is not None), float(WIDTH))
-        stretches.append(Stretch.between(pending, end, "pending"))
+        stretches.append(ChartStretch.between(pending, end, "pending"))
     if firing is not None:
-        stretches.append(Stretch.between(firing, float(WIDTH) if resolved is None else resolved, "firing"))
+        stretches.append(ChartStretch.between(firing, float(WIDTH) if resolved is None else resolved, "firing"))
     told = x(result.delivered.at_ms) if result.delivered else None
     ended = x(result.resolved.at_ms) if result.resolved else None
     return Lane(lane_name(shown(result.alert)), number * LANE_STEP, tuple(stretches), told, ended)

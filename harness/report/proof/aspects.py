@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.contracts import Contract, Kind
-from harness.proof.model import AlertResult, Finding, Verdict
+from harness.contracts import Contract, ContractKind
+from harness.proof.model import AlertFinding, AlertResult, Verdict
 from harness.report.wording import one_line
 
 CONTRACT, THRESHOLD, HOLD, RECOVERY, LABELS = "contract", "threshold", "hold", "recovery", "labels"
@@ -32,7 +32,7 @@ class Aspect:
     name: str
     """``contract`` (rule and contract belong together, Prometheus evaluates and renders the rule, promtool agrees),
     ``threshold``, ``hold``, ``recovery``, ``labels``, or ``situation:NAME``."""
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[AlertFinding, ...] = ()
     """Empty where it is as meant."""
     measured: bool = True
     """False where the measurement did not get so far."""
@@ -44,10 +44,10 @@ class Aspect:
 
 def aspect_names(contract: Contract | None, *, has_rule: bool) -> list[str]:
     """The names of an alert's aspects, before anything is measured."""
-    if contract is None or not has_rule or contract.kind is Kind.SET_ASIDE:
+    if contract is None or not has_rule or contract.kind is ContractKind.SET_ASIDE:
         return [CONTRACT]
     situations = [f"{SITUATION}{one_line(situation.name)}" for situation in contract.situations]
-    recovery = [RECOVERY] if contract.kind is not Kind.ALWAYS else []
+    recovery = [RECOVERY] if contract.kind is not ContractKind.ALWAYS else []
     return [CONTRACT, THRESHOLD, HOLD, *recovery, LABELS, *situations]
 
 
@@ -70,7 +70,7 @@ def not_rendered(result: AlertResult, name: str) -> str:
     return "" if result.confirmed is not None else result.confirmed_reason
 
 
-def _belongs(finding: Finding) -> str:
+def _belongs(finding: AlertFinding) -> str:
     if finding.situation:
         return f"{SITUATION}{one_line(finding.situation)}"
     return RECOVERY if finding.recovery else _ASPECT_OF.get(finding.verdict, CONTRACT)
@@ -82,7 +82,7 @@ def _measured(result: AlertResult, name: str) -> bool:
         return any(f"{SITUATION}{one_line(s.name)}" == name for s in result.situations)
     match name:
         case "threshold":
-            always = result.contract is not None and result.contract.kind is Kind.ALWAYS
+            always = result.contract is not None and result.contract.kind is ContractKind.ALWAYS
             return measured.boundary is not None or (always and bool(measured.facts))
         case "hold" | "recovery":
             return measured.fires_after_ms is not None

@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.contracts.model import Kind, Shape
+from harness.contracts.model import ContractKind, Shape
 from harness.contracts.world import Trace
 from harness.proof.model import AlertResult, CurvePoint, Fact
-from harness.replay import AlertTimeline, State
+from harness.replay import AlertState, AlertTimeline
 from harness.series import format_labels, is_stale
 from harness.units import format_duration, format_number, format_with_unit
 
@@ -71,7 +71,7 @@ def response_curve(result: AlertResult) -> Curve | None:
     """The curve of an alert whose knob was surveyed; None where there is nothing to draw."""
     points = [p for p in result.measured.curve if math.isfinite(p.x)]
     contract = result.contract
-    if contract is None or contract.kind is not Kind.THRESHOLD or len(points) < 2:
+    if contract is None or contract.kind is not ContractKind.THRESHOLD or len(points) < 2:
         return None
     known = [(p, p.value) for p in points if p.value is not None and math.isfinite(p.value)]
     low_x, high_x = points[0].x, points[-1].x
@@ -206,7 +206,7 @@ _STEPS_MS = (30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 14
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class ChartStretch:
     """A stretch of a lane, in pixels: ``pending``, ``firing``, ``fault`` or ``meant``."""
 
     left: float
@@ -214,7 +214,7 @@ class Stretch:
     kind: str
 
     @classmethod
-    def between(cls, left: float, right: float, kind: str) -> Stretch:
+    def between(cls, left: float, right: float, kind: str) -> ChartStretch:
         """At least as wide as one can see."""
         return cls(left, max(1.5, round(right - left, 1)), kind)
 
@@ -225,7 +225,7 @@ class Lane:
 
     name: str
     y: int
-    stretches: tuple[Stretch, ...]
+    stretches: tuple[ChartStretch, ...]
     told: float | None = None
     ended: float | None = None
 
@@ -263,8 +263,8 @@ def timeline(fact: Fact, interval_ms: int, counters: frozenset[str] = frozenset(
     alert = max(fact.timelines, key=lambda t: len(t.true_at))
     cell = (WIDTH - _LEFT - _RIGHT) / fact.ticks
     truth = ["true" if tick in alert.true_at else "" for tick in range(fact.ticks)]
-    pending = [state.value if state is State.PENDING else "" for state in alert.states]
-    firing = [state.value if state is State.FIRING else "" for state in alert.states]
+    pending = [state.value if state is AlertState.PENDING else "" for state in alert.states]
+    firing = [state.value if state is AlertState.FIRING else "" for state in alert.states]
     bars = [bar for lane, kinds in enumerate((truth, pending, firing), 1) for bar in _bars(kinds, cell, lane)]
     path, text = _input(fact, interval_ms, cell, counters)
     step = max(1, -(-fact.ticks // 6))
@@ -276,13 +276,13 @@ def timeline(fact: Fact, interval_ms: int, counters: frozenset[str] = frozenset(
     said = [
         f"{name} at {format_duration(tick * interval_ms)}"
         for name, tick in (
-            ("pending", alert.first(State.PENDING)),
-            ("firing", alert.first(State.FIRING)),
+            ("pending", alert.first(AlertState.PENDING)),
+            ("firing", alert.first(AlertState.FIRING)),
             ("resolved", resolved),
         )
         if tick is not None
     ]
-    if alert.first(State.FIRING) is None:
+    if alert.first(AlertState.FIRING) is None:
         said.append("never firing")
     return Timeline(
         tuple(bars),
@@ -298,10 +298,10 @@ def timeline(fact: Fact, interval_ms: int, counters: frozenset[str] = frozenset(
 
 def _resolved(alert: AlertTimeline) -> int | None:
     """The first tick after the first firing stretch."""
-    first = alert.first(State.FIRING)
+    first = alert.first(AlertState.FIRING)
     if first is None:
         return None
-    return next((t for t in range(first, len(alert.states)) if alert.states[t] is not State.FIRING), None)
+    return next((t for t in range(first, len(alert.states)) if alert.states[t] is not AlertState.FIRING), None)
 
 
 def _bars(kinds: Sequence[str], cell: float, lane: int) -> list[Bar]:

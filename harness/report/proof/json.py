@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.alertmanager.unused import Idle
-from harness.contracts import Kind
-from harness.proof.model import AlertResult, Boundary, Finding, Verdict
+from harness.alertmanager.unused import UnusedPart
+from harness.contracts import ContractKind
+from harness.proof.model import AlertFinding, AlertResult, Boundary, Verdict
 from harness.report.wording import by_verdict, span_of
 
 _UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -17,7 +17,7 @@ _UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud
 
 
 def proof_json(
-    results: Sequence[AlertResult], engine: str, version: str, warnings: Sequence[Idle] | None = None
+    results: Sequence[AlertResult], engine: str, version: str, warnings: Sequence[UnusedPart] | None = None
 ) -> str:
     """The document that `alert-harness prove --json` prints, with a final newline.
 
@@ -39,7 +39,7 @@ def proof_json(
     return document_text(document)
 
 
-def warnings_json(warnings: Sequence[Idle]) -> list[dict[str, Any]]:
+def warnings_json(warnings: Sequence[UnusedPart]) -> list[dict[str, Any]]:
     """What of the Alertmanager file does nothing."""
     return [
         {"file": idle.span.file, "line": idle.span.line, "column": idle.span.column, "message": idle.message}
@@ -61,13 +61,13 @@ def _alert(result: AlertResult) -> dict[str, Any]:
         "file": located.file.name if located else None,
         "line": located.rule.span.line if located else None,
         "contract": {
-            "op": contract.op.value if contract.kind is Kind.THRESHOLD else contract.kind.value,
-            "threshold": float(contract.threshold) if contract.kind is Kind.THRESHOLD else None,
+            "op": contract.op.value if contract.kind is ContractKind.THRESHOLD else contract.kind.value,
+            "threshold": float(contract.threshold) if contract.kind is ContractKind.THRESHOLD else None,
             "unit": contract.knob.unit,
             "for_s": _seconds(contract.hold_ms),
             "severity": contract.severity,
         }
-        if contract and contract.kind is not Kind.SET_ASIDE
+        if contract and contract.kind is not ContractKind.SET_ASIDE
         else None,
         "measured": {
             "quiet_at": float(boundary.quiet_at) if boundary else None,
@@ -88,7 +88,7 @@ def _alert(result: AlertResult) -> dict[str, Any]:
     }
 
 
-def _reason(result: AlertResult, finding: Finding) -> dict[str, Any]:
+def _reason(result: AlertResult, finding: AlertFinding) -> dict[str, Any]:
     """Line and column are those of the rule's file, or of the contract's where there is no rule: the file that the row
     names. What is meant in another file says so in its message."""
     own = span_of(result)

@@ -14,7 +14,7 @@ from html import escape
 
 from harness.report.quality.wording import described_percent, described_time
 from harness.slo import closedform
-from harness.slo.quality.model import ObjectiveQuality, Outcome, SeverityQuality
+from harness.slo.quality.model import IncidentOutcome, ObjectiveQuality, SeverityQuality
 
 WIDTH, HEIGHT = 640, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 30, 62, 44
@@ -106,7 +106,7 @@ def described(quality: ObjectiveQuality) -> str:
     return " ".join(said)
 
 
-def _off_ms(outcome: Outcome) -> int:
+def _off_ms(outcome: IncidentOutcome) -> int:
     if outcome.detected_ms is None or outcome.theory_ms is None:
         return 0
     return round(abs(outcome.detected_ms - outcome.theory_ms))

@@ -9,7 +9,7 @@ from typing import Any
 from harness.report.proof.json import document_text
 from harness.slo import closedform
 from harness.slo.model import BurnPair
-from harness.slo.quality.model import ObjectiveQuality, Outcome, SeverityQuality, Threshold, Verdict
+from harness.slo.quality.model import IncidentOutcome, ObjectiveQuality, PairThreshold, QualityVerdict, SeverityQuality
 
 
 def quality_json(qualities: Sequence[ObjectiveQuality], engine: str, version: str) -> str:
@@ -20,7 +20,7 @@ def quality_json(qualities: Sequence[ObjectiveQuality], engine: str, version: st
         "engine": {"kind": engine, "prometheus": version},
         "objectives": [_objective(quality) for quality in qualities],
         "summary": {
-            "as_meant": sum(severity.verdict is Verdict.AS_MEANT for severity in severities),
+            "as_meant": sum(severity.verdict is QualityVerdict.AS_MEANT for severity in severities),
             "total": len(severities),
         },
     }
@@ -78,7 +78,7 @@ def _pair(pair: BurnPair, quality: ObjectiveQuality) -> dict[str, Any]:
     }
 
 
-def _threshold(found: Threshold) -> dict[str, Any]:
+def _threshold(found: PairThreshold) -> dict[str, Any]:
     return {
         "windows": found.pair.label,
         "wanted": float(found.wanted),
@@ -91,7 +91,7 @@ def _threshold(found: Threshold) -> dict[str, Any]:
     }
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def _outcome(outcome: IncidentOutcome) -> dict[str, Any]:
     return {
         "name": outcome.incident.name,
         "kind": outcome.incident.kind.value,

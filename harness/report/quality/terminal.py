@@ -12,8 +12,8 @@ from rich.text import Text
 
 from harness.report.quality.wording import described_percent, described_time
 from harness.report.terminal import shortened
-from harness.slo.quality.incidents import Kind
-from harness.slo.quality.model import ObjectiveQuality, Outcome, SeverityQuality, Threshold, Verdict
+from harness.slo.quality.incidents import IncidentKind
+from harness.slo.quality.model import IncidentOutcome, ObjectiveQuality, PairThreshold, QualityVerdict, SeverityQuality
 from harness.units import format_number
 
 HEADER = (
@@ -23,7 +23,7 @@ HEADER = (
 _LEFT = ("objective", "severity", "fires on", "verdict")
 _MOST_ULPS = 100_000
 """More of them say less than a share does."""
-_COLOURS = {Verdict.AS_MEANT: "green"}
+_COLOURS = {QualityVerdict.AS_MEANT: "green"}
 
 
 def quality_table(qualities: Sequence[ObjectiveQuality], out: Console) -> None:
@@ -79,7 +79,7 @@ def row(quality: ObjectiveQuality, severity: SeverityQuality) -> list[str]:
     ]
 
 
-def _constant(severity: SeverityQuality, ratio: Fraction) -> Outcome | None:
+def _constant(severity: SeverityQuality, ratio: Fraction) -> IncidentOutcome | None:
     return next((outcome for outcome in severity.outcomes if outcome.incident.ratio == ratio), None)
 
 
@@ -101,13 +101,13 @@ def _thresholds(qualities: Sequence[ObjectiveQuality]) -> Table:
     return table
 
 
-def _edge(ratio: Fraction | None, found: Threshold) -> str:
+def _edge(ratio: Fraction | None, found: PairThreshold) -> str:
     if ratio is None:
         return "never"
     return format_number(ratio) if found.slices is None else f"{ratio * found.slices} of {found.slices} slices"
 
 
-def _off(found: Threshold) -> str:
+def _off(found: PairThreshold) -> str:
     """How far the boundary is from θ; a dash where there is none."""
     if found.fires_at is None or found.quiet_at is None:
         return "–"
@@ -128,7 +128,7 @@ def notes(qualities: Sequence[ObjectiveQuality]) -> Iterator[str]:
         for severity in quality.severities:
             own = [o for o in severity.outcomes if o.policy_false_alerts]
             for gaps in (False, True):
-                names = ", ".join(f"`{o.incident.name}`" for o in own if (o.incident.kind is Kind.GAP) is gaps)
+                names = ", ".join(f"`{o.incident.name}`" for o in own if (o.incident.kind is IncidentKind.GAP) is gaps)
                 why = (
                     "the objective's query takes absent data for errors"
                     if gaps
@@ -142,7 +142,7 @@ def notes(qualities: Sequence[ObjectiveQuality]) -> Iterator[str]:
 def summary(qualities: Sequence[ObjectiveQuality], kind: str, version: str) -> str:
     """One line: how many severities do what their pairs say, and on what that was measured."""
     severities = [severity for quality in qualities for severity in quality.severities]
-    good = sum(severity.verdict is Verdict.AS_MEANT for severity in severities)
+    good = sum(severity.verdict is QualityVerdict.AS_MEANT for severity in severities)
     incidents = sum(len(quality.severities[0].outcomes) for quality in qualities if quality.severities)
     days = sum(quality.simulated_ms for quality in qualities) / 86_400_000
     return (

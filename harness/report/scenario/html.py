@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from harness.report.proof.charts import LANE_STEP, Lane, Stretch, lane_name, time_marks, time_x
+from harness.report.proof.charts import LANE_STEP, ChartStretch, Lane, lane_name, time_marks, time_x
 from harness.report.scenario.terminal import (
     conclusion,
     ended_in_words,
@@ -61,19 +61,19 @@ def scenario_view(result: ScenarioResult, shown: Callable[[str], str]) -> dict[s
 def _lanes(result: ScenarioResult, shown: Callable[[str], str]) -> list[Lane]:
     lasts_ms = result.scenario.lasts_ms
 
-    def stretch(from_ms: int | None, to_ms: int | None, kind: str) -> list[Stretch]:
+    def stretch(from_ms: int | None, to_ms: int | None, kind: str) -> list[ChartStretch]:
         if from_ms is None:
             return []
         begin = min(max(0, from_ms), lasts_ms)
         end = min(lasts_ms if to_ms is None else to_ms, lasts_ms)
-        return [Stretch.between(time_x(begin, lasts_ms), time_x(end, lasts_ms), kind)]
+        return [ChartStretch.between(time_x(begin, lasts_ms), time_x(end, lasts_ms), kind)]
 
-    named: list[tuple[str, list[Stretch]]] = [
+    named: list[tuple[str, list[ChartStretch]]] = [
         (fault.text, stretch(fault.at_ms, fault.until_ms, "fault")) for fault in result.scenario.faults
     ]
     alerts = dict.fromkeys([judged.alert for judged in result.judged] + [episode.alert for episode in result.episodes])
     for alert in alerts:
-        drawn: list[Stretch] = []
+        drawn: list[ChartStretch] = []
         own = [judged for judged in result.judged if judged.alert == alert]
         episodes = [episode for episode in result.episodes if episode.alert == alert]
         for expected in (judged.expected for judged in own if judged.expected is not None):

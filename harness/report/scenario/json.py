@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.report.proof.json import document_text
-from harness.stack.run import Episode, Judged, ScenarioResult
+from harness.stack.run import Episode, JudgedAlert, ScenarioResult
 
 
 def scenario_json(result: ScenarioResult) -> str:
@@ -45,7 +45,7 @@ def scenario_json(result: ScenarioResult) -> str:
     )
 
 
-def _judged(judged: Judged) -> dict[str, Any]:
+def _judged(judged: JudgedAlert) -> dict[str, Any]:
     expected = judged.expected
     return {
         "alert": judged.alert,

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from harness.report.terminal import shortened
 from harness.report.wording import one_line
-from harness.stack.run import Episode, Judged, Judgement, ScenarioResult
+from harness.stack.run import Episode, JudgedAlert, Judgement, ScenarioResult
 from harness.units import format_duration
 
 HEADER = ("alert", "labels", "meant", "fired", "ended", "judgement")
@@ -45,7 +45,7 @@ def tone(judgement: Judgement) -> str:
     return "yellow" if judgement is Judgement.TOLERATED else "green" if judgement.ok else "red"
 
 
-def row(judged: Judged) -> tuple[str, ...]:
+def row(judged: JudgedAlert) -> tuple[str, ...]:
     """The cells under :data:`HEADER`; times are the scenario's."""
     told = judged.episodes[:_MOST_EPISODES]
     more = ", …" if len(judged.episodes) > len(told) else ""
@@ -73,7 +73,7 @@ def labels_in_words(labels: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in labels.items() if name not in ("severity", "team"))
 
 
-def meant_in_words(judged: Judged) -> str:
+def meant_in_words(judged: JudgedAlert) -> str:
     """``fires 12m to 15m, quiet from 25m``."""
     expected = judged.expected
     if expected is None:

@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from harness.errors import printable
 from harness.series import format_labels
+from harness.slo.budget.buckets import Count
 from harness.slo.budget.budget import utc
-from harness.slo.budget.course import Count
 from harness.slo.budget.report import ObjectiveReport, SloReport, unit_of
 
 COLUMNS = (

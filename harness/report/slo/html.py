@@ -43,10 +43,10 @@ from harness.report.slo.wording import (
     verdict_counts,
     what_is_counted,
 )
+from harness.slo.budget.buckets import EventTally
 from harness.slo.budget.budget import Point, thinned
-from harness.slo.budget.course import Tally
 from harness.slo.budget.report import POLICY, ObjectiveReport, SloReport, count_text, unit_of
-from harness.slo.budget.verdict import HORIZON, PACE_MS, Rules, Verdict, factor, lasting, percent
+from harness.slo.budget.verdict import HORIZON, PACE_MS, BudgetVerdict, Rules, factor, lasting, percent
 from harness.slo.model import Calendar
 from harness.slo.periods import Window, moment
 from harness.units import count_of, format_duration
@@ -110,7 +110,7 @@ def _unbroken(text: str) -> str:
 def _view(number: int, one: ObjectiveReport, report: SloReport, many: bool) -> dict[str, Any]:
     whole = report.objectives[number - 1]
     objective, verdict = one.objective, one.ruling.verdict
-    judged = verdict is not Verdict.NO_DATA
+    judged = verdict is not BudgetVerdict.NO_DATA
     return {
         "anchor": f"objective-{number}",
         "name": shown(one.title),
@@ -275,7 +275,7 @@ def _small(one: ObjectiveReport, whole: ObjectiveReport) -> str:
     return " ".join(said)
 
 
-def _bad(one: ObjectiveReport, tally: Tally) -> str:
+def _bad(one: ObjectiveReport, tally: EventTally) -> str:
     return f"{count_text(tally.bad)} of {count_text(tally.total)} {unit_of(one.objective)}"
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from harness.report.proof.json import document_text
 from harness.report.slo.wording import queries, what_is_counted
-from harness.slo.budget.budget import Burning, Hour, Incident, Point, utc
-from harness.slo.budget.course import Count, Tally
-from harness.slo.budget.report import ObjectiveReport, Pace, SloReport, unit_of
-from harness.slo.budget.verdict import Verdict
+from harness.slo.budget.buckets import Count, EventTally
+from harness.slo.budget.budget import BurnIncident, Burning, Hour, Point, utc
+from harness.slo.budget.report import BurnPace, ObjectiveReport, SloReport, unit_of
+from harness.slo.budget.verdict import BudgetVerdict
 from harness.slo.model import Calendar
 
 
@@ -27,7 +27,7 @@ def slo_report_json(report: SloReport) -> str:
             "coverage_floor": float(report.rules.coverage_floor),
             "at_risk_below": float(report.rules.at_risk),
         },
-        "summary": {verdict.name.lower(): report.count(verdict) for verdict in Verdict},
+        "summary": {verdict.name.lower(): report.count(verdict) for verdict in BudgetVerdict},
         "objectives": [_objective(one) for one in report.objectives],
         "quality": report.quality,
     }
@@ -111,7 +111,7 @@ def _objective(one: ObjectiveReport) -> dict[str, Any]:
     }
 
 
-def _tally(tally: Tally) -> dict[str, Any]:
+def _tally(tally: EventTally) -> dict[str, Any]:
     return {"total": _count(tally.total), "bad": _count(tally.bad), "measured_s": tally.measured_ms / 1000}
 
 
@@ -124,7 +124,7 @@ def _ratio(ratio: Fraction | None) -> float | None:
     return None if ratio is None else float(ratio)
 
 
-def _pace(pace: Pace) -> dict[str, Any]:
+def _pace(pace: BurnPace) -> dict[str, Any]:
     return {
         "over_s": pace.length_ms / 1000,
         "burn_rate": _ratio(pace.burn),
@@ -151,7 +151,7 @@ def _alert(burning: Burning) -> dict[str, Any]:
     }
 
 
-def _incident(incident: Incident) -> dict[str, Any]:
+def _incident(incident: BurnIncident) -> dict[str, Any]:
     return {
         "from": utc(incident.start_ms),
         "to": utc(incident.end_ms),

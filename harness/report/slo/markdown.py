@@ -18,7 +18,7 @@ from harness.report.slo.wording import (
     target_cell,
 )
 from harness.slo.budget.report import ObjectiveReport, SloReport
-from harness.slo.budget.verdict import Verdict, lasting, percent
+from harness.slo.budget.verdict import BudgetVerdict, lasting, percent
 from harness.slo.periods import moment
 
 _HEADER = ("objective", "verdict", "measured", "target", "budget left", "bad", "coverage", "period")
@@ -36,7 +36,7 @@ def slo_report_markdown(report: SloReport) -> str:
 
 
 def _row(one: ObjectiveReport) -> list[str]:
-    judged = one.ruling.verdict is not Verdict.NO_DATA
+    judged = one.ruling.verdict is not BudgetVerdict.NO_DATA
     return [
         one.title,
         f"{MARKS[one.ruling.verdict]} {one.ruling.verdict.value}",

@@ -7,11 +7,16 @@ from typing import Any
 
 from harness.report.slo.wording import answer, coverage_cell, left_cell, period_cell, sli_cell, target_cell
 from harness.slo.budget.report import SloReport
-from harness.slo.budget.verdict import Verdict
+from harness.slo.budget.verdict import BudgetVerdict
 
 PAGE = "slo.html"
 """The report's file, beside the page's."""
-_TONES = {Verdict.MET: "good", Verdict.AT_RISK: "warn", Verdict.EXHAUSTED: "bad", Verdict.NO_DATA: "soft"}
+_TONES = {
+    BudgetVerdict.MET: "good",
+    BudgetVerdict.AT_RISK: "warn",
+    BudgetVerdict.EXHAUSTED: "bad",
+    BudgetVerdict.NO_DATA: "soft",
+}
 
 
 def objectives_view(report: SloReport, shown: Callable[[str], str]) -> dict[str, Any]:

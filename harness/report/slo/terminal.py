@@ -29,11 +29,16 @@ from harness.report.slo.wording import (
 from harness.report.terminal import console, shortened
 from harness.report.wording import one_line
 from harness.slo.budget.report import ObjectiveReport, SloReport
-from harness.slo.budget.verdict import Verdict, lasting, percent
+from harness.slo.budget.verdict import BudgetVerdict, lasting, percent
 from harness.slo.model import Objective
 from harness.slo.periods import moment
 
-_COLOURS = {Verdict.MET: "green", Verdict.AT_RISK: "yellow", Verdict.EXHAUSTED: "red", Verdict.NO_DATA: "dim"}
+_COLOURS = {
+    BudgetVerdict.MET: "green",
+    BudgetVerdict.AT_RISK: "yellow",
+    BudgetVerdict.EXHAUSTED: "red",
+    BudgetVerdict.NO_DATA: "dim",
+}
 _TONES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red", "soft": "bold"}
 _HEADER = ("objective", "verdict", "measured", "target", "budget left", "over the period", "coverage", "period")
 _NUMBERS = ("measured", "target", "budget left", "coverage")
@@ -68,7 +73,7 @@ def slo_table(report: SloReport, out: Console) -> None:
 
 def _row(one: ObjectiveReport) -> list[Text]:
     verdict = one.ruling.verdict
-    judged = verdict is not Verdict.NO_DATA
+    judged = verdict is not BudgetVerdict.NO_DATA
     return [
         Text(shortened(one_line(one.title))),
         Text(f"{MARKS[verdict]} {verdict.value}", style=_COLOURS[verdict]),

@@ -7,16 +7,33 @@ from fractions import Fraction
 
 from harness.report.wording import one_line
 from harness.slo.budget.budget import Burning
-from harness.slo.budget.report import ObjectiveReport, Pace, SloReport, count_text, number_text, unit_of
-from harness.slo.budget.verdict import Verdict, lasting, percent
-from harness.slo.model import Calendar, Events, Objective, Occurrences, Query, RatioTimeslices, RawRatio, Threshold
+from harness.slo.budget.report import BurnPace, ObjectiveReport, SloReport, count_text, number_text, unit_of
+from harness.slo.budget.verdict import BudgetVerdict, lasting, percent
+from harness.slo.model import (
+    Calendar,
+    Events,
+    IndicatorQuery,
+    Objective,
+    Occurrences,
+    RatioTimeslices,
+    RawRatio,
+    ThresholdIndicator,
+)
 from harness.slo.periods import Window, moment
 from harness.units import format_duration, format_number
 
-TONES: Mapping[Verdict, str] = {
-    Verdict.MET: "good", Verdict.AT_RISK: "warn", Verdict.EXHAUSTED: "bad", Verdict.NO_DATA: "soft",
-}  # fmt: skip
-MARKS: Mapping[Verdict, str] = {Verdict.MET: "✓", Verdict.AT_RISK: "!", Verdict.EXHAUSTED: "✗", Verdict.NO_DATA: "?"}
+TONES: Mapping[BudgetVerdict, str] = {
+    BudgetVerdict.MET: "good",
+    BudgetVerdict.AT_RISK: "warn",
+    BudgetVerdict.EXHAUSTED: "bad",
+    BudgetVerdict.NO_DATA: "soft",
+}
+MARKS: Mapping[BudgetVerdict, str] = {
+    BudgetVerdict.MET: "✓",
+    BudgetVerdict.AT_RISK: "!",
+    BudgetVerdict.EXHAUSTED: "✗",
+    BudgetVerdict.NO_DATA: "?",
+}
 """Beside the colour, for those who do not see it."""
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -34,9 +51,9 @@ def answer(report: SloReport) -> tuple[str, str]:
         return "There are no objectives to report on.", "soft"
     said = []
     for verdict, one, many in (
-        (Verdict.EXHAUSTED, "has spent its error budget", "have spent their error budgets"),
-        (Verdict.AT_RISK, "is at risk", "are at risk"),
-        (Verdict.NO_DATA, "cannot be judged", "cannot be judged"),
+        (BudgetVerdict.EXHAUSTED, "has spent its error budget", "have spent their error budgets"),
+        (BudgetVerdict.AT_RISK, "is at risk", "are at risk"),
+        (BudgetVerdict.NO_DATA, "cannot be judged", "cannot be judged"),
     ):
         number = report.count(verdict)
         if number:
@@ -47,7 +64,7 @@ def answer(report: SloReport) -> tuple[str, str]:
     number, words = said[0]
     text = f"{number} of {total} objectives {words}"
     text += "".join(f", {number} {words}" for number, words in said[1:])
-    tone = "bad" if report.count(Verdict.EXHAUSTED) else "warn" if report.count(Verdict.AT_RISK) else "soft"
+    tone = "bad" if report.count(BudgetVerdict.EXHAUSTED) else "warn" if report.count(BudgetVerdict.AT_RISK) else "soft"
     return f"{text}.", tone
 
 
@@ -125,7 +142,7 @@ def _trend_word(last: Fraction, before: Fraction) -> str:
     return "spending faster" if last > before else "spending more slowly"
 
 
-def lasts_text(pace: Pace) -> str:
+def lasts_text(pace: BurnPace) -> str:
     """How long the budget lasts at this pace."""
     if pace.burn is None:
         return "no events"
@@ -145,7 +162,7 @@ def what_is_counted(objective: Objective) -> str:
     match objective.indicator:
         case Events(_, good, _):
             what = f"{'good' if good is not None else 'bad'} events out of all events"
-        case Threshold(_, op, threshold):
+        case ThresholdIndicator(_, op, threshold):
             what = f"a value that is good while it is {op.promql} {format_number(threshold)}"
         case RawRatio(_, is_error):
             what = f"a ready-made ratio of {'errors' if is_error else 'successes'}"
@@ -164,11 +181,11 @@ def what_is_counted(objective: Objective) -> str:
 
 def queries(objective: Objective) -> list[tuple[str, str]]:
     """(what it gives, PromQL) of the objective's queries."""
-    named: list[tuple[str, Query | None]] = []
+    named: list[tuple[str, IndicatorQuery | None]] = []
     match objective.indicator:
         case Events(total, good, bad):
             named = [("good", good), ("bad", bad), ("all", total)]
-        case Threshold(query) | RawRatio(query):
+        case ThresholdIndicator(query) | RawRatio(query):
             named = [("value", query)]
     return [(name, query.expr) for name, query in named if query is not None]
 
@@ -188,5 +205,5 @@ def _block(one: ObjectiveReport, index: int, width: int) -> str:
     return _BLOCKS[max(0, min(7, int(part[-1].left * 8)))]
 
 
-def verdict_counts(report: SloReport) -> list[tuple[Verdict, int]]:
-    return [(verdict, report.count(verdict)) for verdict in Verdict]
+def verdict_counts(report: SloReport) -> list[tuple[BudgetVerdict, int]]:
+    return [(verdict, report.count(verdict)) for verdict in BudgetVerdict]

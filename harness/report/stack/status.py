@@ -11,12 +11,12 @@ from rich.text import Text
 
 from harness.report.proof.json import document_text
 from harness.report.wording import one_line
-from harness.stack.runtime import Health, ServiceStatus, State, Target
+from harness.stack.runtime import Health, ServiceState, ServiceStatus, Target
 
 _COLOURS: dict[str, str] = {
-    State.RUNNING: "green",
-    State.ENDED: "red",
-    State.ABSENT: "dim",
+    ServiceState.RUNNING: "green",
+    ServiceState.ENDED: "red",
+    ServiceState.ABSENT: "dim",
     Health.UP: "green",
     Health.DOWN: "red",
     Health.WAITING: "yellow",
@@ -43,7 +43,7 @@ class StackStatus:
         """Whether everything runs that ought to; what is not part of this stack, or not scraped yet, is no fault."""
         return (
             not self.problem
-            and all(service.state is not State.ENDED for service in self.services)
+            and all(service.state is not ServiceState.ENDED for service in self.services)
             and all(target.health is not Health.DOWN for target in self.targets)
         )
 
@@ -106,5 +106,5 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _cell(state: State | Health) -> Text:
+def _cell(state: ServiceState | Health) -> Text:
     return Text(str(state), style=_COLOURS.get(state, ""))

@@ -9,7 +9,7 @@ from harness.proof.model import Verdict
 from harness.report.outcome import Outcome
 from harness.report.wording import place
 from harness.suites.diff import diff_alerts
-from harness.suites.model import FileResult, Finding, Report, Result, Severity, Status
+from harness.suites.model import FileResult, Result, Severity, Status, SuiteFinding, SuiteReport
 from harness.units import format_duration
 
 Shown = Callable[[str], str]
@@ -17,7 +17,7 @@ _MOST = 40
 """Failures and findings of one file that are shown; the JSON has all."""
 
 
-def suites_view(report: Report, shown: Shown) -> dict[str, Any]:
+def suites_view(report: SuiteReport, shown: Shown) -> dict[str, Any]:
     """Files in order, with what is wrong in them."""
     return {
         "complete": report.complete,
@@ -70,7 +70,7 @@ def _result(result: Result, shown: Shown) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding, shown: Shown) -> dict[str, str]:
+def _finding(finding: SuiteFinding, shown: Shown) -> dict[str, str]:
     return {
         "id": finding.id,
         "tone": "bad" if finding.severity is Severity.ERROR else "warn",

@@ -8,10 +8,10 @@ from typing import Any
 from harness.errors import InputError, Span
 from harness.report.proof.json import document_text
 from harness.suites.diff import diff_alerts
-from harness.suites.model import FileResult, Finding, Labelled, Report, Result, RuleCoverage, Status
+from harness.suites.model import FileResult, Labelled, Result, RuleCoverage, Status, SuiteFinding, SuiteReport
 
 
-def suites_json(report: Report) -> str:
+def suites_json(report: SuiteReport) -> str:
     """The document that `alert-harness test --json` prints, with a final newline."""
     document = {
         "version": 1,
@@ -28,7 +28,7 @@ def suites_json(report: Report) -> str:
     return document_text(document)
 
 
-def summary(report: Report) -> dict[str, int]:
+def summary(report: SuiteReport) -> dict[str, int]:
     """What a run comes to, in numbers."""
     results = [result for file in report.files for result in file.results]
     alerts = [rule for rule in report.coverage if rule.kind == "alert"]
@@ -105,7 +105,7 @@ def _problem(problem: InputError | None) -> dict[str, Any] | None:
     return {**_place(problem.span), "message": problem.message, "hint": problem.hint}
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: SuiteFinding) -> dict[str, Any]:
     return {
         "id": finding.id,
         "severity": finding.severity.value,

@@ -12,7 +12,7 @@ from harness.report.suites.json import summary
 from harness.report.terminal import shortened
 from harness.report.wording import one_line
 from harness.suites.diff import AlertDiff, diff_alerts
-from harness.suites.model import FileResult, Finding, Labelled, Report, Result, Severity, Status
+from harness.suites.model import FileResult, Labelled, Result, Severity, Status, SuiteFinding, SuiteReport
 from harness.units import count_of, format_duration
 
 _MOST = 3
@@ -45,7 +45,7 @@ def write_file(file: FileResult, out: Console) -> None:
             _write_finding(finding, out)
 
 
-def write_report(report: Report, out: Console) -> None:
+def write_report(report: SuiteReport, out: Console) -> None:
     """What is to be said of the run as a whole, behind its files."""
     for finding in report.findings:
         if finding.severity is Severity.ERROR:
@@ -112,7 +112,7 @@ def _labels(labels: Mapping[str, str]) -> str:
     return "{" + ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}"
 
 
-def _write_finding(finding: Finding, out: Console) -> None:
+def _write_finding(finding: SuiteFinding, out: Console) -> None:
     where = f"  {finding.span}" if finding.span else ""
     style = "red" if finding.severity is Severity.ERROR else "yellow"
     out.print(Text.assemble("\n        ", (finding.id, style), where), soft_wrap=True)
@@ -122,7 +122,7 @@ def _write_finding(finding: Finding, out: Console) -> None:
     out.print(Text(f"          what to do: {finding.hint}; more in {finding.page}", style="dim"), soft_wrap=True)
 
 
-def _write_warnings(report: Report, out: Console) -> None:
+def _write_warnings(report: SuiteReport, out: Console) -> None:
     found = [f for file in report.files for f in file.findings] + list(report.findings)
     warnings = [finding for finding in found if finding.severity is Severity.WARNING]
     for name, count in sorted(Counter(finding.id for finding in warnings).items()):
@@ -137,7 +137,7 @@ def _write_warnings(report: Report, out: Console) -> None:
             out.print(Text(f"  and {count - _MOST} more (all of them: --json -)", style="dim"), soft_wrap=True)
 
 
-def _write_coverage(report: Report, out: Console) -> None:
+def _write_coverage(report: SuiteReport, out: Console) -> None:
     alerts = [rule for rule in report.coverage if rule.kind == "alert"]
     for what, names in (
         ("never seen firing", [rule.name for rule in alerts if rule.asserted and not rule.firing]),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 
-from harness.slo.budget.course import Count, Course, Tally
+from harness.slo.budget.buckets import Count, EventBuckets, EventTally
 from harness.slo.model import BurnPair
 from harness.slo.stretches import Stretch, length_ms, within, without
 
@@ -28,19 +28,19 @@ SMALLEST_INCIDENT = Fraction(1, 100)
 """The share of the period's budget below which an incident is only counted, not listed."""
 
 
-def burn_rate(tally: Tally, budget: Fraction) -> Fraction | None:
+def burn_rate(tally: EventTally, budget: Fraction) -> Fraction | None:
     """How many times faster than its even pace the budget was spent; None without events."""
     ratio = tally.error_ratio
     return None if ratio is None else ratio / budget
 
 
-def budget_left(tally: Tally, budget: Fraction) -> Fraction | None:
+def budget_left(tally: EventTally, budget: Fraction) -> Fraction | None:
     """The share of the budget that is left; negative once it is overspent; None without events."""
     burnt = burn_rate(tally, budget)
     return None if burnt is None else 1 - burnt
 
 
-def cost(part: Tally, whole: Tally, budget: Fraction) -> Fraction:
+def cost(part: EventTally, whole: EventTally, budget: Fraction) -> Fraction:
     """The share of the whole stretch's budget that a part of it spent."""
     return Fraction(part.bad) / (budget * Fraction(whole.total)) if whole.total > 0 else Fraction(0)
 
@@ -53,12 +53,12 @@ def runs_out_after_ms(left: Fraction, burn: Fraction, length_ms: int) -> int | N
 
 
 @dataclass(frozen=True, slots=True)
-class Incident:
+class BurnIncident:
     """A stretch in which the budget burned faster than its even pace."""
 
     start_ms: int
     end_ms: int
-    bad: Tally
+    bad: EventTally
     """What happened in it."""
     cost: Fraction
     """The share of the period's budget that it spent."""
@@ -67,16 +67,16 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
-class Incidents:
+class BurnIncidents:
     """The incidents that cost something, dearest first, and how many small ones there were besides."""
 
-    listed: Sequence[Incident]
+    listed: Sequence[BurnIncident]
     small: int
     small_cost: Fraction
     step_ms: int
 
 
-def incidents(course: Course, budget: Fraction, most: int = 10) -> Incidents:
+def incidents(course: EventBuckets, budget: Fraction, most: int = 10) -> BurnIncidents:
     """Look at the course in steps of five minutes or less (a bucket where those are longer)."""
     length_ms = course.grid.end_ms - course.grid.start_ms
     per_step = max(1, min(LONGEST_STEP_MS, length_ms // _STEPS) // course.grid.step_ms)
@@ -97,11 +97,11 @@ def incidents(course: Course, budget: Fraction, most: int = 10) -> Incidents:
     for first, last, worst in found:
         tally = course.buckets(first, last)
         begin, end = course.grid.begin_of(first), course.grid.end_of(last - 1)
-        every.append(Incident(begin, end, tally, cost(tally, whole, budget), worst))
+        every.append(BurnIncident(begin, end, tally, cost(tally, whole, budget), worst))
     every.sort(key=lambda incident: (-incident.cost, incident.start_ms))
     listed = [incident for incident in every if incident.cost >= SMALLEST_INCIDENT][:most]
     small = every[len(listed) :]
-    return Incidents(listed, len(small), sum((one.cost for one in small), Fraction(0)), step_ms)
+    return BurnIncidents(listed, len(small), sum((one.cost for one in small), Fraction(0)), step_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +109,11 @@ class Hour:
     """One hour of the clock and the share of the period's budget that it spent."""
 
     start_ms: int
-    tally: Tally
+    tally: EventTally
     cost: Fraction
 
 
-def worst_hours(course: Course, budget: Fraction, most: int = 5) -> list[Hour]:
+def worst_hours(course: EventBuckets, budget: Fraction, most: int = 5) -> list[Hour]:
     """The hours (of UTC) that spent most of the budget, dearest first; none that spent nothing."""
     whole, grid = course.whole(), course.grid
     found = []
@@ -150,7 +150,7 @@ class Burning:
     """Whether anything was measured in the long window."""
 
 
-def burning(course: Course, pair: BurnPair, target: Fraction, left: Fraction | None, length_ms: int) -> Burning:
+def burning(course: EventBuckets, pair: BurnPair, target: Fraction, left: Fraction | None, length_ms: int) -> Burning:
     """Evaluate a pair at every step of the course, a minute or a bucket if that is longer, with its hold.
 
     Over what was counted, so it tells what the rule should have done; what it did, ``ALERTS`` knows.
@@ -221,7 +221,7 @@ class Point:
 
     start_ms: int
     end_ms: int
-    tally: Tally
+    tally: EventTally
     left: Fraction | None
     """The share of the period's budget that was left at its end; None before anything was measured."""
     left_out_ms: int = 0
@@ -239,7 +239,7 @@ class Point:
         return self.gap and self.left_out_ms * 2 < self.end_ms - self.start_ms
 
 
-def points(course: Course, budget: Fraction, most: int = 360, left_out: Sequence[Stretch] = ()) -> list[Point]:
+def points(course: EventBuckets, budget: Fraction, most: int = 360, left_out: Sequence[Stretch] = ()) -> list[Point]:
     """The course in at most `most` equal steps; `left_out` are the stretches that do not count."""
     size = len(course.grid)
     per_point = max(1, -(-size // most))
@@ -262,7 +262,7 @@ def thinned(drawn: Sequence[Point], most: int) -> list[Point]:
     found = []
     for first in range(0, len(drawn), size):
         part = drawn[first : first + size]
-        tally = Tally(
+        tally = EventTally(
             sum((point.tally.total for point in part), Fraction(0)),
             sum((point.tally.bad for point in part), Fraction(0)),
             sum(point.tally.measured_ms for point in part),
@@ -272,12 +272,12 @@ def thinned(drawn: Sequence[Point], most: int) -> list[Point]:
     return found
 
 
-def gaps(course: Course, left_out: Sequence[Stretch] = ()) -> list[Stretch]:
+def gaps(course: EventBuckets, left_out: Sequence[Stretch] = ()) -> list[Stretch]:
     """The stretches of whole buckets of which nothing was measured, but for what does not count."""
     return without(_unmeasured(course), left_out)
 
 
-def _unmeasured(course: Course) -> Iterator[Stretch]:
+def _unmeasured(course: EventBuckets) -> Iterator[Stretch]:
     grid, begin = course.grid, 0
     for i in course.measured_buckets():
         if i > begin:
@@ -296,7 +296,7 @@ class Trend:
     before: Fraction
 
 
-def trend(course: Course, budget: Fraction) -> Trend | None:
+def trend(course: EventBuckets, budget: Fraction) -> Trend | None:
     """A week against the week before; of what is shorter than a fortnight, a half against the other.
 
     None where one of the two was measured for less than half of its time.

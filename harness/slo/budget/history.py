@@ -26,10 +26,20 @@ from harness.errors import UnsupportedError
 from harness.prometheus import DEFAULTS
 from harness.rules.selectors import selectors_of
 from harness.series import Labels
-from harness.slo.budget.course import Bins, Course, Grid, sliced
-from harness.slo.budget.sli import Counter, Oddities, Part, Raw
-from harness.slo.model import Events, Grouping, Objective, Occurrences, Query, RawRatio, Reading, Threshold, Timeslices
-from harness.slo.periods import Judged
+from harness.slo.budget.buckets import Bins, EventBuckets, Grid, sliced
+from harness.slo.budget.sli import Counter, CountingCaveats, Part, Raw
+from harness.slo.model import (
+    Events,
+    Grouping,
+    IndicatorQuery,
+    Objective,
+    Occurrences,
+    RawRatio,
+    ThresholdIndicator,
+    Timeslices,
+    WindowPlacement,
+)
+from harness.slo.periods import JudgedPeriod
 from harness.slo.queries import grouping as grouping_of
 from harness.slo.queries import or_zero, own_grouping, per_second, terms, tree, windowed
 from harness.slo.stretches import touches
@@ -64,7 +74,7 @@ class Counting(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class ServerClock:
     """From the server's time to the world's: a run on a clock `factor` times as fast ends at `end_ms` on both."""
 
     end_ms: int
@@ -79,13 +89,13 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class How:
+class Provenance:
     """How an objective was read, and what was met on the way."""
 
     counting: Counting
     step_ms: int
     """The length of a bucket; of thresholds and ratios the distance of their ticks."""
-    oddities: Oddities
+    oddities: CountingCaveats
     missing: tuple[str, ...] = ()
     """Which queries returned nothing at all: ``all``, ``good``, ``bad``, ``value``."""
     out_of_range: int = 0
@@ -103,19 +113,19 @@ class How:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ObservedObjective:
     """What was read of one objective."""
 
-    course: Course
+    course: EventBuckets
     """What the budget is made of: events, or slices where the objective counts those."""
-    events: Course
+    events: EventBuckets
     """The events beneath slices; the same where events count."""
-    how: How
+    how: Provenance
     group: Labels = ()
     """The labels of the group of which it was read; of all groups together none."""
 
 
-_Found = tuple[Labels, Course, How]
+_Found = tuple[Labels, EventBuckets, Provenance]
 """A group, its course and how it was read."""
 
 
@@ -128,7 +138,7 @@ class History:
     """
 
     engine: Engine
-    clock: Clock
+    clock: ServerClock
     gap_ms: int | None = None
     step_ms: int | None = None
     lookback_ms: int = DEFAULTS.lookback_ms
@@ -136,7 +146,9 @@ class History:
     _warnings: dict[str, None] = field(default_factory=dict)
     _strays: int = 0
 
-    def read(self, objective: Objective, judged: Judged, progress: Progress = lambda _: None) -> Observed:
+    def read(
+        self, objective: Objective, judged: JudgedPeriod, progress: Progress = lambda _: None
+    ) -> ObservedObjective:
         """The objective over all its groups.
 
         Raises QueryError where the server refuses a query, EngineError where it does not answer.
@@ -145,19 +157,19 @@ class History:
         return found
 
     def read_groups(
-        self, objective: Objective, judged: Judged, grouping: Grouping, progress: Progress = lambda _: None
-    ) -> Iterator[Observed]:
+        self, objective: Objective, judged: JudgedPeriod, grouping: Grouping, progress: Progress = lambda _: None
+    ) -> Iterator[ObservedObjective]:
         """Each group for itself, one after the other; none where no series was met. Raises as :meth:`read` does."""
         return self._read(objective, judged, grouping, progress)
 
     def _read(
-        self, objective: Objective, judged: Judged, grouping: Grouping | None, progress: Progress
-    ) -> Iterator[Observed]:
+        self, objective: Objective, judged: JudgedPeriod, grouping: Grouping | None, progress: Progress
+    ) -> Iterator[ObservedObjective]:
         self._warnings, self._strays = {}, 0
         match objective.indicator:
             case Events() as events:
                 every = self._events(objective, events, judged, grouping, progress)
-            case Threshold() | RawRatio() as indicator:
+            case ThresholdIndicator() | RawRatio() as indicator:
                 every = self._ticks(objective, indicator, judged, grouping, progress)
         for group, found, how in every:
             course = found
@@ -166,12 +178,12 @@ class History:
                 course = sliced(course, target)
             told = tuple(self._warnings)
             how = replace(how, warnings=told, strays=self._strays, lookback_ms=self.lookback_ms)
-            yield Observed(course, found, how, group)
+            yield ObservedObjective(course, found, how, group)
 
     # -- events ----------------------------------------------------------------------------------------------------
 
     def _events(
-        self, objective: Objective, events: Events, judged: Judged, grouping: Grouping | None, progress: Progress
+        self, objective: Objective, events: Events, judged: JudgedPeriod, grouping: Grouping | None, progress: Progress
     ) -> Iterator[_Found]:
         part = events.bad or events.good
         if part is None:
@@ -181,7 +193,7 @@ class History:
         if selected[0] is None or selected[1] is None:
             return self._estimated(objective, events.total, part, is_bad, judged, grouping, progress)
         both = (selected[0], selected[1])
-        of_samples = events.total.reading is Reading.GAUGE
+        of_samples = events.total.reading is WindowPlacement.GAUGE
         try:
             counter = self._raw(objective, both, of_samples, judged, grouping, progress)
         except _TooManySamples:
@@ -193,7 +205,7 @@ class History:
         objective: Objective,
         both: tuple[_Terms, _Terms],
         of_samples: bool,
-        judged: Judged,
+        judged: JudgedPeriod,
         grouping: Grouping | None,
         progress: Progress,
     ) -> Counter:
@@ -234,7 +246,7 @@ class History:
         for group, found in counter.groups.items():
             course, some = counter.course(group)
             missing = _missing(found.seen, is_bad)
-            how = How(Counting.RAW, counter.grid.step_ms, found.oddities, missing, scrape_ms=counter.scrape_ms)
+            how = Provenance(Counting.RAW, counter.grid.step_ms, found.oddities, missing, scrape_ms=counter.scrape_ms)
             yield group, _with_bad(course, some, is_bad), how
 
     def _grid(
@@ -243,7 +255,7 @@ class History:
         both: tuple[_Terms, _Terms],
         of_samples: bool,
         is_bad: bool,
-        judged: Judged,
+        judged: JudgedPeriod,
         grouping: Grouping | None,
         progress: Progress,
     ) -> Iterator[_Found]:
@@ -258,10 +270,10 @@ class History:
     def _estimated(
         self,
         objective: Objective,
-        total: Query,
-        part: Query,
+        total: IndicatorQuery,
+        part: IndicatorQuery,
         is_bad: bool,
-        judged: Judged,
+        judged: JudgedPeriod,
         grouping: Grouping | None,
         progress: Progress,
     ) -> Iterator[_Found]:
@@ -279,7 +291,7 @@ class History:
         grid: Grid,
         counting: Counting,
         is_bad: bool,
-        judged: Judged,
+        judged: JudgedPeriod,
         grouping: Grouping | None,
         progress: Progress,
         asked: Sequence[Sequence[tuple[int, str, Fraction]]],
@@ -304,21 +316,21 @@ class History:
                             found.measured.add(index, _bucket_ms(grid, index))
         for group, found in groups.found.items():
             total, some = found.counts
-            course = _with_bad(Course(grid, total, Bins(len(grid)), found.measured), some, is_bad)
-            yield group, course, How(counting, grid.step_ms, found.oddities, _missing(found.seen, is_bad))
+            course = _with_bad(EventBuckets(grid, total, Bins(len(grid)), found.measured), some, is_bad)
+            yield group, course, Provenance(counting, grid.step_ms, found.oddities, _missing(found.seen, is_bad))
 
     # -- ticks -----------------------------------------------------------------------------------------------------
 
     def _ticks(
         self,
         objective: Objective,
-        indicator: Threshold | RawRatio,
-        judged: Judged,
+        indicator: ThresholdIndicator | RawRatio,
+        judged: JudgedPeriod,
         grouping: Grouping | None,
         progress: Progress,
     ) -> Iterator[_Found]:
         query = indicator.query
-        windows_itself = query.reading is Reading.WINDOWED
+        windows_itself = query.reading is WindowPlacement.WINDOWED
         grid = self._grid_of(objective, judged, _ESTIMATE_STEP_MS if windows_itself else _MINUTE)
         tick = grid.step_ms
         if tick > _MINUTE and tick % _MINUTE == 0 and not windows_itself and _MINUTE % self.clock.factor == 0:
@@ -350,12 +362,12 @@ class History:
                     found.measured.add(index, min(tick, _bucket_ms(grid, index) - int(found.measured[index])))
         for group, found in groups.found.items():
             missing = () if found.at_once else ("value",)
-            how = How(Counting.TICKS, tick, found.oddities, missing, found.out_of_range, found.at_once)
-            yield group, Course(grid, *found.counts, found.measured), how
+            how = Provenance(Counting.TICKS, tick, found.oddities, missing, found.out_of_range, found.at_once)
+            yield group, EventBuckets(grid, *found.counts, found.measured), how
 
     # -- the server ------------------------------------------------------------------------------------------------
 
-    def _grid_of(self, objective: Objective, judged: Judged, coarsest_ms: int = _MINUTE) -> Grid:
+    def _grid_of(self, objective: Objective, judged: JudgedPeriod, coarsest_ms: int = _MINUTE) -> Grid:
         factor, slice_ms = self.clock.factor, objective.slice_ms
         if slice_ms is not None:
             if slice_ms % factor:
@@ -383,12 +395,14 @@ class History:
         self._warnings.update(dict.fromkeys(self.engine.last_warnings))
         return found
 
-    def _ask_range(self, expr: str, grid: Grid, tick_ms: int, judged: Judged, progress: Progress) -> Iterator[Series]:
+    def _ask_range(
+        self, expr: str, grid: Grid, tick_ms: int, judged: JudgedPeriod, progress: Progress
+    ) -> Iterator[Series]:
         for piece in self._pieces(expr, grid, tick_ms, judged, progress):
             yield from piece
 
     def _pieces(
-        self, expr: str, grid: Grid, tick_ms: int, judged: Judged, progress: Progress
+        self, expr: str, grid: Grid, tick_ms: int, judged: JudgedPeriod, progress: Progress
     ) -> Iterator[list[Series]]:
         """The query at the ends of ticks, in pieces of a week or so."""
         factor = self.clock.factor
@@ -430,7 +444,7 @@ class _Group:
     counts: tuple[Bins, Bins]
     """All events, and good or bad ones."""
     measured: Bins
-    oddities: Oddities = field(default_factory=Oddities)
+    oddities: CountingCaveats = field(default_factory=CountingCaveats)
     seen: list[bool] = field(default_factory=lambda: [False, False])
     out_of_range: int = 0
     at_once: int = 0
@@ -464,9 +478,9 @@ _Terms = Sequence[tuple[int, str]]
 """Selectors with the sign with which their events are added."""
 
 
-def _selectors(query: Query) -> list[tuple[int, str]] | None:
+def _selectors(query: IndicatorQuery) -> list[tuple[int, str]] | None:
     """The query as a sum and difference of selectors of counters (or of events per sample); None if it is none."""
-    if query.reading is not Reading.WINDOWED:
+    if query.reading is not WindowPlacement.WINDOWED:
         return [(term.sign, str(term.selector)) for term in terms(query, "the query")]
     return _summed(tree(query), 1, grouping_of(query))
 
@@ -518,7 +532,7 @@ def _next_piece(piece: int, per_ms: float) -> int:
     return fitting[-1] if fitting else _PIECES_MS[0]
 
 
-def _with_bad(course: Course, some: Bins, is_bad: bool) -> Course:
+def _with_bad(course: EventBuckets, some: Bins, is_bad: bool) -> EventBuckets:
     if is_bad:
         return replace(course, bad=some)
     bad = Bins(len(course.grid))
@@ -532,7 +546,7 @@ def _missing(seen: Sequence[bool], is_bad: bool) -> tuple[str, ...]:
     return tuple(name for name, was_seen in zip(names, seen, strict=True) if not was_seen)
 
 
-def _judged_value(indicator: Threshold | RawRatio, value: float) -> int | Fraction | None:
+def _judged_value(indicator: ThresholdIndicator | RawRatio, value: float) -> int | Fraction | None:
     """How bad a value is, from 0 to 1; None where it says nothing (NaN)."""
     if math.isnan(value):
         return None

@@ -11,10 +11,11 @@ from harness.engines.base import Engine, QueryError
 from harness.errors import InputError, UnsupportedError, printable
 from harness.prometheus import DEFAULTS
 from harness.series import Labels, format_labels
+from harness.slo.budget.buckets import EventBuckets, EventTally
 from harness.slo.budget.budget import (
+    BurnIncidents,
     Burning,
     Hour,
-    Incidents,
     Point,
     Trend,
     budget_left,
@@ -27,12 +28,11 @@ from harness.slo.budget.budget import (
     trend,
     worst_hours,
 )
-from harness.slo.budget.course import Course, Tally
-from harness.slo.budget.history import Clock, Counting, History, How, Observed
+from harness.slo.budget.history import Counting, History, ObservedObjective, Provenance, ServerClock
 from harness.slo.budget.maintenance import Maintenance
-from harness.slo.budget.verdict import Rules, Ruling, Verdict, lasting, pace, percent, ruling
+from harness.slo.budget.verdict import BudgetVerdict, Rules, Ruling, lasting, pace, percent, ruling
 from harness.slo.model import Calendar, Objective
-from harness.slo.periods import Judged, Window, judged, moment
+from harness.slo.periods import JudgedPeriod, Window, judged, moment
 from harness.slo.queries import grouping_of
 from harness.slo.stretches import length_ms, within, without
 from harness.slo.windows import choose
@@ -46,7 +46,7 @@ _MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class BurnPace:
     """How fast the budget burned lately, and how long what is left would last at that."""
 
     length_ms: int
@@ -60,20 +60,20 @@ class ObjectiveReport:
     """One objective over one stretch of time."""
 
     objective: Objective
-    judged: Judged
+    judged: JudgedPeriod
     window: Window
     ruling: Ruling
-    how: How | None
+    how: Provenance | None
     """How it was read; None where the server refused the query."""
-    whole: Tally
+    whole: EventTally
     """What the budget is made of: events, or slices."""
-    events: Tally
+    events: EventTally
     """The events beneath."""
     left: Fraction | None
     """The share of the error budget that is left."""
-    paces: tuple[Pace, ...]
+    paces: tuple[BurnPace, ...]
     alerts: tuple[Burning, ...]
-    incidents: Incidents | None
+    incidents: BurnIncidents | None
     hours: tuple[Hour, ...]
     points: tuple[Point, ...]
     gaps: tuple[tuple[int, int], ...]
@@ -122,7 +122,7 @@ class ObjectiveReport:
     @property
     def policy_is_due(self) -> bool:
         """Whether the policy now speaks: the period's budget is spent or at risk. A run of minutes decides nothing."""
-        return self.window is Window.PERIOD and self.ruling.verdict in (Verdict.EXHAUSTED, Verdict.AT_RISK)
+        return self.window is Window.PERIOD and self.ruling.verdict in (BudgetVerdict.EXHAUSTED, BudgetVerdict.AT_RISK)
 
     @property
     def allowed_bad(self) -> Fraction:
@@ -143,7 +143,7 @@ class SloReport:
     quality: Mapping[str, Any] | None = None
     """The measured quality of the alerts: the document of `slo prove --json`."""
 
-    def count(self, verdict: Verdict) -> int:
+    def count(self, verdict: BudgetVerdict) -> int:
         return sum(one.ruling.verdict is verdict for one in self.objectives)
 
     @property
@@ -195,7 +195,7 @@ def make_report(
         )
     if compress > 1 and from_ms is None:
         raise InputError("a compressed run needs its beginning", hint="name when it began with --from")
-    clock = Clock(to_ms, compress)
+    clock = ServerClock(to_ms, compress)
     begins = None if from_ms is None else clock.world(from_ms)
     history = History(engine, clock, gap_ms, step_ms, lookback_ms)
     settled = rules or Rules()
@@ -214,7 +214,7 @@ def make_report(
 
 def _of_objective(
     objective: Objective,
-    stretch: Judged,
+    stretch: JudgedPeriod,
     window: Window,
     rules: Rules,
     history: History,
@@ -250,7 +250,7 @@ def _with_maintenance(one: ObjectiveReport, told: tuple[Maintenance, ...]) -> Ob
     return replace(one, maintenance=told, caveats=(maintenance_text(told, one.judged), *one.caveats)) if told else one
 
 
-def maintenance_text(told: Sequence[Maintenance], stretch: Judged) -> str:
+def maintenance_text(told: Sequence[Maintenance], stretch: JudgedPeriod) -> str:
     """``planned maintenance is left out, 2h: 2026-03-01 02:00 UTC to 2026-03-01 04:00 UTC (database move)``."""
     each = [
         f"{moment(one.from_ms, stretch.zone)} to {moment(one.to_ms, stretch.zone)}"
@@ -263,12 +263,17 @@ def maintenance_text(told: Sequence[Maintenance], stretch: Judged) -> str:
 
 
 def _worst_first(one: ObjectiveReport) -> tuple[int, Fraction, Labels]:
-    order = (Verdict.EXHAUSTED, Verdict.AT_RISK, Verdict.NO_DATA, Verdict.MET)
+    order = (BudgetVerdict.EXHAUSTED, BudgetVerdict.AT_RISK, BudgetVerdict.NO_DATA, BudgetVerdict.MET)
     return order.index(one.ruling.verdict), Fraction(1) if one.left is None else one.left, one.group
 
 
 def judge(
-    objective: Objective, observed: Observed, stretch: Judged, window: Window, rules: Rules, compress: int = 1
+    objective: Objective,
+    observed: ObservedObjective,
+    stretch: JudgedPeriod,
+    window: Window,
+    rules: Rules,
+    compress: int = 1,
 ) -> ObjectiveReport:
     """Everything that can be said of one objective from what was read; pure arithmetic."""
     course, budget = observed.course, objective.budget
@@ -299,16 +304,32 @@ def judge(
 
 
 def _unread(
-    objective: Objective, stretch: Judged, window: Window, reason: str, caveats: tuple[str, ...]
+    objective: Objective, stretch: JudgedPeriod, window: Window, reason: str, caveats: tuple[str, ...]
 ) -> ObjectiveReport:
     return ObjectiveReport(
-        objective, stretch, window, Ruling(Verdict.NO_DATA, reason), None, Tally(), Tally(), None, (), (), None, (), (),
-        (), None, None, (), caveats,
-    )  # fmt: skip
+        objective,
+        stretch,
+        window,
+        Ruling(BudgetVerdict.NO_DATA, reason),
+        None,
+        EventTally(),
+        EventTally(),
+        None,
+        (),
+        (),
+        None,
+        (),
+        (),
+        (),
+        None,
+        None,
+        (),
+        caveats,
+    )
 
 
 def _alerts(
-    objective: Objective, course: Course, left: Fraction | None, length_ms: int
+    objective: Objective, course: EventBuckets, left: Fraction | None, length_ms: int
 ) -> tuple[tuple[Burning, ...], list[str]]:
     """The objective's window pairs over the course, and what is to be said of those that are not among them."""
     try:
@@ -321,17 +342,17 @@ def _alerts(
     return found, [notice.message for notice in chosen.notices]
 
 
-def _paces(course: Course, budget: Fraction, left: Fraction | None, length_ms: int) -> tuple[Pace, ...]:
+def _paces(course: EventBuckets, budget: Fraction, left: Fraction | None, length_ms: int) -> tuple[BurnPace, ...]:
     end, found = course.grid.end_ms, []
     lengths = dict.fromkeys((min(_HOUR, end - course.grid.start_ms), pace(course)[0]))
     for length in lengths:
         burn = burn_rate(course.between(end - length, end), budget)
         lasts = runs_out_after_ms(left, burn, length_ms) if left is not None and burn is not None else None
-        found.append(Pace(length, burn, lasts))
+        found.append(BurnPace(length, burn, lasts))
     return tuple(found)
 
 
-def _defects(objective: Objective, observed: Observed) -> tuple[str | None, list[str]]:
+def _defects(objective: Objective, observed: ObservedObjective) -> tuple[str | None, list[str]]:
     """Why the numbers cannot be right, if they cannot; and everything that is wrong with the indicator."""
     whole, missing = observed.events.whole(), observed.how.missing
     defects: list[str] = []
@@ -362,8 +383,8 @@ def _defects(objective: Objective, observed: Observed) -> tuple[str | None, list
 
 def _caveats(
     objective: Objective,
-    observed: Observed,
-    stretch: Judged,
+    observed: ObservedObjective,
+    stretch: JudgedPeriod,
     window: Window,
     counts_from: int | None,
     no_alerts: Sequence[str],
@@ -445,7 +466,7 @@ def _caveats(
     return found
 
 
-def _how_counted(how: How) -> str:
+def _how_counted(how: Provenance) -> str:
     match how.counting:
         case Counting.RAW:
             text = "counted exactly, from every sample"

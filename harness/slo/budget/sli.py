@@ -22,7 +22,7 @@ from statistics import median_low
 
 from harness.prometheus import DEFAULTS
 from harness.series import Labels
-from harness.slo.budget.course import Bins, Count, Course, Grid
+from harness.slo.budget.buckets import Bins, Count, EventBuckets, Grid
 from harness.slo.model import Grouping
 from harness.slo.stretches import Stretch, merged, touches, within, without
 
@@ -50,7 +50,7 @@ class Part:
 
 
 @dataclass(slots=True)
-class Oddities:
+class CountingCaveats:
     """What was met while counting and bears on how far the numbers can be trusted."""
 
     resets: int = 0
@@ -76,7 +76,7 @@ class Counted:
     some_events: Bins
     """Of the second query: good or bad ones."""
     covered: list[tuple[int, int]] = field(default_factory=list)
-    oddities: Oddities = field(default_factory=Oddities)
+    oddities: CountingCaveats = field(default_factory=CountingCaveats)
     seen: list[bool] = field(default_factory=lambda: [False, False])
     """Whether the first, the second query returned any series."""
 
@@ -135,11 +135,11 @@ class Counter:
         for which, number, _, raw in parts:  # last: the peers above are judged by what was known before
             self._known[which, number, raw.labels] = _Known(raw.times_ms[-1], _exact(raw.values[-1]))
 
-    def course(self, group: Labels = ()) -> tuple[Course, Bins]:
+    def course(self, group: Labels = ()) -> tuple[EventBuckets, Bins]:
         """All events with 0 bad ones and the measured time; and the events of the second query, bucket by bucket."""
         found = self.groups[group]
         measured = self._measured(found.covered)
-        return Course(self.grid, found.all_events, Bins(len(self.grid)), measured), found.some_events
+        return EventBuckets(self.grid, found.all_events, Bins(len(self.grid)), measured), found.some_events
 
     def of_group(self, group: Labels) -> Counted:
         """What was counted of a group; nothing yet, if it is met for the first time."""

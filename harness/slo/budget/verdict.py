@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 
+from harness.slo.budget.buckets import EventBuckets, EventTally
 from harness.slo.budget.budget import Burning, burn_rate, runs_out_after_ms
-from harness.slo.budget.course import Course, Tally
 from harness.slo.model import Calendar, Objective
-from harness.slo.periods import Judged, Window
+from harness.slo.periods import JudgedPeriod, Window
 from harness.units import format_duration
 
 _HOUR = 3_600_000
@@ -20,7 +20,7 @@ HORIZON = 10
 """A rolling budget is at risk if it would be gone within a tenth of its period."""
 
 
-class Verdict(Enum):
+class BudgetVerdict(Enum):
     """How an objective stands."""
 
     MET = "met"
@@ -47,14 +47,14 @@ class Rules:
 class Ruling:
     """A verdict with the rule that led to it, in words."""
 
-    verdict: Verdict
+    verdict: BudgetVerdict
     reason: str
 
 
 def ruling(
     objective: Objective,
-    course: Course,
-    judged: Judged,
+    course: EventBuckets,
+    judged: JudgedPeriod,
     window: Window,
     alerts: Sequence[Burning],
     rules: Rules,
@@ -63,45 +63,45 @@ def ruling(
     """The first rule that applies, from the worst; `broken` says why the numbers cannot be right, if they cannot."""
     whole = course.whole()
     if broken is not None:
-        return Ruling(Verdict.NO_DATA, broken)
+        return Ruling(BudgetVerdict.NO_DATA, broken)
     if judged.counted_ms <= 0:
-        return Ruling(Verdict.NO_DATA, "all of the time was planned maintenance")
+        return Ruling(BudgetVerdict.NO_DATA, "all of the time was planned maintenance")
     if whole.measured_ms <= 0:
-        return Ruling(Verdict.NO_DATA, "nothing was measured")
+        return Ruling(BudgetVerdict.NO_DATA, "nothing was measured")
     coverage = Fraction(whole.measured_ms, judged.counted_ms)
     if coverage < rules.coverage_floor:
         return Ruling(
-            Verdict.NO_DATA,
+            BudgetVerdict.NO_DATA,
             f"{percent(coverage)} of the time was measured, less than the {percent(rules.coverage_floor)} that a "
             "verdict takes",
         )
     if whole.total <= 0:
-        return Ruling(Verdict.NO_DATA, "there were no events: 0 of 0 is neither good nor bad")
+        return Ruling(BudgetVerdict.NO_DATA, "there were no events: 0 of 0 is neither good nor bad")
     left = 1 - (burn_rate(whole, objective.budget) or Fraction(0))
     if left < 0:
         if left < -1:  # 3,109 % would be read as 3.1
-            return Ruling(Verdict.EXHAUSTED, f"{times(1 - left)} the error budget is spent")
-        return Ruling(Verdict.EXHAUSTED, f"{percent(1 - left)} of the error budget is spent")
+            return Ruling(BudgetVerdict.EXHAUSTED, f"{times(1 - left)} the error budget is spent")
+        return Ruling(BudgetVerdict.EXHAUSTED, f"{percent(1 - left)} of the error budget is spent")
     if left < rules.at_risk:
         return Ruling(
-            Verdict.AT_RISK, f"{percent(left)} of the error budget is left, less than {percent(rules.at_risk)}"
+            BudgetVerdict.AT_RISK, f"{percent(left)} of the error budget is left, less than {percent(rules.at_risk)}"
         )
     if window is Window.PERIOD and (reason := _soon_gone(objective, course, judged, left)):
-        return Ruling(Verdict.AT_RISK, reason)
+        return Ruling(BudgetVerdict.AT_RISK, reason)
     firing = [burning for burning in alerts if burning.firing]
     if firing:
         named = ", ".join(f"{one.pair.severity} {one.pair.label}" for one in firing)
-        return Ruling(Verdict.AT_RISK, f"the budget is burning fast enough for an alert: {named}")
-    return Ruling(Verdict.MET, f"{percent(left)} of the error budget is left")
+        return Ruling(BudgetVerdict.AT_RISK, f"the budget is burning fast enough for an alert: {named}")
+    return Ruling(BudgetVerdict.MET, f"{percent(left)} of the error budget is left")
 
 
-def pace(course: Course) -> tuple[int, Tally]:
+def pace(course: EventBuckets) -> tuple[int, EventTally]:
     """The last six hours, or all of a shorter course: (length, what happened)."""
     length = min(PACE_MS, course.grid.end_ms - course.grid.start_ms)
     return length, course.between(course.grid.end_ms - length, course.grid.end_ms)
 
 
-def _soon_gone(objective: Objective, course: Course, judged: Judged, left: Fraction) -> str | None:
+def _soon_gone(objective: Objective, course: EventBuckets, judged: JudgedPeriod, left: Fraction) -> str | None:
     length, tally = pace(course)
     burn = burn_rate(tally, objective.budget)
     if burn is None:

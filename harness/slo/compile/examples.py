@@ -10,7 +10,7 @@ from fractions import Fraction
 from harness.rules.selectors import Matcher, Selector, quote
 from harness.slo.compile import expressions
 from harness.slo.compile.rules import CompiledGroup
-from harness.slo.model import Events, Op, Query, Reading, Threshold
+from harness.slo.model import Events, IndicatorQuery, ThresholdIndicator, ThresholdOp, WindowPlacement
 from harness.slo.queries import selected
 from harness.units import format_number
 
@@ -39,7 +39,7 @@ def example_of(group: CompiledGroup) -> Example | None:
     indicator = objective.indicator
     if isinstance(indicator, Events) and expressions.counts_events(objective):
         return _of_events(indicator)
-    if isinstance(indicator, Threshold):
+    if isinstance(indicator, ThresholdIndicator):
         return _of_threshold(indicator)
     return None
 
@@ -55,7 +55,7 @@ def _of_events(events: Events) -> Example | None:
     if inside is None or outside is None or inside == outside or (total.accepts(inside) and chosen.accepts(outside)):
         return None
     is_within = total.accepts(inside)
-    gauge = events.total.reading is Reading.GAUGE
+    gauge = events.total.reading is WindowPlacement.GAUGE
 
     def series_at(share_of_chosen: Fraction, ticks: int, events_per_tick: int = _PER_TICK) -> Inputs:
         chosen_count = share_of_chosen * events_per_tick
@@ -75,17 +75,17 @@ def _of_events(events: Events) -> Example | None:
     )
 
 
-def _of_threshold(threshold: Threshold) -> Example | None:
+def _of_threshold(threshold: ThresholdIndicator) -> Example | None:
     selector = _plain(threshold.query)
     labels = _labels(selector) if selector else None
     if labels is None or not re.fullmatch(r"(sum|max|min|avg)?\(?[^()]*\)?", threshold.query.expr):
         return None
     value = threshold.threshold
     good, wrong = {
-        Op.GT: (value + 1, value),
-        Op.GTE: (value, value - 1),
-        Op.LT: (value - 1, value),
-        Op.LTE: (value, value + 1),
+        ThresholdOp.GT: (value + 1, value),
+        ThresholdOp.GTE: (value, value - 1),
+        ThresholdOp.LT: (value - 1, value),
+        ThresholdOp.LTE: (value, value + 1),
     }[threshold.op]
 
     def steady(share: Fraction, ticks: int) -> Inputs:
@@ -94,7 +94,7 @@ def _of_threshold(threshold: Threshold) -> Example | None:
     return Example(share=Fraction(1), steady=steady)
 
 
-def _plain(query: Query) -> Selector | None:
+def _plain(query: IndicatorQuery) -> Selector | None:
     """The selector of a query that has one, without arithmetic around it."""
     found = selected(query)
     plain = re.fullmatch(r"[\w:\s]*(\w+\()*[^()+*/-]*(\{.*\})?[^+*/-]*", query.expr, re.DOTALL)

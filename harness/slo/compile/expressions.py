@@ -14,14 +14,14 @@ from harness.slo.compile import series
 from harness.slo.model import (
     Calendar,
     Events,
+    IndicatorQuery,
     Objective,
     Occurrences,
-    Query,
     RawRatio,
-    Reading,
     Rolling,
-    Threshold,
+    ThresholdIndicator,
     Timeslices,
+    WindowPlacement,
 )
 from harness.slo.queries import answers_without_data, per_second, tree, windowed, windowed_terms, without_zero
 from harness.source import Text
@@ -39,8 +39,8 @@ def is_sliced(objective: Objective) -> bool:
     """Whether an error is recorded per tick and windows are means over ticks."""
     if isinstance(objective.budgeting, Occurrences):
         indicator = objective.indicator
-        return isinstance(indicator, Threshold) or (
-            isinstance(indicator, RawRatio) and indicator.query.reading is Reading.INSTANT
+        return isinstance(indicator, ThresholdIndicator) or (
+            isinstance(indicator, RawRatio) and indicator.query.reading is WindowPlacement.INSTANT
         )
     return True
 
@@ -60,7 +60,7 @@ def bad(events: Events, window: str) -> str:
     return f"{every}\n  - (\n{indent(good, '    ')}\n  )"
 
 
-def _or_zero(query: Query, window: str, every: str) -> str:
+def _or_zero(query: IndicatorQuery, window: str, every: str) -> str:
     parts = windowed_terms(query, window)
     if len(parts) == 1 and parts[0][0] > 0:
         return f"{_operand(parts[0][1])}\n  or 0 * {every}"
@@ -83,14 +83,14 @@ def _ratio(objective: Objective, window: str) -> str:
         case RawRatio(query, is_error):
             value = _measured(windowed(query, window))
             return value if is_error else f"1 - ({value})"
-        case Threshold():
+        case ThresholdIndicator():
             raise AssertionError("a threshold has no window of its own")
 
 
 def slice_error(objective: Objective) -> str:
     """The error of the slice that ends now."""
     budgeting, indicator = objective.budgeting, objective.indicator
-    if isinstance(indicator, Threshold):
+    if isinstance(indicator, ThresholdIndicator):
         limit = format_number(indicator.threshold)
         return f"({_measured(windowed(indicator.query, ''))}) {indicator.op.promql_of_bad} bool {limit}"
     ratio = _ratio(objective, format_duration(objective.slice_ms or 0))

@@ -16,7 +16,7 @@ from harness.slo.compile import expressions, series
 from harness.slo.compile.examples import Example, example_of
 from harness.slo.compile.rules import CompiledGroup, CompiledRule
 from harness.slo.compile.write import MARK
-from harness.slo.model import BurnPair, Calendar, Objective, RawRatio, Threshold
+from harness.slo.model import BurnPair, Calendar, Objective, RawRatio, ThresholdIndicator
 from harness.slo.queries import answers_without_data, tree
 from harness.slo.yamltext import scalar
 from harness.units import format_duration, format_number
@@ -64,7 +64,7 @@ def _groups(group: CompiledGroup) -> Iterator[list[str]]:
 def _speaks_without_data(objective: Objective) -> bool:
     """Whether a query may return something although no series is there; of events the ratio hangs on the total's."""
     indicator = objective.indicator
-    query = indicator.query if isinstance(indicator, RawRatio | Threshold) else indicator.total
+    query = indicator.query if isinstance(indicator, RawRatio | ThresholdIndicator) else indicator.total
     return answers_without_data(tree(query))
 
 

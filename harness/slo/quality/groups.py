@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from harness.replay import Tape
+from harness.replay import SlotWriter
 from harness.rules.selectors import NAME, Selector
 from harness.series import Labels, labels_of
 from harness.slo.model import Objective
@@ -42,7 +42,7 @@ class Groups:
 
 
 def groups_of(
-    objective: Objective, series: EventSeries, extra: Sequence[Selector], by: Sequence[str], tape: Tape
+    objective: Objective, series: EventSeries, extra: Sequence[Selector], by: Sequence[str], tape: SlotWriter
 ) -> Groups | None:
     """Three groups that differ in the labels of `by` and of the objective's own `by (…)`, and in one nobody speaks of.
 
@@ -92,6 +92,8 @@ def _with(series: Labels, values: Mapping[str, str]) -> Labels:
     return labels_of(labels[NAME], {name: value for name, value in labels.items() if name != NAME})
 
 
-def _apart(objective: Objective, series: EventSeries, members: Sequence[Mapping[Labels, Labels]], tape: Tape) -> bool:
+def _apart(
+    objective: Objective, series: EventSeries, members: Sequence[Mapping[Labels, Labels]], tape: SlotWriter
+) -> bool:
     world = {found[one]: 3 * (one in series.good) + (one in series.bad) for found in members for one in series.all}
     return elements(objective, world, tape, cumulative=series.cumulative) > 1

@@ -23,7 +23,7 @@ _NEAR = (Fraction(19, 20), Fraction(21, 20))
 """Ratios beside each θ, which must not be detected, and must."""
 
 
-class Kind(Enum):
+class IncidentKind(Enum):
     """What an incident is like."""
 
     QUIET = "quiet"
@@ -55,7 +55,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
+class TrafficCurve:
     """Events per second through the day, the same every day: (from which millisecond, rate), first at 0."""
 
     through_the_day: tuple[tuple[int, Fraction], ...] = ((0, _EVEN_PER_S),)
@@ -80,11 +80,11 @@ class Traffic:
         )
 
 
-EVEN = Traffic()
-DAY_AND_NIGHT = Traffic(((0, Fraction(1)), (6 * HOUR_MS, Fraction(100)), (22 * HOUR_MS, Fraction(1))))
+EVEN = TrafficCurve()
+DAY_AND_NIGHT = TrafficCurve(((0, Fraction(1)), (6 * HOUR_MS, Fraction(100)), (22 * HOUR_MS, Fraction(1))))
 """SLO.md's uneven day: 16 hours at 100 events per second, 8 at 1."""
-ONE_IN_TEN_MINUTES = Traffic(((0, Fraction(1, 600)),))
-NO_TRAFFIC = Traffic(((0, Fraction(0)),))
+ONE_IN_TEN_MINUTES = TrafficCurve(((0, Fraction(1, 600)),))
+NO_TRAFFIC = TrafficCurve(((0, Fraction(0)),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +92,14 @@ class Incident:
     """One incident, alone in a period with no other errors."""
 
     name: str
-    kind: Kind
+    kind: IncidentKind
     steps: tuple[tuple[int, Fraction], ...]
     """(from which millisecond after the onset, error ratio), ascending; 0 before the first."""
     ends_ms: int
     """When the errors stop."""
     watched_ms: int
     """How long it is watched, from the onset."""
-    traffic: Traffic = EVEN
+    traffic: TrafficCurve = EVEN
     onset_of_day_ms: int = 12 * HOUR_MS
     gap_ms: tuple[int, int] | None = None
     """From, to: no scrapes."""
@@ -113,7 +113,7 @@ class Incident:
     @property
     def ratio(self) -> Fraction | None:
         """The error ratio of a constant incident."""
-        return self.steps[0][1] if self.kind is Kind.CONSTANT else None
+        return self.steps[0][1] if self.kind is IncidentKind.CONSTANT else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,25 +198,27 @@ def constant(setting: Setting, ratio: Fraction) -> Incident:
     lasts = max((int(at) for at in found if at is not None), default=longest)
     if setting.slice_ms is not None:  # the last slice that is needed may come a whole turn of the pattern later
         lasts += int(2 / ratio) * setting.slice_ms
-    return _incident(setting, f"{_percent(ratio)} errors", Kind.CONSTANT, ratio, _whole_minutes(lasts) + 10 * MINUTE_MS)
+    return _incident(
+        setting, f"{_percent(ratio)} errors", IncidentKind.CONSTANT, ratio, _whole_minutes(lasts) + 10 * MINUTE_MS
+    )
 
 
 def constant_incidents(setting: Setting) -> list[Incident]:
     return [constant(setting, ratio) for ratio in constant_ratios(setting)]
 
 
-def _incident(setting: Setting, name: str, kind: Kind, ratio: Fraction, lasts_ms: int) -> Incident:
+def _incident(setting: Setting, name: str, kind: IncidentKind, ratio: Fraction, lasts_ms: int) -> Incident:
     steps = ((0, ratio), (lasts_ms, Fraction(0)))
     return Incident(name, kind, steps, lasts_ms, lasts_ms + setting.slowest_reset_ms + 10 * MINUTE_MS)
 
 
 def _quiet(setting: Setting) -> Incident:
-    return Incident("no errors", Kind.QUIET, ((0, Fraction(0)),), 0, 2 * HOUR_MS)
+    return Incident("no errors", IncidentKind.QUIET, ((0, Fraction(0)),), 0, 2 * HOUR_MS)
 
 
 def _outages(setting: Setting) -> list[Incident]:
     return [
-        _incident(setting, f"total outage of {format_duration(lasts)}", Kind.OUTAGE, Fraction(1), lasts)
+        _incident(setting, f"total outage of {format_duration(lasts)}", IncidentKind.OUTAGE, Fraction(1), lasts)
         for lasts in (10 * MINUTE_MS, HOUR_MS)
     ]
 
@@ -226,7 +228,7 @@ def _spikes(setting: Setting) -> list[Incident]:
     found = []
     for times, name in ((Fraction(1, 2), "spike within every pair's share"), (Fraction(3, 2), "spike beyond a share")):
         ratio, lasts = setting.spending(share * times, 5 * MINUTE_MS)
-        found.append(_incident(setting, f"{name}, {format_duration(lasts)}", Kind.SPIKE, ratio, lasts))
+        found.append(_incident(setting, f"{name}, {format_duration(lasts)}", IncidentKind.SPIKE, ratio, lasts))
     return found
 
 
@@ -236,7 +238,7 @@ def _leaks(setting: Setting) -> list[Incident]:
     steps = tuple((hour * HOUR_MS, top * (hour + 1) / 24) for hour in range(24))
     ends = 24 * HOUR_MS
     watched = ends + setting.slowest_reset_ms + 10 * MINUTE_MS
-    return [Incident("leak that grows for a day", Kind.LEAK, (*steps, (ends, Fraction(0))), ends, watched)]
+    return [Incident("leak that grows for a day", IncidentKind.LEAK, (*steps, (ends, Fraction(0))), ends, watched)]
 
 
 def _flapping(setting: Setting) -> list[Incident]:
@@ -251,7 +253,7 @@ def _flapping(setting: Setting) -> list[Incident]:
         ends = steps[-1][0]
         watched = ends + setting.slowest_reset_ms + 10 * MINUTE_MS
         name = f"flapping, {on} min of errors in {on + off}"
-        found.append(Incident(name, Kind.FLAPPING, tuple(steps), ends, watched))
+        found.append(Incident(name, IncidentKind.FLAPPING, tuple(steps), ends, watched))
     return found
 
 
@@ -263,20 +265,25 @@ def _deploys(setting: Setting) -> list[Incident]:
         begin = turn * 4 * HOUR_MS
         steps += [(begin, ratio), (begin + lasts, Fraction(0))]
     ends = steps[-1][0]
-    return [Incident("deploys within budget", Kind.DEPLOY, tuple(steps), ends, ends + 2 * HOUR_MS)]
+    return [Incident("deploys within budget", IncidentKind.DEPLOY, tuple(steps), ends, ends + 2 * HOUR_MS)]
 
 
 def _gaps(setting: Setting) -> list[Incident]:
     ratio = min(Fraction(1), setting.thresholds[-1] * 4)
     quiet = Incident(
-        "gap in scrapes, no errors", Kind.GAP, ((0, Fraction(0)),), 0, 2 * HOUR_MS,
+        "gap in scrapes, no errors", IncidentKind.GAP, ((0, Fraction(0)),), 0, 2 * HOUR_MS,
         gap_ms=(30 * MINUTE_MS, 50 * MINUTE_MS),
     )  # fmt: skip
     lasts = 2 * HOUR_MS
     watched = lasts + setting.slowest_reset_ms + 10 * MINUTE_MS
     steps = ((0, ratio), (lasts, Fraction(0)))
     failing = Incident(
-        "gap in scrapes while errors go on", Kind.GAP, steps, lasts, watched, gap_ms=(40 * MINUTE_MS, 60 * MINUTE_MS)
+        "gap in scrapes while errors go on",
+        IncidentKind.GAP,
+        steps,
+        lasts,
+        watched,
+        gap_ms=(40 * MINUTE_MS, 60 * MINUTE_MS),
     )
     return [quiet, failing]
 
@@ -285,23 +292,23 @@ def _by_traffic(setting: Setting) -> list[Incident]:
     half, ten = Fraction(1, 2), 10 * MINUTE_MS
     found = [
         Incident(
-            f"50 % errors for an hour {when}", Kind.DAY_AND_NIGHT, ((0, half), (HOUR_MS, Fraction(0))), HOUR_MS,
+            f"50 % errors for an hour {when}", IncidentKind.DAY_AND_NIGHT, ((0, half), (HOUR_MS, Fraction(0))), HOUR_MS,
             HOUR_MS + setting.slowest_reset_ms + ten, DAY_AND_NIGHT, hour * HOUR_MS,
         )
         for when, hour in (("by day", 12), ("at night", 1))
     ]  # fmt: skip
     one = Incident(
-        "one failed event of 6 in an hour", Kind.LOW_TRAFFIC, ((0, Fraction(1)), (ten, Fraction(0))), ten,
+        "one failed event of 6 in an hour", IncidentKind.LOW_TRAFFIC, ((0, Fraction(1)), (ten, Fraction(0))), ten,
         ten + setting.slowest_reset_ms + ten, ONE_IN_TEN_MINUTES,
     )  # fmt: skip
-    none = Incident("no traffic at all", Kind.LOW_TRAFFIC, ((0, Fraction(0)),), 0, 2 * HOUR_MS, NO_TRAFFIC)
+    none = Incident("no traffic at all", IncidentKind.LOW_TRAFFIC, ((0, Fraction(0)),), 0, 2 * HOUR_MS, NO_TRAFFIC)
     return [*found, one, none]
 
 
 def _unborn(setting: Setting) -> Incident:
     watched = HOUR_MS + setting.slowest_reset_ms + 10 * MINUTE_MS
     steps = ((0, Fraction(1, 2)), (HOUR_MS, Fraction(0)))
-    return Incident("the first errors ever", Kind.UNBORN, steps, HOUR_MS, watched, unborn=True)
+    return Incident("the first errors ever", IncidentKind.UNBORN, steps, HOUR_MS, watched, unborn=True)
 
 
 def _restarts(setting: Setting) -> list[Incident]:
@@ -310,9 +317,9 @@ def _restarts(setting: Setting) -> list[Incident]:
     watched = lasts + setting.slowest_reset_ms + 10 * MINUTE_MS
     middle = 30 * MINUTE_MS + 20_000
     return [
-        Incident("restart, no errors", Kind.RESET, ((0, Fraction(0)),), 0, 2 * HOUR_MS, restart_ms=middle),
+        Incident("restart, no errors", IncidentKind.RESET, ((0, Fraction(0)),), 0, 2 * HOUR_MS, restart_ms=middle),
         Incident(
-            "restart while errors go on", Kind.RESET, ((0, ratio), (lasts, Fraction(0))), lasts, watched,
+            "restart while errors go on", IncidentKind.RESET, ((0, ratio), (lasts, Fraction(0))), lasts, watched,
             restart_ms=middle,
         ),
     ]  # fmt: skip
@@ -331,7 +338,7 @@ def _one_group(setting: Setting) -> list[Incident]:
         if after is None or inside < theta * Fraction(21, 20):  # hardly above θ even if one group fails altogether
             continue
         name = f"one of {setting.groups} groups burns, within every {severity} pair's θ over all"
-        incident = _incident(setting, name, Kind.GROUP, ratio, _whole_minutes(int(after)) + 10 * MINUTE_MS)
+        incident = _incident(setting, name, IncidentKind.GROUP, ratio, _whole_minutes(int(after)) + 10 * MINUTE_MS)
         found.append(replace(incident, one_group=True))
     return found
 

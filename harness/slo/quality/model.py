@@ -17,7 +17,7 @@ from harness.slo.model import BurnPair, Objective
 from harness.slo.quality.incidents import Incident
 
 
-class Verdict(Enum):
+class QualityVerdict(Enum):
     """What the measurement says of one severity's alerts."""
 
     AS_MEANT = "as meant"
@@ -39,7 +39,7 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class IncidentOutcome:
     """One incident and the alerts of one severity. Times are milliseconds from the incident's onset."""
 
     incident: Incident
@@ -81,7 +81,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Threshold:
+class PairThreshold:
     """Where one pair begins to fire in a world that had one error ratio for its long window, and none before.
 
     For slices: how many bad ones in a row, as a share of the long window.
@@ -110,14 +110,14 @@ class SeverityQuality:
     pairs: tuple[BurnPair, ...]
     rules: tuple[str, ...]
     """The names of the alerts, each once."""
-    outcomes: tuple[Outcome, ...]
-    thresholds: tuple[Threshold, ...]
-    findings: tuple[tuple[Verdict, str], ...] = ()
+    outcomes: tuple[IncidentOutcome, ...]
+    thresholds: tuple[PairThreshold, ...]
+    findings: tuple[tuple[QualityVerdict, str], ...] = ()
     """What is wrong and why, the worst first."""
 
     @property
-    def verdict(self) -> Verdict:
-        return self.findings[0][0] if self.findings else Verdict.AS_MEANT
+    def verdict(self) -> QualityVerdict:
+        return self.findings[0][0] if self.findings else QualityVerdict.AS_MEANT
 
     @property
     def needed(self) -> int:
@@ -149,7 +149,7 @@ class SeverityQuality:
         """Incidents detected, of those that need it; None if none does."""
         return Fraction(self.needed - self.missed, self.needed) if self.needed else None
 
-    def constant(self) -> list[Outcome]:
+    def constant(self) -> list[IncidentOutcome]:
         """The incidents whose error ratio stands still, by ratio."""
         return sorted(
             (o for o in self.outcomes if o.incident.ratio is not None), key=lambda o: o.incident.ratio or Fraction(0)
@@ -174,4 +174,4 @@ class ObjectiveQuality:
 
     @property
     def as_meant(self) -> bool:
-        return all(severity.verdict is Verdict.AS_MEANT for severity in self.severities)
+        return all(severity.verdict is QualityVerdict.AS_MEANT for severity in self.severities)

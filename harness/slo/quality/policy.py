@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from harness.replay.timeline import State, alert_states
+from harness.replay.timeline import AlertState, alert_states
 from harness.slo import closedform
 from harness.slo.model import BurnPair
-from harness.slo.quality.world import World
+from harness.slo.quality.world import IncidentWorld
 
 
 def slack(theta: Fraction, *, subtracts: bool) -> Fraction:
@@ -49,7 +49,7 @@ class Policy:
     period_ms: int
     min_events: int = 0
 
-    def firing(self, world: World, interval_ms: int) -> Firing:
+    def firing(self, world: IncidentWorld, interval_ms: int) -> Firing:
         """What its alert does; where no window's ratio lies on θ there is one answer."""
         ticks = world.stage.length_ms // interval_ms + 1
         found = tuple([False] * ticks for _ in range(3))
@@ -62,7 +62,9 @@ class Policy:
                     fires[tick] = fires[tick] or flag
         return Firing(*found)
 
-    def _burns(self, pair: BurnPair, world: World, interval_ms: int) -> tuple[list[bool], list[bool], list[bool]]:
+    def _burns(
+        self, pair: BurnPair, world: IncidentWorld, interval_ms: int
+    ) -> tuple[list[bool], list[bool], list[bool]]:
         """Per tick whether every window of the pair is above θ: exactly, surely, perhaps."""
         theta = pair.threshold(self.target)
         top, bottom = theta.numerator, theta.denominator
@@ -87,7 +89,7 @@ class Policy:
             )
         return exactly, surely, perhaps
 
-    def overspent(self, world: World, budget: Fraction, interval_ms: int) -> list[bool]:
+    def overspent(self, world: IncidentWorld, budget: Fraction, interval_ms: int) -> list[bool]:
         """Per tick whether some pair's long window holds more of the period's budget than the pair allows it."""
         ticks = world.stage.length_ms // interval_ms + 1
         found = [False] * ticks
@@ -108,13 +110,13 @@ class Policy:
 def _fires(burns: Sequence[bool], pair: BurnPair, interval_ms: int) -> list[bool]:
     burning = [frozenset({()}) if flag else frozenset() for flag in burns]
     states = alert_states(burning, interval_ms=interval_ms, hold_ms=pair.hold_ms).get((), ())
-    return [state is State.FIRING for state in states] or [False] * len(burns)
+    return [state is AlertState.FIRING for state in states] or [False] * len(burns)
 
 
 class _Sight:
     """What the samples in (tick − window, tick] show; of counters what they grew from the first of them to the last."""
 
-    def __init__(self, world: World, window_ms: int, interval_ms: int) -> None:
+    def __init__(self, world: IncidentWorld, window_ms: int, interval_ms: int) -> None:
         ticks = world.stage.length_ms // interval_ms + 1
         times = world.seen.times_ms
         self._seen = world.seen

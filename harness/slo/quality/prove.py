@@ -14,7 +14,7 @@ from functools import partial
 
 from harness.engines.base import Engine
 from harness.errors import UnsupportedError
-from harness.replay import AlertTimeline, Batch, Plan, Reel, Replay, State, Tape
+from harness.replay import AlertState, AlertTimeline, Batch, Plan, Replay, SlotRange, SlotWriter
 from harness.rules import RuleFile
 from harness.rules.expr import ranges_ms
 from harness.series import format_labels
@@ -22,17 +22,17 @@ from harness.slo import closedform
 from harness.slo.compile.series import PAIR_LABEL
 from harness.slo.model import BurnPair, Events, Objective
 from harness.slo.quality.groups import Groups, groups_of
-from harness.slo.quality.incidents import MINUTE_MS, Incident, Kind, Setting, library
-from harness.slo.quality.model import ObjectiveQuality, Outcome, SeverityQuality, Threshold, Verdict
+from harness.slo.quality.incidents import MINUTE_MS, Incident, IncidentKind, Setting, library
+from harness.slo.quality.model import IncidentOutcome, ObjectiveQuality, PairThreshold, QualityVerdict, SeverityQuality
 from harness.slo.quality.policy import Policy, runs
-from harness.slo.quality.rules import RuleSet, alerts_of
+from harness.slo.quality.rules import BurnRateRules, alerts_of
 from harness.slo.quality.series import EventSeries, WorldSeries, derive
-from harness.slo.quality.threshold import Seeker
+from harness.slo.quality.threshold import ThresholdSearch
 from harness.slo.quality.world import (
     RELAXED_SCRAPE_MS,
     SCRAPE_MS,
+    IncidentWorld,
     Stage,
-    World,
     budget,
     events_world,
     slices_world,
@@ -74,13 +74,13 @@ class _Tapes:
     """Time to record on: from the start again after each reset, or ever onward on an engine that is not ours."""
 
     engine: Engine
-    _last: Tape | None = None
+    _last: SlotWriter | None = None
 
-    def fresh(self) -> Tape:
+    def fresh(self) -> SlotWriter:
         if self.engine.disposable:
             self.engine.reset()  # whatever was measured on it before
         if self._last is None or self.engine.disposable:
-            self._last = Tape(self.engine)
+            self._last = SlotWriter(self.engine)
         return self._last
 
 
@@ -143,9 +143,9 @@ class _Prover:
         setting: Setting,
         series: WorldSeries,
         groups: Groups | None,
-        rules: RuleSet,
+        rules: BurnRateRules,
         replay: Replay,
-        tape: Tape,
+        tape: SlotWriter,
         interval_ms: int,
     ) -> _Played:
         every = [located for found in rules.alerts.values() for located in found]
@@ -168,11 +168,15 @@ class _Prover:
         self.advance()
         return played
 
-    def _thresholds(self, series: WorldSeries, rules: RuleSet, slice_ms: int | None) -> dict[str, list[Threshold]]:
+    def _thresholds(
+        self, series: WorldSeries, rules: BurnRateRules, slice_ms: int | None
+    ) -> dict[str, list[PairThreshold]]:
         target = self.subject.objective.target
         indicator = self.subject.objective.indicator
         subtracts = isinstance(indicator, Events) and indicator.good is not None
-        seeker = Seeker(self.tapes.engine, self.subject.files, series, target, slice_ms, subtracts, self.tapes.fresh)
+        seeker = ThresholdSearch(
+            self.tapes.engine, self.subject.files, series, target, slice_ms, subtracts, self.tapes.fresh
+        )
         found = {}
         for severity, located in rules.alerts.items():
             pairs = [pair for pair in self.subject.pairs if pair.severity == severity]
@@ -185,9 +189,9 @@ class _Prover:
         severity: str,
         setting: Setting,
         groups: Groups | None,
-        rules: RuleSet,
+        rules: BurnRateRules,
         played: _Played,
-        thresholds: Sequence[Threshold],
+        thresholds: Sequence[PairThreshold],
         interval_ms: int,
     ) -> SeverityQuality:
         pairs = tuple(pair for pair in self.subject.pairs if pair.severity == severity)
@@ -207,7 +211,7 @@ class _Prover:
         )
         return replace(quality, findings=tuple(_findings(quality, policy, setting, groups, interval_ms)))
 
-    def _notes(self, rules: RuleSet) -> Iterator[str]:
+    def _notes(self, rules: BurnRateRules) -> Iterator[str]:
         known = {pair.severity for pair in self.subject.pairs}
         for severity in rules.alerts:
             if severity not in known:
@@ -218,12 +222,12 @@ class _Prover:
 class _Played:
     """The library as it was played: by rule (its id) and incident, the timelines of its alerts."""
 
-    worlds: Sequence[World]
-    reels: Sequence[Reel]
+    worlds: Sequence[IncidentWorld]
+    reels: Sequence[SlotRange]
     timelines: dict[int, list[list[AlertTimeline]]]
 
 
-def _interval_ms(objective: Objective, rules: RuleSet) -> int:
+def _interval_ms(objective: Objective, rules: BurnRateRules) -> int:
     intervals = {located.group.interval_ms: located for found in rules.alerts.values() for located in found}
     if len(intervals) > 1:
         odd = next(iter(intervals.values()))
@@ -260,7 +264,7 @@ def _world(
     interval_ms: int,
     scrape_ms: int,
     lookback_ms: int,
-) -> World:
+) -> IncidentWorld:
     grid = max(interval_ms, slice_ms or 0)
     onset = -(-_BEFORE_MS // grid) * grid
     length = -(-(onset + incident.watched_ms) // interval_ms) * interval_ms
@@ -270,13 +274,15 @@ def _world(
     return slices_world(incident, stage, series, slice_ms or interval_ms, lookback_ms)
 
 
-def _outcome(world: World, alerts: Sequence[AlertTimeline], policy: Policy, interval_ms: int) -> Outcome:
+def _outcome(
+    world: IncidentWorld, alerts: Sequence[AlertTimeline], policy: Policy, interval_ms: int
+) -> IncidentOutcome:
     incident, stage = world.incident, world.stage
     ticks = stage.length_ms // interval_ms + 1
     fires = [False] * ticks
     for alert in alerts:
         for i, state in enumerate(alert.states):
-            fires[i] = fires[i] or state is State.FIRING
+            fires[i] = fires[i] or state is AlertState.FIRING
     policy_fires = policy.firing(world, interval_ms)
     meant = policy_fires.exactly
     allowed = budget(policy.target, policy.period_ms, incident, world.slice_ms) * world.part
@@ -284,7 +290,7 @@ def _outcome(world: World, alerts: Sequence[AlertTimeline], policy: Policy, inte
     before, spent_to = world.true.until(stage.onset_ms)[1], world.true.until
     detected = _first_ms(fires, stage, interval_ms)
     ratio = incident.ratio
-    return Outcome(
+    return IncidentOutcome(
         incident,
         detected,
         _first_ms(meant, stage, interval_ms),
@@ -313,7 +319,7 @@ def _first_ms(fires: Sequence[bool], stage: Stage, interval_ms: int) -> int | No
     return next((i * interval_ms - stage.onset_ms for i, flag in enumerate(fires) if flag), None)
 
 
-def _reset_ms(fires: Sequence[bool], world: World, interval_ms: int) -> int | None:
+def _reset_ms(fires: Sequence[bool], world: IncidentWorld, interval_ms: int) -> int | None:
     """From the last error to the tick after the last that fires; None if it is quiet by then, or if it never ends."""
     stops = world.stage.onset_ms + world.incident.ends_ms
     last = max((i for i, flag in enumerate(fires) if flag), default=-1)
@@ -331,7 +337,7 @@ def _theory_reset_ms(policy: Policy, ratio: Fraction) -> Fraction | None:
 
 def _first_pair(alerts: Sequence[AlertTimeline]) -> str:
     """The pairs that fire on the first tick on which any does, by the label that compiled rules have."""
-    firsts = [(first, alert) for alert in alerts if (first := alert.first(State.FIRING)) is not None]
+    firsts = [(first, alert) for alert in alerts if (first := alert.first(AlertState.FIRING)) is not None]
     at = min((first for first, _ in firsts), default=0)
     return ", ".join(sorted({dict(alert.labels).get(PAIR_LABEL, "") for first, alert in firsts if first == at} - {""}))
 
@@ -359,11 +365,11 @@ def _described(series: WorldSeries) -> dict[str, list[str]]:
 
 def _findings(
     quality: SeverityQuality, policy: Policy, setting: Setting, groups: Groups | None, interval_ms: int
-) -> Iterator[tuple[Verdict, str]]:
+) -> Iterator[tuple[QualityVerdict, str]]:
     """What is wrong, the worst first."""
     for pair in policy.unreachable():
         yield (
-            Verdict.UNREACHABLE,
+            QualityVerdict.UNREACHABLE,
             (
                 f"{pair.label} × {format_number(pair.factor)} can never fire: θ is "
                 f"{_percent(pair.threshold(policy.target))}, "
@@ -371,30 +377,30 @@ def _findings(
             ),
         )
     if not quality.rules:
-        yield Verdict.NO_ALERT, f"the rules have no {quality.severity} alert for this objective"
+        yield QualityVerdict.NO_ALERT, f"the rules have no {quality.severity} alert for this objective"
         return
     if quality.needed and not quality.alerts:
-        yield Verdict.NEVER_FIRES, f"no incident makes it fire, {quality.needed} need it"
+        yield QualityVerdict.NEVER_FIRES, f"no incident makes it fire, {quality.needed} need it"
     for threshold in quality.thresholds:
         if not threshold.exact:
-            yield Verdict.OFF_THRESHOLD, _off_threshold(threshold)
+            yield QualityVerdict.OFF_THRESHOLD, _off_threshold(threshold)
     seen = [o for o in quality.outcomes if not o.as_the_policy]
     missed = [o for o in seen if o.detected_ms is None]
     extra = [o for o in seen if o.policy_ms is None]
     if quality.alerts and missed:
-        yield Verdict.MISSED, f"does not see {_named(missed)}{_grouped(missed, groups)}"
+        yield QualityVerdict.MISSED, f"does not see {_named(missed)}{_grouped(missed, groups)}"
     if extra:
-        yield Verdict.FALSE_ALERT, f"fires although no pair does: {_named(extra)}{_grouped(extra, groups)}"
+        yield QualityVerdict.FALSE_ALERT, f"fires although no pair does: {_named(extra)}{_grouped(extra, groups)}"
     off = [o for o in seen if o not in missed and o not in extra]
     if off:
-        yield Verdict.OFF_TIME, f"fires at other times than the pairs in {_named(off)}: {_times(off[0])}"
+        yield QualityVerdict.OFF_TIME, f"fires at other times than the pairs in {_named(off)}: {_times(off[0])}"
     if setting.by_events:
         yield from _against_theory(quality, interval_ms)
 
 
-def _grouped(outcomes: Sequence[Outcome], groups: Groups | None) -> str:
+def _grouped(outcomes: Sequence[IncidentOutcome], groups: Groups | None) -> str:
     """What rules and objective take for a whole, if that is where they differ."""
-    if groups is None or not all(o.incident.kind is Kind.GROUP for o in outcomes):
+    if groups is None or not all(o.incident.kind is IncidentKind.GROUP for o in outcomes):
         return ""
     if groups.apart:
         return " (the objective has a budget for each group, the rules add them up)"
@@ -402,7 +408,7 @@ def _grouped(outcomes: Sequence[Outcome], groups: Groups | None) -> str:
     return f" (the rules look at each group{by}, the objective's budget is one over all)"
 
 
-def _times(outcome: Outcome) -> str:
+def _times(outcome: IncidentOutcome) -> str:
     """How an incident's alert differs from its pairs: in detection, in reset, or on ticks between them."""
     name = outcome.incident.name
     parts = [
@@ -420,7 +426,7 @@ def _times(outcome: Outcome) -> str:
     return f"in between {name} fires {' and '.join((*more, *less))}"
 
 
-def _against_theory(quality: SeverityQuality, interval_ms: int) -> Iterator[tuple[Verdict, str]]:
+def _against_theory(quality: SeverityQuality, interval_ms: int) -> Iterator[tuple[QualityVerdict, str]]:
     """The closed form, rounded up to a tick, must be met to a tick: a second word beside the counted one."""
     late = [o for o in quality.constant() if not _agrees(o.detected_ms, o.theory_ms, interval_ms)]
     slow = [o for o in quality.constant() if not _agrees(o.reset_ms, o.theory_reset_ms, interval_ms)]
@@ -430,7 +436,7 @@ def _against_theory(quality: SeverityQuality, interval_ms: int) -> Iterator[tupl
             times = (o.detected_ms, o.theory_ms) if what == "detected" else (o.reset_ms, o.theory_reset_ms)
             measured, theory = told_apart(*times)
             yield (
-                Verdict.OFF_TIME,
+                QualityVerdict.OFF_TIME,
                 (
                     f"{what} at other times than the closed form in {_named(found)}: {o.incident.name} after "
                     f"{measured}, by the closed form {theory}"
@@ -444,7 +450,7 @@ def _agrees(measured: int | None, theory: Fraction | None, interval_ms: int) -> 
     return abs(measured - -(-theory // interval_ms) * interval_ms) <= interval_ms
 
 
-def _off_threshold(found: Threshold) -> str:
+def _off_threshold(found: PairThreshold) -> str:
     where = f"{found.pair.label} × {format_number(found.pair.factor)}"
     if found.fires_at is None or found.quiet_at is None:
         return f"{where} {found.note}"
@@ -452,7 +458,7 @@ def _off_threshold(found: Threshold) -> str:
     return f"{where} fires from {at} on, θ is {theta}" + (f" ({found.note})" if found.note else "")
 
 
-def _named(outcomes: Sequence[Outcome]) -> str:
+def _named(outcomes: Sequence[IncidentOutcome]) -> str:
     names = [f"`{o.incident.name}`" for o in outcomes[:_MOST_NAMED]]
     more = len(outcomes) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")

@@ -23,7 +23,7 @@ _ABSENT = re.compile(r"\babsent(_over_time)?\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class AlertInGroup:
     """An alert in its group."""
 
     group: Group
@@ -31,32 +31,34 @@ class Located:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleSet:
+class BurnRateRules:
     """Rule files, and the alerts of one objective in them by severity."""
 
     files: Sequence[RuleFile]
-    alerts: Mapping[str, tuple[Located, ...]]
+    alerts: Mapping[str, tuple[AlertInGroup, ...]]
     selectors: tuple[Selector, ...]
     """The raw series that these alerts read, through recording rules."""
     grouped_by: tuple[str, ...] = ()
     """The labels by which these alerts, or the recording rules before them, group."""
 
 
-def alerts_of(objective: Objective, others: Sequence[Objective], files: Sequence[RuleFile], replay: Replay) -> RuleSet:
+def alerts_of(
+    objective: Objective, others: Sequence[Objective], files: Sequence[RuleFile], replay: Replay
+) -> BurnRateRules:
     """The burn-rate alerts of an objective: by sloth's or pyrra's labels, else by the series that they read.
 
     Raises InputError if an alert could belong to several objectives or does not tell its severity.
     """
-    found: dict[str, list[Located]] = {}
+    found: dict[str, list[AlertInGroup]] = {}
     raw: dict[Selector, None] = {}
     by: dict[str, None] = {}
     for group, rule in ((g, r) for file in files for g in file.groups for r in g.alerts()):
         if not _speaks_of(objective, others, group, rule, replay):
             continue
-        found.setdefault(_severity(group, rule), []).append(Located(group, rule))
+        found.setdefault(_severity(group, rule), []).append(AlertInGroup(group, rule))
         raw |= dict.fromkeys(_raw_selectors(replay, group, rule))
         by |= dict.fromkeys(_grouped_by(replay, group, rule))
-    return RuleSet(files, {severity: tuple(rules) for severity, rules in found.items()}, tuple(raw), tuple(by))
+    return BurnRateRules(files, {severity: tuple(rules) for severity, rules in found.items()}, tuple(raw), tuple(by))
 
 
 def _speaks_of(

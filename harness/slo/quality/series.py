@@ -21,11 +21,20 @@ import promql_parser as promql
 from harness.contracts.world import Trace
 from harness.engines.base import Engine
 from harness.errors import InputError, UnsupportedError
-from harness.replay import Batch, Reel, Tape
+from harness.replay import Batch, SlotRange, SlotWriter
 from harness.rules.expr import children, parse_expr, walk
 from harness.rules.selectors import NAME, Matcher, Selector, selectors_of
 from harness.series import Labels, labels_of
-from harness.slo.model import Events, Indicator, Objective, Op, Query, RawRatio, Reading, Threshold
+from harness.slo.model import (
+    Events,
+    Indicator,
+    IndicatorQuery,
+    Objective,
+    RawRatio,
+    ThresholdIndicator,
+    ThresholdOp,
+    WindowPlacement,
+)
 from harness.slo.queries import selected, tree, windowed
 from harness.source import Fields, SourceFile, Text, load_yaml
 from harness.units import format_duration, format_number
@@ -76,14 +85,14 @@ WorldSeries = EventSeries | StateSeries
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class SelectorUse:
     """A selector of a query, and whether what it selects counts up."""
 
     selector: Selector
     counts: bool
 
 
-def derive(objective: Objective, extra: Sequence[Selector], tape: Tape) -> WorldSeries:
+def derive(objective: Objective, extra: Sequence[Selector], tape: SlotWriter) -> WorldSeries:
     """The series of an objective's world; `extra` are the selectors of the rules, which should find them too.
 
     Raises UnsupportedError, saying how to state the series, where no choice makes the queries see what they should.
@@ -96,7 +105,7 @@ def derive(objective: Objective, extra: Sequence[Selector], tape: Tape) -> World
     if len({use.counts for use in uses}) > 1:
         raise _underivable(objective, queries[0], "its queries mix counters with gauges")
     counts = uses[0].counts
-    if counts and isinstance(objective.indicator, Threshold):
+    if counts and isinstance(objective.indicator, ThresholdIndicator):
         raise UnsupportedError(
             f"the series of `{objective.name}`: its threshold is one on how fast counters grow",
             span=queries[0].text.span_at(0),
@@ -121,19 +130,19 @@ def derive(objective: Objective, extra: Sequence[Selector], tape: Tape) -> World
     return states
 
 
-def queries_of(indicator: Indicator) -> list[Query]:
+def queries_of(indicator: Indicator) -> list[IndicatorQuery]:
     """The indicator's queries; of events, all events first."""
     match indicator:
         case Events(total, good, bad):
             return [query for query in (total, good, bad) if query is not None]
-        case RawRatio(query, _) | Threshold(query, _, _):
+        case RawRatio(query, _) | ThresholdIndicator(query, _, _):
             return [query]
 
 
-def uses_of(query: Query) -> list[Use]:
+def uses_of(query: IndicatorQuery) -> list[SelectorUse]:
     """The query's selectors, each with whether its samples are taken for a counter's."""
-    if query.reading in (Reading.COUNTER, Reading.GAUGE):
-        return [Use(selector, query.reading is Reading.COUNTER) for selector in selected(query)]
+    if query.reading in (WindowPlacement.COUNTER, WindowPlacement.GAUGE):
+        return [SelectorUse(selector, query.reading is WindowPlacement.COUNTER) for selector in selected(query)]
     return list(_uses(tree(query), False))
 
 
@@ -145,9 +154,9 @@ def grouping(node: Any) -> Iterator[str]:
             yield from modifier.labels
 
 
-def _uses(node: Any, counts: bool) -> Iterator[Use]:
+def _uses(node: Any, counts: bool) -> Iterator[SelectorUse]:
     if isinstance(node, promql.VectorSelector):
-        yield from (Use(selector, counts) for selector in selectors_of(node))
+        yield from (SelectorUse(selector, counts) for selector in selectors_of(node))
         return
     if isinstance(node, promql.Call):
         counts = node.func.name in _COUNTING
@@ -155,7 +164,7 @@ def _uses(node: Any, counts: bool) -> Iterator[Use]:
         yield from _uses(child, counts)
 
 
-def _underivable(objective: Objective, query: Query, why: str) -> UnsupportedError:
+def _underivable(objective: Objective, query: IndicatorQuery, why: str) -> UnsupportedError:
     return UnsupportedError(
         f"the series of `{objective.name}` cannot be derived from its queries: {why}",
         span=query.text.span_at(0),
@@ -166,7 +175,7 @@ def _underivable(objective: Objective, query: Query, why: str) -> UnsupportedErr
 # -- label sets --------------------------------------------------------------------------------------------------------
 
 
-def _families(uses: Sequence[Use], extra: Sequence[Selector], objective: Objective) -> list[list[Labels]]:
+def _families(uses: Sequence[SelectorUse], extra: Sequence[Selector], objective: Objective) -> list[list[Labels]]:
     """Per metric the label sets that its selectors can tell apart, one of each kind."""
     own: dict[str, list[Selector]] = {}
     for use in uses:
@@ -237,7 +246,7 @@ def words_of(pattern: str) -> list[str]:
 
 
 def _choose_events(
-    objective: Objective, families: Sequence[Sequence[Labels]], tape: Tape, *, cumulative: bool
+    objective: Objective, families: Sequence[Sequence[Labels]], tape: SlotWriter, *, cumulative: bool
 ) -> EventSeries:
     """The choices, of the fewest series, for which the queries see no errors, only errors, and a mix of both."""
     choices = [
@@ -272,14 +281,14 @@ def _near(value: float | None, wanted: float) -> bool:
 
 
 def _observe(
-    objective: Objective, worlds: Sequence[Mapping[Labels, int]], tape: Tape, *, cumulative: bool
+    objective: Objective, worlds: Sequence[Mapping[Labels, int]], tape: SlotWriter, *, cumulative: bool
 ) -> list[tuple[float | None, float | None]]:
     """(error ratio, all events) that the objective's queries see in each world of so many events per second."""
     reel = _recorded([_steady(world, cumulative=cumulative) for world in worlds], tape)
     return _ratios(objective.indicator, tape.engine, reel)
 
 
-def elements(objective: Objective, world: Mapping[Labels, int], tape: Tape, *, cumulative: bool) -> int:
+def elements(objective: Objective, world: Mapping[Labels, int], tape: SlotWriter, *, cumulative: bool) -> int:
     """How many elements the objective's query of all events (or of its ratio) has in a world: one a group."""
     reel = _recorded([_steady(world, cumulative=cumulative)], tape)
     query = queries_of(objective.indicator)[0]
@@ -296,7 +305,7 @@ def _steady(world: Mapping[Labels, int], *, cumulative: bool) -> list[Trace]:
     ]
 
 
-def _ratios(indicator: Indicator, engine: Engine, reel: Reel) -> list[tuple[float | None, float | None]]:
+def _ratios(indicator: Indicator, engine: Engine, reel: SlotRange) -> list[tuple[float | None, float | None]]:
     """(error ratio, all events) at the end of each case."""
     window = format_duration(_WINDOW_MS)
     match indicator:
@@ -313,17 +322,17 @@ def _ratios(indicator: Indicator, engine: Engine, reel: Reel) -> list[tuple[floa
         case RawRatio(query, is_error):
             raw = _sums(engine, windowed(query, window), reel)
             return [(value if is_error or value is None else 1 - value, None) for value in raw]
-        case Threshold():
+        case ThresholdIndicator():
             raise AssertionError("a threshold has states, not events")
 
 
-def _recorded(cases: Sequence[Sequence[Trace]], tape: Tape) -> Reel:
+def _recorded(cases: Sequence[Sequence[Trace]], tape: SlotWriter) -> SlotRange:
     server = tape.engine.server
     (reel,) = tape.record([Batch(cases, 2 * _WINDOW_MS, 2 * _WINDOW_MS + server.lookback_ms, server.evaluation_ms)])
     return reel
 
 
-def _sums(engine: Engine, expr: str, reel: Reel) -> list[float | None]:
+def _sums(engine: Engine, expr: str, reel: SlotRange) -> list[float | None]:
     """What an expression's elements add up to at the end of each case; None where there are none, and for NaN."""
     found: list[float | None] = [None] * reel.count
     for case, value in _values_at_end(engine, expr, reel):
@@ -331,7 +340,7 @@ def _sums(engine: Engine, expr: str, reel: Reel) -> list[float | None]:
     return [None if value is None or math.isnan(value) else value for value in found]
 
 
-def _values_at_end(engine: Engine, expr: str, reel: Reel) -> list[tuple[int, float]]:
+def _values_at_end(engine: Engine, expr: str, reel: SlotRange) -> list[tuple[int, float]]:
     """(case, value) of every element at the end of each case."""
     at = reel.start_ms + reel.length_ms
     return [
@@ -345,7 +354,7 @@ def _values_at_end(engine: Engine, expr: str, reel: Reel) -> list[tuple[int, flo
 
 
 def _choose_states(
-    objective: Objective, families: Sequence[Sequence[Labels]], tape: Tape, *, refuse: bool = True
+    objective: Objective, families: Sequence[Sequence[Labels]], tape: SlotWriter, *, refuse: bool = True
 ) -> StateSeries | None:
     """Values of the gauges for which the query is good, and bad, and that differ in as few of them as can be.
 
@@ -354,7 +363,7 @@ def _choose_states(
     series = [labels for family in families for labels in family]
     indicator = objective.indicator
     query = queries_of(indicator)[0]
-    limit = indicator.threshold if isinstance(indicator, Threshold) else Fraction(1)
+    limit = indicator.threshold if isinstance(indicator, ThresholdIndicator) else Fraction(1)
     near = (Fraction(1), Fraction(0), limit, limit + 1, limit - 1, limit * 2, limit / 2, Fraction(100))
     # Most gauges are never negative; only a limit that is may need it.
     pool = list(dict.fromkeys(value for value in near if value >= 0 or limit < 0))
@@ -381,20 +390,27 @@ def _holds(objective: Objective) -> bool:
             return isinstance(node, promql.VectorSelector)
         return any(map(at_a_moment, children(node)))
 
-    readings = (Reading.INSTANT, Reading.WINDOWED)  # a window is put into the others
+    readings = (WindowPlacement.INSTANT, WindowPlacement.WINDOWED)  # a window is put into the others
     return any(query.reading in readings and at_a_moment(tree(query)) for query in queries_of(objective.indicator))
 
 
-def _judge_states(objective: Objective, states: Sequence[Mapping[Labels, Fraction]], tape: Tape) -> list[bool | None]:
+def _judge_states(
+    objective: Objective, states: Sequence[Mapping[Labels, Fraction]], tape: SlotWriter
+) -> list[bool | None]:
     """Whether the objective's queries find each state wholly good (True) or wholly bad (False); None for neither."""
     times = range(_EVERY_MS // 2, 2 * _WINDOW_MS, _EVERY_MS)
     cases = [[Trace(labels, times, [float(value)] * len(times)) for labels, value in state.items()] for state in states]
     reel, indicator = _recorded(cases, tape), objective.indicator
-    if not isinstance(indicator, Threshold):
+    if not isinstance(indicator, ThresholdIndicator):
         return [{0.0: True, 1.0: False}.get(error) if error is not None else None for error, _ in
                 _ratios(indicator, tape.engine, reel)]  # fmt: skip
     limit = float(indicator.threshold)
-    exceeds = {Op.LTE: operator.le, Op.LT: operator.lt, Op.GTE: operator.ge, Op.GT: operator.gt}[indicator.op]
+    exceeds = {
+        ThresholdOp.LTE: operator.le,
+        ThresholdOp.LT: operator.lt,
+        ThresholdOp.GTE: operator.ge,
+        ThresholdOp.GT: operator.gt,
+    }[indicator.op]
     return [
         exceeds(value, limit) if value is not None and math.isfinite(value) else None
         for value in _sums(tape.engine, windowed(indicator.query, format_duration(_WINDOW_MS)), reel)
@@ -406,7 +422,7 @@ def _judge_states(objective: Objective, states: Sequence[Mapping[Labels, Fractio
 _STATED = re.compile(r"(?P<series>.*?)(?:\s+(?P<value>[-+]?\d+(?:\.\d+)?))?", re.DOTALL)
 
 
-def _stated(objective: Objective, tape: Tape, *, counts: bool) -> WorldSeries:
+def _stated(objective: Objective, tape: SlotWriter, *, counts: bool) -> WorldSeries:
     """The series as the annotation says: `good` and `bad`, each a list; behind a gauge stands its value.
 
     Raises InputError where the objective's queries see something else in them.
@@ -445,9 +461,9 @@ def _stated(objective: Objective, tape: Tape, *, counts: bool) -> WorldSeries:
     return StateSeries(order, at_good, at_bad, _holds(objective), absent)
 
 
-def _check_events(objective: Objective, stated: EventSeries, what: str, tape: Tape) -> None:
+def _check_events(objective: Objective, stated: EventSeries, what: str, tape: SlotWriter) -> None:
     """Raise InputError unless the queries see no errors in good events, only errors in bad ones, a quarter in a mix."""
-    if isinstance(objective.indicator, Threshold):
+    if isinstance(objective.indicator, ThresholdIndicator):
         raise InputError(
             f"{what}: its gauges need values",
             span=objective.span,

@@ -9,14 +9,14 @@ from fractions import Fraction
 from harness.contracts.model import Knob
 from harness.contracts.world import Trace
 from harness.engines.base import Engine
-from harness.proof.axis import Axis, refine, ulps_between
-from harness.replay import Batch, Plan, Replay, Tape
+from harness.proof.positions import KnobPositions, refine, ulps_between
+from harness.replay import Batch, Plan, Replay, SlotWriter
 from harness.rules import RuleFile
 from harness.rules.expr import alternatives, ends_now, ranges_ms
 from harness.slo.model import BurnPair
-from harness.slo.quality.model import Threshold
+from harness.slo.quality.model import PairThreshold
 from harness.slo.quality.policy import slack
-from harness.slo.quality.rules import Located
+from harness.slo.quality.rules import AlertInGroup
 from harness.slo.quality.series import EventSeries, StateSeries, WorldSeries
 from harness.slo.quality.world import PHASE_MS, SCRAPE_MS
 from harness.source import Text
@@ -37,7 +37,7 @@ class Branch:
     """The longest range that it looks at: the long window of its pair."""
 
 
-def branches(replay: Replay, rules: Sequence[Located]) -> list[Branch]:
+def branches(replay: Replay, rules: Sequence[AlertInGroup]) -> list[Branch]:
     """Every alternative of every rule."""
     found = []
     for located in rules:
@@ -50,7 +50,7 @@ def branches(replay: Replay, rules: Sequence[Located]) -> list[Branch]:
 
 
 @dataclass(frozen=True, slots=True)
-class Seeker:
+class ThresholdSearch:
     """Searches thresholds; each in a history of its own, for which the engine is emptied where it may be."""
 
     engine: Engine
@@ -60,9 +60,9 @@ class Seeker:
     slice_ms: int | None
     subtracts: bool
     """Whether errors are counted as all events less the good ones."""
-    fresh_tape: Callable[[], Tape]
+    fresh_tape: Callable[[], SlotWriter]
 
-    def search(self, pairs: Sequence[BurnPair], rules: Sequence[Located]) -> list[Threshold]:
+    def search(self, pairs: Sequence[BurnPair], rules: Sequence[AlertInGroup]) -> list[PairThreshold]:
         """One threshold per pair whose condition can be told apart by its long window, else one for all of them."""
         found = branches(Replay(self.engine, self.files), rules)
         by_window = {pair.long_ms: [b for b in found if b.longest_ms == pair.long_ms] for pair in pairs}
@@ -76,13 +76,13 @@ class Seeker:
         note = f"for all conditions at once: their longest window is {windows}, which tells no pair from another"
         return [self._one(lowest, found, note)]
 
-    def _absent(self, pair: BurnPair) -> Threshold:
+    def _absent(self, pair: BurnPair) -> PairThreshold:
         note = (
             f"is not in the rules: none of their conditions has {format_duration(pair.long_ms)} as its longest window"
         )
-        return Threshold(pair, pair.threshold(self.target), Fraction(1), None, None, False, note)
+        return PairThreshold(pair, pair.threshold(self.target), Fraction(1), None, None, False, note)
 
-    def _one(self, pair: BurnPair, found: Sequence[Branch], note: str) -> Threshold:
+    def _one(self, pair: BurnPair, found: Sequence[Branch], note: str) -> PairThreshold:
         tape = self.fresh_tape()
         replay = Replay(self.engine, self.files)
         found = [Branch(replay.plan(b.plan.group, b.plan.rule), b.longest_ms) for b in found]
@@ -92,7 +92,7 @@ class Seeker:
         return self._of_slices(pair, found, note, tape, replay, self.slice_ms or 0)
 
     def _fires(
-        self, found: Sequence[Branch], cases: Sequence[Sequence[Trace]], tape: Tape, replay: Replay
+        self, found: Sequence[Branch], cases: Sequence[Sequence[Trace]], tape: SlotWriter, replay: Replay
     ) -> list[bool]:
         lead = _lead_ms(found)
         reach = max(branch.plan.reach_ms for branch in found)
@@ -107,10 +107,10 @@ class Seeker:
     # -- events ------------------------------------------------------------------------------------------------------
 
     def _of_events(
-        self, pair: BurnPair, found: Sequence[Branch], note: str, tape: Tape, replay: Replay, series: EventSeries
-    ) -> Threshold:
+        self, pair: BurnPair, found: Sequence[Branch], note: str, tape: SlotWriter, replay: Replay, series: EventSeries
+    ) -> PairThreshold:
         theta = pair.threshold(self.target)
-        axis = Axis(Knob("error ratio", "", Fraction(0), Fraction(1), None, ""), min(theta, Fraction(1)))
+        axis = KnobPositions(Knob("error ratio", "", Fraction(0), Fraction(1), None, ""), min(theta, Fraction(1)))
         times = _times(found)
 
         def ask(positions: list[int]) -> dict[int, bool]:
@@ -128,12 +128,12 @@ class Seeker:
     # -- slices ------------------------------------------------------------------------------------------------------
 
     def _of_slices(
-        self, pair: BurnPair, found: Sequence[Branch], note: str, tape: Tape, replay: Replay, slice_ms: int
-    ) -> Threshold:
+        self, pair: BurnPair, found: Sequence[Branch], note: str, tape: SlotWriter, replay: Replay, slice_ms: int
+    ) -> PairThreshold:
         count = pair.long_ms // slice_ms
         theta = pair.threshold(self.target)
         first = -(-theta * count // 1) if pair.inclusive else theta * count // 1 + 1
-        axis = Axis(
+        axis = KnobPositions(
             Knob("bad slices", "", Fraction(0), Fraction(count), Fraction(1), "slices"), Fraction(min(first, count))
         )
         lead = _lead_ms(found)
@@ -159,22 +159,22 @@ def _judged(
     truth: dict[int, bool],
     note: str,
     near: Fraction,
-) -> Threshold:
+) -> PairThreshold:
     """The boundary among the flips, and whether θ lies on it, or no further from it than `near`."""
     if not flips:
         always = all(truth.values())
         what = "fires even without errors" if always else "never fires, even if everything fails"
         fires_at, quiet_at = (Fraction(0), None) if always else (None, Fraction(1))
-        return Threshold(pair, wanted, quiet_at, fires_at, None, False, "; ".join(filter(None, (what, note))))
+        return PairThreshold(pair, wanted, quiet_at, fires_at, None, False, "; ".join(filter(None, (what, note))))
     low, high, rises = next((flip for flip in flips if flip[2]), flips[0])
     if not rises:
-        return Threshold(pair, wanted, low, high, None, False, f"fires below {float(high):g} and is quiet above")
+        return PairThreshold(pair, wanted, low, high, None, False, f"fires below {float(high):g} and is quiet above")
     # Where rounding decides, neighbours may disagree; only a flip elsewhere is another threshold.
     far = [flip for flip in flips if flip[1] != high and abs(flip[1] - high) > near]
     if far:
         note = "; ".join(filter(None, (f"flips again at {float(far[0][1]):g}", note)))
     exact = low <= wanted + near and high >= wanted - near
-    return Threshold(pair, wanted, low, high, None, exact and not far, note)
+    return PairThreshold(pair, wanted, low, high, None, exact and not far, note)
 
 
 def _lead_ms(found: Sequence[Branch]) -> int:

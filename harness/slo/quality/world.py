@@ -57,7 +57,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class IncidentWorld:
     """An incident on its stage."""
 
     incident: Incident
@@ -75,21 +75,21 @@ class World:
     """The share of the traffic that was counted: that of one group, where the objective has a budget for each."""
 
 
-def events_world(incident: Incident, stage: Stage, series: EventSeries, groups: Groups | None = None) -> World:
+def events_world(incident: Incident, stage: Stage, series: EventSeries, groups: Groups | None = None) -> IncidentWorld:
     """The world of an objective that counts events; with `groups` for an incident in which one of them burns."""
     times = stage.scrapes
     true = _counted(incident, stage, times)
     if not incident.one_group or groups is None:
-        return World(incident, stage, true, *_observed(incident, stage, true, series), None, series.cumulative)
+        return IncidentWorld(incident, stage, true, *_observed(incident, stage, true, series), None, series.cumulative)
     split = _split(true, len(groups.members))
     made = [
         _observed(incident, stage, counts, series, names) for counts, names in zip(split, groups.members, strict=True)
     ]
     traces = [trace for _, found in made for trace in found]
     if groups.apart:
-        return World(incident, stage, split[0], made[0][0], traces, None, series.cumulative, groups.part)
+        return IncidentWorld(incident, stage, split[0], made[0][0], traces, None, series.cumulative, groups.part)
     seen = _observed(incident, stage, true, series)[0]
-    return World(incident, stage, true, seen, traces, None, series.cumulative)
+    return IncidentWorld(incident, stage, true, seen, traces, None, series.cumulative)
 
 
 def _split(whole: Counts, groups: int) -> list[Counts]:
@@ -104,7 +104,9 @@ def _split(whole: Counts, groups: int) -> list[Counts]:
     ]
 
 
-def slices_world(incident: Incident, stage: Stage, series: WorldSeries, slice_ms: int, lookback_ms: int) -> World:
+def slices_world(
+    incident: Incident, stage: Stage, series: WorldSeries, slice_ms: int, lookback_ms: int
+) -> IncidentWorld:
     """The world of an objective that counts slices: each is wholly good or wholly bad, a ratio is a share of them.
 
     `lookback_ms` is for how long Prometheus still sees a sample.
@@ -134,7 +136,7 @@ def slices_world(incident: Incident, stage: Stage, series: WorldSeries, slice_ms
         events = Counts(times, [per_scrape * (i + 1) for i in range(len(times))], [per_scrape * n for n in wrong])
         seen = _slices_seen(incident, stage, true, 0)  # a rate has no memory
         traces = _observed(incident, stage, events, series)[1]
-    return World(incident, stage, true, seen, traces, slice_ms)
+    return IncidentWorld(incident, stage, true, seen, traces, slice_ms)
 
 
 def _slices_seen(incident: Incident, stage: Stage, true: Counts, held_ms: int, absent: bool | None = None) -> Counts:

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.errors import InputError, near_miss
 from harness.slo.model import Objective
 from harness.slo.spec import openslo, sloth
-from harness.slo.spec.openslo import Pending, Shelf, resolve
+from harness.slo.spec.openslo import DocumentIndex, Pending, resolve
 from harness.slo.spec.refuse import refuse_clashes
 from harness.slo.windows import DEFAULT_PERIOD_MS
 from harness.source import Fields, Item, SourceFile, load_yaml
@@ -21,7 +21,7 @@ def load_objectives(paths: Sequence[Path], *, period_ms: int | None = None) -> l
     a `timeWindow` are refused. Raises InputError for what is wrong, and UnsupportedError for what is legal but not
     treated, at its line and column.
     """
-    shelf = Shelf()
+    shelf = DocumentIndex()
     found: list[Pending | Objective] = []
     for path in paths:
         source = SourceFile.read(path)

@@ -23,18 +23,18 @@ from harness.slo.model import (
     Calendar,
     Events,
     Indicator,
+    IndicatorQuery,
     Metadata,
     Objective,
     Occurrences,
-    Op,
     Period,
-    Query,
     RatioTimeslices,
     RawRatio,
-    Reading,
     Rolling,
-    Threshold,
+    ThresholdIndicator,
+    ThresholdOp,
     Timeslices,
+    WindowPlacement,
 )
 from harness.slo.queries import GROUP_BY, grouped, normal_placeholder
 from harness.slo.spec.refuse import check_objective
@@ -65,7 +65,7 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class DocumentIndex:
     """The documents that others refer to, by kind and name."""
 
     documents: dict[tuple[str, str], Fields] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class Shelf:
         return found
 
 
-def resolve(pending: Pending, shelf: Shelf, period_ms: int | None = None) -> list[Objective]:
+def resolve(pending: Pending, shelf: DocumentIndex, period_ms: int | None = None) -> list[Objective]:
     """The objectives of an SLO, one for each entry of its `objectives`.
 
     `period_ms` is the period of those that name none; without it they are refused.
@@ -245,7 +245,7 @@ def _description(fields: Fields) -> str:
     return text.value
 
 
-def _service_about(spec: Fields, shelf: Shelf) -> Metadata:
+def _service_about(spec: Fields, shelf: DocumentIndex) -> Metadata:
     document = shelf.documents.get(("Service", spec.text("service").value))
     return replace(_about(document), description=_description(_spec(document))) if document else Metadata()
 
@@ -393,7 +393,7 @@ def _refuse_composite(goal: Fields) -> None:
 # -- of what -------------------------------------------------------------------------------------------------------
 
 
-def _indicator_fields(spec: Fields, shelf: Shelf) -> tuple[Fields, Metadata]:
+def _indicator_fields(spec: Fields, shelf: DocumentIndex) -> tuple[Fields, Metadata]:
     if ("indicator" in spec) == ("indicatorRef" in spec):
         raise InputError(
             f"{spec.what} needs exactly one of `indicator` and `indicatorRef`", span=spec.span, hint="keep or add one"
@@ -416,9 +416,9 @@ def _sli(document: Fields) -> tuple[Fields, Metadata]:
     return fields, replace(_about(document), description=_description(fields))
 
 
-def _indicator(fields: Fields, goal: Fields, shelf: Shelf) -> Indicator:
+def _indicator(fields: Fields, goal: Fields, shelf: DocumentIndex) -> Indicator:
     if "thresholdMetric" in fields:
-        query = _query(fields.fields("thresholdMetric", "`thresholdMetric`"), Reading.INSTANT, shelf)
+        query = _query(fields.fields("thresholdMetric", "`thresholdMetric`"), WindowPlacement.INSTANT, shelf)
         _refuse_placeholder(query)
         for key in ("op", "value"):
             if key not in goal:
@@ -427,8 +427,8 @@ def _indicator(fields: Fields, goal: Fields, shelf: Shelf) -> Indicator:
                     span=goal.span,
                     hint="add `op: lte` (what is good) and `value: …`",
                 )
-        op = Op(choice(goal.text("op"), tuple(op.value for op in Op), "`op`"))
-        return Threshold(query, op, number(goal.text("value"), "`value`"))
+        op = ThresholdOp(choice(goal.text("op"), tuple(op.value for op in ThresholdOp), "`op`"))
+        return ThresholdIndicator(query, op, number(goal.text("value"), "`value`"))
     if "value" in goal:
         raise InputError(
             "`value` means nothing with a `ratioMetric`",
@@ -440,7 +440,7 @@ def _indicator(fields: Fields, goal: Fields, shelf: Shelf) -> Indicator:
 
 def _said_in_vain(indicator: Fields, goal: Fields) -> Iterator[Notice]:
     if "op" in goal and "ratioMetric" in indicator:
-        choice(goal.text("op"), tuple(op.value for op in Op), "`op`")
+        choice(goal.text("op"), tuple(op.value for op in ThresholdOp), "`op`")
         yield Notice(
             "`op` means nothing with a `ratioMetric`: at least `target` of it must be good, whatever it says",
             goal.key_span("op"),
@@ -448,7 +448,7 @@ def _said_in_vain(indicator: Fields, goal: Fields) -> Iterator[Notice]:
         )
 
 
-def _ratio(ratio: Fields, shelf: Shelf) -> Indicator:
+def _ratio(ratio: Fields, shelf: DocumentIndex) -> Indicator:
     ratio.only("counter", "good", "bad", "total", "rawType", "raw")
     if "raw" in ratio:
         for key in ("good", "bad", "total"):
@@ -457,7 +457,9 @@ def _ratio(ratio: Fields, shelf: Shelf) -> Indicator:
                     f"`raw` and `{key}` exclude each other", span=ratio.key_span(key), hint="a raw ratio is all of it"
                 )
         kind = choice(ratio.text("rawType"), ("success", "failure"), "`rawType`")
-        return RawRatio(_query(ratio.fields("raw", "`raw`"), Reading.INSTANT, shelf), is_error=kind == "failure")
+        return RawRatio(
+            _query(ratio.fields("raw", "`raw`"), WindowPlacement.INSTANT, shelf), is_error=kind == "failure"
+        )
     if "rawType" in ratio:
         raise InputError("`rawType` means nothing without `raw`", span=ratio.key_span("rawType"), hint="remove it")
     if ("good" in ratio) == ("bad" in ratio):
@@ -466,7 +468,7 @@ def _ratio(ratio: Fields, shelf: Shelf) -> Indicator:
             span=ratio.key_span("bad") if "bad" in ratio else ratio.span,
             hint="keep one; the other follows from the total",
         )
-    reading = Reading.COUNTER if truth(ratio, "counter") else Reading.GAUGE
+    reading = WindowPlacement.COUNTER if truth(ratio, "counter") else WindowPlacement.GAUGE
     queries = {
         key: _query(ratio.fields(key, f"`{key}`"), reading, shelf) for key in ("good", "bad", "total") if key in ratio
     }
@@ -481,7 +483,7 @@ def _ratio(ratio: Fields, shelf: Shelf) -> Indicator:
     return Events(total=queries["total"], good=queries.get("good"), bad=queries.get("bad"))
 
 
-def _query(metric: Fields, reading: Reading, shelf: Shelf) -> Query:
+def _query(metric: Fields, reading: WindowPlacement, shelf: DocumentIndex) -> IndicatorQuery:
     metric.only("metricSource")
     source = metric.fields("metricSource", "`metricSource`")
     source.only("metricSourceRef", "type", "spec")
@@ -501,8 +503,8 @@ def _query(metric: Fields, reading: Reading, shelf: Shelf) -> Query:
         )
     text = _promql(source.fields("spec", "`spec` of the metric source"))
     if WINDOW_PLACEHOLDER in normal_placeholder(text.value):
-        reading = Reading.WINDOWED
-    return Query.of(text, reading, kind.value, reference.value if reference else None)
+        reading = WindowPlacement.WINDOWED
+    return IndicatorQuery.of(text, reading, kind.value, reference.value if reference else None)
 
 
 def _promql(spec: Fields) -> Text:
@@ -522,8 +524,8 @@ def _promql(spec: Fields) -> Text:
     return spec.text("promql" if "promql" in spec else "query")  # Nobl9 calls it `promql`
 
 
-def _refuse_placeholder(query: Query) -> None:
-    if query.reading is Reading.WINDOWED:
+def _refuse_placeholder(query: IndicatorQuery) -> None:
+    if query.reading is WindowPlacement.WINDOWED:
         raise UnsupportedError(
             f"{WINDOW_PLACEHOLDER} in a `thresholdMetric`: it is compared tick by tick, not over alert windows",
             span=query.text.span,
@@ -534,7 +536,7 @@ def _refuse_placeholder(query: Query) -> None:
 # -- alerts --------------------------------------------------------------------------------------------------------
 
 
-def _alerting(document: Fields, spec: Fields, shelf: Shelf) -> Alerting:
+def _alerting(document: Fields, spec: Fields, shelf: DocumentIndex) -> Alerting:
     metadata = document.fields("metadata", "`metadata`")
     annotations = metadata.fields("annotations", "`annotations`") if "annotations" in metadata else None
     alerting = (
@@ -581,7 +583,7 @@ _SHAPES = {
 }
 
 
-def _referred(item: Item, kind: str, key: str, shelf: Shelf) -> tuple[Fields, bool]:
+def _referred(item: Item, kind: str, key: str, shelf: DocumentIndex) -> tuple[Fields, bool]:
     """What an element of a list means, and whether it stands there itself, and not as `x`, `name: x` or `key: x`."""
     if item.is_mapping:
         fields = item.fields()
@@ -611,7 +613,7 @@ def _inline(fields: Fields, kind: str) -> None:
         choice(fields.text("kind"), (kind,), "`kind`")
 
 
-def _policy(document: Fields, shelf: Shelf) -> _Policy:
+def _policy(document: Fields, shelf: DocumentIndex) -> _Policy:
     _about(document)
     spec = _spec(document)
     spec.only(
@@ -655,14 +657,14 @@ def _condition(document: Fields) -> BurnPair:
         choice(condition.text("kind"), ("burnrate",), "`kind` of the condition")
     inclusive = False
     if "op" in condition:
-        op = Op(choice(condition.text("op"), tuple(op.value for op in Op), "`op` of the condition"))
-        if op in (Op.LT, Op.LTE):
+        op = ThresholdOp(choice(condition.text("op"), tuple(op.value for op in ThresholdOp), "`op` of the condition"))
+        if op in (ThresholdOp.LT, ThresholdOp.LTE):
             raise UnsupportedError(
                 f"a condition of `op: {op.value}` alerts while the budget is not being burned",
                 span=condition.text("op").span,
                 hint="write `op: gt` or `op: gte`: an alert is for a burn rate that is too high",
             )
-        inclusive = op is Op.GTE
+        inclusive = op is ThresholdOp.GTE
     threshold = condition.text("threshold")
     factor = number(threshold, "`threshold`")
     if factor <= 0:
@@ -694,7 +696,7 @@ def _span_ms(text: Text, what: str) -> int:
     return length_ms
 
 
-def _target_name(item: Item, shelf: Shelf) -> str:
+def _target_name(item: Item, shelf: DocumentIndex) -> str:
     fields, is_here = _referred(item, "AlertNotificationTarget", "targetRef", shelf)
     if is_here:
         _notification_target(fields)

@@ -13,16 +13,16 @@ from harness.slo.model import (
     BurnPair,
     Calendar,
     Events,
+    IndicatorQuery,
     Metadata,
     Objective,
     Occurrences,
-    Query,
     RawRatio,
-    Reading,
     Rolling,
     SeverityAlert,
-    Threshold,
+    ThresholdIndicator,
     Timeslices,
+    WindowPlacement,
 )
 from harness.slo.spec.openslo import API_VERSION, TARGET_LABEL
 from harness.slo.yamltext import block, scalar
@@ -81,7 +81,7 @@ def _slo(objective: Objective) -> Mapping[str, object]:
     about = Metadata(objective.name, objective.display_name, labels=objective.labels, annotations=annotations)
     inner = objective.indicator_about
     goal: dict[str, object] = _present(displayName=objective.goal)
-    if isinstance(objective.indicator, Threshold):
+    if isinstance(objective.indicator, ThresholdIndicator):
         goal["op"] = _Plain(objective.indicator.op.value)
         goal["value"] = _decimal(objective.indicator.threshold, objective)
     goal["target"] = _decimal(objective.target, objective)
@@ -111,17 +111,17 @@ def _slo(objective: Objective) -> Mapping[str, object]:
 
 def _indicator(objective: Objective) -> Mapping[str, object]:
     match objective.indicator:
-        case Threshold(query, _, _):
+        case ThresholdIndicator(query, _, _):
             return {"thresholdMetric": _source(query)}
         case RawRatio(query, is_error):
             return {"ratioMetric": {"rawType": "failure" if is_error else "success", "raw": _source(query)}}
         case Events(total, good, bad):
-            counter = _Plain("false" if total.reading is Reading.GAUGE else "true")
+            counter = _Plain("false" if total.reading is WindowPlacement.GAUGE else "true")
             part = {"good": _source(good)} if good is not None else {"bad": _source(bad or total)}
             return {"ratioMetric": {"counter": counter, **part, "total": _source(total)}}
 
 
-def _source(query: Query) -> Mapping[str, object]:
+def _source(query: IndicatorQuery) -> Mapping[str, object]:
     reference = _present(metricSourceRef=query.source_ref)
     return {"metricSource": {**reference, "type": query.source_type, "spec": {"query": query.expr}}}
 

@@ -10,7 +10,7 @@ import promql_parser as promql
 
 from harness.errors import InputError
 from harness.rules.selectors import Selector, selectors, selectors_of
-from harness.slo.model import Events, Objective, Op, Query, RawRatio, Threshold
+from harness.slo.model import Events, IndicatorQuery, Objective, RawRatio, ThresholdIndicator, ThresholdOp
 from harness.slo.queries import check_grouping, check_query, grouping, selected, tree
 from harness.units import format_number
 
@@ -47,7 +47,7 @@ def check_objective(objective: Objective) -> None:
         case RawRatio(query, _):
             check_query(query, "the ratio's query")
             check_grouping(query)
-        case Threshold(query, _, _):
+        case ThresholdIndicator(query, _, _):
             check_query(query, "the threshold's query")
             check_grouping(query)
     if reason := _upside_down(objective):
@@ -55,7 +55,7 @@ def check_objective(objective: Objective) -> None:
         raise InputError(f"this indicator is upside down: {why}", span=query.text.span_at(0), hint=hint)
 
 
-def _check_same_groups(query: Query, what: str, total: Query) -> None:
+def _check_same_groups(query: IndicatorQuery, what: str, total: IndicatorQuery) -> None:
     mine, every = grouping(query), grouping(total)
     if mine != every:
         raise InputError(
@@ -99,7 +99,7 @@ def _check_target(objective: Objective) -> None:
         )
 
 
-def _upside_down(objective: Objective) -> tuple[Query, str, str] | None:
+def _upside_down(objective: Objective) -> tuple[IndicatorQuery, str, str] | None:
     """The query that gives it away, why, and what to do; None if nothing does. Silent where it is not sure."""
     match objective.indicator:
         case Events(total, good, bad):
@@ -114,9 +114,9 @@ def _upside_down(objective: Objective) -> tuple[Query, str, str] | None:
                     what = "successes" if as_error is not turned else "errors"
                     said = f"{'1 less ' if turned else ''}`{found.metric}` is a ratio of {what} by its name"
                     return query, said, _turn(objective)
-        case Threshold(query, op, _):
+        case ThresholdIndicator(query, op, _):
             one = _only(query)
-            if one and op in (Op.GT, Op.GTE) and _SLOW_NAME.search(one.metric):
+            if one and op in (ThresholdOp.GT, ThresholdOp.GTE) and _SLOW_NAME.search(one.metric):
                 return query, f"`{one.metric}` counts as good where it is high", "write `op: lt` or `op: lte`"
     return None
 
@@ -129,7 +129,7 @@ def _turn(objective: Objective) -> str:
     return f"write `rawType: {'success' if indicator.is_error else 'failure'}`"
 
 
-def _only(query: Query, *, turned: bool = False) -> Selector | None:
+def _only(query: IndicatorQuery, *, turned: bool = False) -> Selector | None:
     """The selector of a query whose value grows where its series do; with `turned`, of one whose value falls.
 
     None for a query of several selectors, which may be subtracted, and for all that is beyond a safe guess: a count of

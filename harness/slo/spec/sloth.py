@@ -15,11 +15,11 @@ from harness.slo.model import (
     Alerting,
     Events,
     Indicator,
+    IndicatorQuery,
     Objective,
-    Query,
     RawRatio,
-    Reading,
     Rolling,
+    WindowPlacement,
 )
 from harness.slo.queries import normal_placeholder
 from harness.slo.spec.refuse import check_objective
@@ -130,14 +130,14 @@ def _indicator(fields: Fields, spelt: Spelling) -> Indicator:
     return Events(bad=_query(events.text(error), f"`{error}`"), total=_query(events.text(total), f"`{total}`"))
 
 
-def _query(text: Text, what: str) -> Query:
+def _query(text: Text, what: str) -> IndicatorQuery:
     if WINDOW_PLACEHOLDER not in normal_placeholder(text.value):
         raise InputError(
             f"{what} has no `{WINDOW_PLACEHOLDER}`, so every window would see the same",
             span=text.span,
             hint=f"write the range as [{WINDOW_PLACEHOLDER}]",
         )
-    return Query.of(text, Reading.WINDOWED)
+    return IndicatorQuery.of(text, WindowPlacement.WINDOWED)
 
 
 def _refuse_plugins(fields: Fields, key: str) -> None:

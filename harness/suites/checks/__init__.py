@@ -19,18 +19,18 @@ from harness.errors import Span
 from harness.suites.filled import Filling
 from harness.suites.model import (
     FileResult,
-    Finding,
-    Observed,
+    ObservedStates,
     Result,
     RuleCoverage,
     Severity,
     Status,
     SuiteFile,
+    SuiteFinding,
     TestGroup,
 )
 from harness.suites.order import Leaning
 from harness.suites.reads import Reads
-from harness.suites.rulefiles import RuleSet
+from harness.suites.rulefiles import TestedRules
 
 __all__ = ["FileView", "Hit", "RunView", "Severity", "check_file", "check_run", "ids"]
 
@@ -54,7 +54,7 @@ class FileView:
     suite: SuiteFile
     groups: tuple[TestGroup, ...]
     """Those that ran."""
-    rules: RuleSet
+    rules: TestedRules
     reads: Reads
     result: FileResult
     strict: bool
@@ -72,7 +72,7 @@ class FileView:
         cls,
         suite: SuiteFile,
         groups: Sequence[TestGroup],
-        rules: RuleSet,
+        rules: TestedRules,
         result: FileResult,
         *,
         strict: bool,
@@ -88,7 +88,7 @@ class FileView:
             leanings,
         )  # fmt: skip
 
-    def observed(self, group: TestGroup, time_ms: int) -> Observed | None:
+    def observed(self, group: TestGroup, time_ms: int) -> ObservedStates | None:
         """What promtool saw at the evaluation that an asserted time is compared with."""
         return self.result.observed.get((group.index, self.suite.tick_ms(time_ms)))
 
@@ -127,13 +127,13 @@ def ids() -> tuple[str, ...]:
     return tuple(_id(module) for module in _modules())
 
 
-def _finding(module: ModuleType, hit: Hit, strict: bool) -> Finding:
+def _finding(module: ModuleType, hit: Hit, strict: bool) -> SuiteFinding:
     mild = (hit.taste or getattr(module, "TASTE", False)) and not strict
     severity = Severity.WARNING if mild else Severity.ERROR
-    return Finding(_id(module), severity, hit.span, hit.message, hit.hint, hit.group)
+    return SuiteFinding(_id(module), severity, hit.span, hit.message, hit.hint, hit.group)
 
 
-def check_file(view: FileView) -> Iterator[Finding]:
+def check_file(view: FileView) -> Iterator[SuiteFinding]:
     """The findings of every check of a file."""
     for module in _modules():
         if hasattr(module, "check"):
@@ -141,7 +141,7 @@ def check_file(view: FileView) -> Iterator[Finding]:
                 yield _finding(module, hit, view.strict)
 
 
-def check_run(view: RunView) -> Iterator[Finding]:
+def check_run(view: RunView) -> Iterator[SuiteFinding]:
     """The findings of every check of the run."""
     for module in _modules():
         if hasattr(module, "check_run"):

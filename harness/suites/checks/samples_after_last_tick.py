@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from harness.prometheus import DEFAULTS
 from harness.suites.checks import FileView, Hit
 from harness.suites.model import AlertAssertion, ExprAssertion, InputSeries, TestGroup
-from harness.suites.notation import Kind, SeriesItem
+from harness.suites.notation import ItemKind, SeriesItem
 from harness.suites.reads import read_series
 from harness.units import format_duration
 
@@ -52,7 +52,7 @@ def _sample_between(series: InputSeries, interval_ms: int, after_ms: int, until_
     at = 0
     for item in series.items or ():
         first = max(at, after_ms // interval_ms + 1)
-        if item.kind is not Kind.GAP and first < at + item.count and first * interval_ms <= until_ms:
+        if item.kind is not ItemKind.GAP and first < at + item.count and first * interval_ms <= until_ms:
             return first
         at += item.count
     return None
@@ -64,7 +64,7 @@ def _never_loaded(view: FileView, group: TestGroup) -> Iterator[Hit]:
     for series in group.series:
         at, before = 0, None
         for item in series.items or ():
-            if at * group.interval_ms > tick_ms and item.kind is not Kind.GAP:
+            if at * group.interval_ms > tick_ms and item.kind is not ItemKind.GAP:
                 if before is None or not _goes_on(before, item):
                     yield Hit(
                         series.values.span_at(item.offset, item.length),
@@ -81,9 +81,9 @@ def _never_loaded(view: FileView, group: TestGroup) -> Iterator[Hit]:
 
 def _goes_on(before: SeriesItem, item: SeriesItem) -> bool:
     """Whether an item only continues the one before."""
-    if before.kind is not item.kind or item.kind is Kind.HISTOGRAM:
+    if before.kind is not item.kind or item.kind is ItemKind.HISTOGRAM:
         return before.kind is item.kind
-    if item.kind is not Kind.NUMBER:
+    if item.kind is not ItemKind.NUMBER:
         return True
     same_step = item.count == 1 or before.count == 1 or before.step == item.step
     return same_step and (before.first + before.step * before.count == item.first or before.first == item.first)
@@ -111,4 +111,4 @@ def _beyond(view: FileView, group: TestGroup) -> Iterator[Hit]:
 
 def _ends_in_number(series: list[InputSeries]) -> bool:
     """Whether an end is not written down as one (`_`, `stale`)."""
-    return all(s.items and s.items[-1].kind in (Kind.NUMBER, Kind.HISTOGRAM) for s in series)
+    return all(s.items and s.items[-1].kind in (ItemKind.NUMBER, ItemKind.HISTOGRAM) for s in series)

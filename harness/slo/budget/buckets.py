@@ -43,7 +43,7 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class EventTally:
     """What happened in a stretch of time."""
 
     total: Count = 0
@@ -147,7 +147,7 @@ class Bins(Sequence[Count]):
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class EventBuckets:
     """Events and measured time per bucket of a grid. Sums over any stretch of whole buckets take constant time.
 
     What it takes in memory grows with the time of which there are data, not with that of the grid.
@@ -229,20 +229,20 @@ class Course:
             at = upto
         return totals, bads
 
-    def buckets(self, first: int, last: int) -> Tally:
+    def buckets(self, first: int, last: int) -> EventTally:
         """The buckets from `first` up to, not including, `last`; those outside of the grid are empty."""
         size = len(self.grid)
         low, high = min(max(first, 0), size), min(max(last, 0), size)
         if high <= low:
-            return Tally()
+            return EventTally()
         old, new = self.before(low), self.before(high)
-        return Tally(new[0] - old[0], new[1] - old[1], int(new[2] - old[2]))
+        return EventTally(new[0] - old[0], new[1] - old[1], int(new[2] - old[2]))
 
-    def between(self, start_ms: int, end_ms: int) -> Tally:
+    def between(self, start_ms: int, end_ms: int) -> EventTally:
         """(start, end], cut to whole buckets: those that end in it."""
         return self.buckets(self._ended(start_ms), self._ended(end_ms))
 
-    def whole(self) -> Tally:
+    def whole(self) -> EventTally:
         return self.buckets(0, len(self.grid))
 
     def _ended(self, at_ms: int) -> int:
@@ -270,7 +270,7 @@ class Course:
         return None
 
 
-def sliced(course: Course, target: Fraction | None) -> Course:
+def sliced(course: EventBuckets, target: Fraction | None) -> EventBuckets:
     """Time slices as events: each bucket with events counts 1; bad if less than `target` of its events were good.
 
     Without a target (ratio slices) a slice is as bad as the share of its bad events.
@@ -282,4 +282,4 @@ def sliced(course: Course, target: Fraction | None) -> Course:
             continue
         total.add(i, 1)
         bad.add(i, Fraction(wrong) / Fraction(count) if target is None else int(count - wrong < target * count))
-    return Course(course.grid, total, bad, course.measured_ms)
+    return EventBuckets(course.grid, total, bad, course.measured_ms)

@@ -35,7 +35,7 @@ def ulps_between(a: float, b: float) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class KnobPositions:
     """Positions of a knob: its steps if it counts things, multiples of `age_step` if it is an age, else every double in
     its range.
 
@@ -50,7 +50,7 @@ class Axis:
     """How many positions on either side of the threshold of a continuous knob rounding may decide."""
 
     @classmethod
-    def of(cls, contract: Contract) -> Axis:
+    def of(cls, contract: Contract) -> KnobPositions:
         return cls(contract.knob, contract.threshold, age_step(contract))
 
     def position(self, x: Fraction) -> int:

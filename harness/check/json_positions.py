@@ -10,7 +10,7 @@ from harness.errors import InputError, Span
 from harness.source import SourceFile
 
 
-class Placed(str):
+class PositionedText(str):
     """A text of a JSON file; as good as any text, and it knows its place."""
 
     offset: int
@@ -25,15 +25,15 @@ class _Decoder(json.JSONDecoder):
         self.scan_once = scanner.py_make_scanner(self)  # type: ignore[attr-defined]  # typeshed leaves it out
 
 
-def _parse_string(text: str, begin: int, strict: bool) -> tuple[Placed, int]:
+def _parse_string(text: str, begin: int, strict: bool) -> tuple[PositionedText, int]:
     value, end = decoder.scanstring(text, begin, strict)  # type: ignore[attr-defined]
-    placed = Placed(value)
+    placed = PositionedText(value)
     placed.offset = begin - 1
     return placed, end
 
 
 def load_json(source: SourceFile) -> Any:
-    """The file's value, its texts as :class:`Placed` (keys are plain); raises InputError at what is no JSON."""
+    """The file's value, its texts as :class:`PositionedText` (keys are plain); raises InputError at what is no JSON."""
     try:
         return _Decoder().decode(source.text)
     except json.JSONDecodeError as err:
@@ -48,7 +48,7 @@ def load_json(source: SourceFile) -> Any:
 
 def place_of(value: object, source: SourceFile) -> Span:
     """Where a text of the file stands; the file's beginning for anything else."""
-    if not isinstance(value, Placed):
+    if not isinstance(value, PositionedText):
         return source.span(1, 1)
     before = source.text[: value.offset]
     line = before.count("\n") + 1

@@ -26,11 +26,11 @@ from harness.engines.base import QueryError
 from harness.engines.promtool import CompletedRun, Promtool, RuleProblem
 from harness.errors import HarnessError, InputError, InputErrors, Span, UnsupportedError, near_miss
 from harness.prometheus import ServerSettings
-from harness.replay import AlertTimeline, Batch, EndlessTape, Plan, Reel, Replay, State
+from harness.replay import AlertState, AlertTimeline, Batch, EndlessSlotWriter, Plan, Replay, SlotRange
 from harness.rules import AlertRule, Group, RuleFile, load_rules, read_rules
 from harness.series import STALE, Labels, format_labels, labels_of
 from harness.source import Text
-from harness.suites.notation import Kind, parse_values
+from harness.suites.notation import ItemKind, parse_values
 from harness.units import format_duration, parse_duration_ms
 
 _T = TypeVar("_T")
@@ -181,12 +181,12 @@ def _notated(values: str) -> Iterator[float | None]:
     if sum(item.count for item in items) > _MAX_SAMPLES:
         raise InputError(f"more than {_MAX_SAMPLES:,} samples", hint="write a shorter series, or a longer interval")
     for item in items:
-        if item.kind is Kind.HISTOGRAM:
+        if item.kind is ItemKind.HISTOGRAM:
             raise UnsupportedError("native histograms cannot be written", hint="write its classic buckets")
-        if item.kind is Kind.NUMBER:
+        if item.kind is ItemKind.NUMBER:
             yield from item.values()
         else:
-            yield from [STALE if item.kind is Kind.STALE else None] * item.count
+            yield from [STALE if item.kind is ItemKind.STALE else None] * item.count
 
 
 class Prometheus:
@@ -196,13 +196,13 @@ class Prometheus:
     far enough from the others that no expression sees them.
     """
 
-    def __init__(self, tape: EndlessTape) -> None:
+    def __init__(self, tape: EndlessSlotWriter) -> None:
         self.engine = tape.engine
         self.tape = tape
         self._files: list[RuleFile] = []
         self._traces: list[Trace] = []
         self._replay = Replay(self.engine, [])
-        self._reel: tuple[Reel, int] | None = None
+        self._reel: tuple[SlotRange, int] | None = None
 
     def __repr__(self) -> str:
         return f"Prometheus({len(self._files)} rule files, {len(self._traces)} series)"
@@ -269,10 +269,12 @@ class Prometheus:
         return None
 
     @told_plainly
-    def alerts(self, at: Time, state: State | str = State.FIRING, *, alert: str | None = None) -> list[dict[str, str]]:
+    def alerts(
+        self, at: Time, state: AlertState | str = AlertState.FIRING, *, alert: str | None = None
+    ) -> list[dict[str, str]]:
         """The labels of all alerts in a state at the last tick at or before a time, `alertname` among them; with
         `alert` only those of this name. Without it, rules that replay cannot follow are left out, with a warning."""
-        wanted = State(state)
+        wanted = AlertState(state)
         found = []
         for group, rule in self._chosen(alert):
             tick = _ms(at) // group.interval_ms
@@ -326,7 +328,7 @@ class Prometheus:
     def _changed(self) -> None:
         self._replay, self._reel = Replay(self.engine, self._files), None
 
-    def _record(self, plan: Plan, until_ms: int) -> Reel:
+    def _record(self, plan: Plan, until_ms: int) -> SlotRange:
         """Where the series stand; they are written anew if they changed, if this plan looks further, or if others
         wrote since: what recording rules return must come behind that."""
         if (
@@ -416,7 +418,7 @@ class Replayer:
 
 
 def _story(timeline: AlertTimeline, interval_ms: int) -> Story:
-    before, changes = State.INACTIVE, []
+    before, changes = AlertState.INACTIVE, []
     for tick, state in enumerate(timeline.states):
         if state is not before:
             changes.append((format_duration(tick * interval_ms), state.value))

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.contracts import Knob
-from harness.proof.axis import Axis, double_ordinal, ordinal_double, spread, ulps_between
+from harness.proof.positions import KnobPositions, double_ordinal, ordinal_double, spread, ulps_between
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
-def axis(low: str, high: str, threshold: str, step: str | None = None) -> Axis:
+def axis(low: str, high: str, threshold: str, step: str | None = None) -> KnobPositions:
     knob = Knob("n", "u", Fraction(low), Fraction(high), Fraction(step) if step else None, "things" if step else "")
-    return Axis(knob, Fraction(threshold))
+    return KnobPositions(knob, Fraction(threshold))
 
 
 @given(FINITE)
@@ -55,7 +55,7 @@ KNOBS = [
 
 
 @pytest.mark.parametrize("it", KNOBS, ids=str)
-def test_the_survey(it: Axis) -> None:
+def test_the_survey(it: KnobPositions) -> None:
     found = it.survey()
     here = it.at_threshold
     assert found == sorted(set(found))

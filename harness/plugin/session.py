@@ -15,21 +15,21 @@ from harness.errors import EngineError, HarnessError, InputError, near_miss
 if TYPE_CHECKING:
     from harness.engines.base import Engine
     from harness.engines.promtool import Promtool
-    from harness.plugin.bench import AlertRules
+    from harness.plugin.fixtures import AlertRules
     from harness.prometheus import ServerSettings
-    from harness.replay import EndlessTape
+    from harness.replay import EndlessSlotWriter
     from harness.toolchain import Toolchain
 
 _Made = TypeVar("_Made")
 
 
-class Workshop:
+class ProjectSession:
     """What `--alert-…`, pytest's own configuration and [tool.alert-harness] say, in this order."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.pytest = config
         self._engine: Engine | None = None
-        self._tape: EndlessTape | None = None
+        self._tape: EndlessSlotWriter | None = None
         self._written = False
         self._made: dict[str, object] = {}
         self._failed: dict[str, HarnessError] = {}
@@ -91,7 +91,7 @@ class Workshop:
     # -- tools ---------------------------------------------------------------------------------------------------
 
     def alert_rules(self) -> AlertRules:
-        from harness.plugin.bench import AlertRules
+        from harness.plugin.fixtures import AlertRules
 
         def load() -> AlertRules:
             return AlertRules.load(self.rule_paths(), self.contract_paths(), self.server)
@@ -164,12 +164,12 @@ class Workshop:
         return self.engine
 
     @property
-    def tape(self) -> EndlessTape:
+    def tape(self) -> EndlessSlotWriter:
         """The engine's time line, of which every test takes a stretch of its own, so none needs a fresh start."""
-        from harness.replay import EndlessTape
+        from harness.replay import EndlessSlotWriter
 
         if self._tape is None:
-            self._tape = EndlessTape(self.blank_engine())
+            self._tape = EndlessSlotWriter(self.blank_engine())
         return self._tape
 
     def _once(self, name: str, make: Callable[[], _Made]) -> _Made:

@@ -20,11 +20,11 @@ from harness.prometheus import DEFAULTS
 from harness.proof import Proof
 from harness.proof.emit import Proven, emit
 from harness.proof.judge import judge_rendered, worst_first
-from harness.proof.model import AlertResult, Fact, Located, Measured, Verdict
-from harness.proof.notary import Deed, Notary
-from harness.proof.notary import Testimony as Heard
+from harness.proof.model import AlertResult, Fact, LocatedAlert, Measured, Verdict
 from harness.proof.ordered import OrderedRules
-from harness.replay import AlertTimeline, Replay, State
+from harness.proof.promtool_check import CheckAnswer as Heard
+from harness.proof.promtool_check import CheckRequest, PromtoolCheck
+from harness.replay import AlertState, AlertTimeline, Replay
 from harness.rules import load_rule_file, load_rules
 
 RULES = """\
@@ -55,7 +55,7 @@ contracts:
         gauge: jobs_waiting{job="worker", queue="$queue"}
         value: x
 """
-P, F, I = State.PENDING, State.FIRING, State.INACTIVE  # noqa: E741
+P, F, I = AlertState.PENDING, AlertState.FIRING, AlertState.INACTIVE  # noqa: E741
 TICKS = 24
 # By hand: samples at 15 s, 45 s, …; 500 jobs from 3m to 6m, so ticks 7 (3m30s) to 12 (6m) see them; `for` is 4 ticks.
 COURSE = ((0, Fraction(50)), (180_000, Fraction(500)), (360_000, Fraction(50)))
@@ -73,7 +73,7 @@ def contract_in(folder: Path) -> Contract:
     return load_contracts([file])[0]
 
 
-def deed(folder: Path, *, note: str = "n", quote: str = "", queues: tuple[str, str] = ("a", "b")) -> Deed:
+def deed(folder: Path, *, note: str = "n", quote: str = "", queues: tuple[str, str] = ("a", "b")) -> CheckRequest:
     """The rule, a course of the knob, and what must happen, worked out by hand."""
     folder.mkdir(exist_ok=True)
     file = folder / "rules.yml"
@@ -98,21 +98,21 @@ def deed(folder: Path, *, note: str = "n", quote: str = "", queues: tuple[str, s
     return _deed(file, Fact("a course", world, 30_000, 15_000, TICKS, timelines))
 
 
-def _deed(file: Path, *facts: Fact) -> Deed:
+def _deed(file: Path, *facts: Fact) -> CheckRequest:
     """Facts about the first alert of a file that stands alone."""
     loaded = load_rule_file(file)
     group = loaded.groups[0]
     rules = OrderedRules((loaded,), tuple(g.name for g in loaded.groups), {group.name: group.interval_ms})
-    return Deed(Located(loaded, group, group.alerts()[0]), rules, facts, DEFAULTS)
+    return CheckRequest(LocatedAlert(loaded, group, group.alerts()[0]), rules, facts, DEFAULTS)
 
 
-def notarize(promtool: Promtool, deeds: list[Deed]) -> list[Heard]:
+def notarize(promtool: Promtool, deeds: list[CheckRequest]) -> list[Heard]:
     """All deeds heard by one notary."""
-    with Notary(promtool) as notary:
+    with PromtoolCheck(promtool) as notary:
         return [testimony.result() for testimony in [notary.hear(deed) for deed in deeds]]
 
 
-def emitted(promtool: Promtool, folder: Path, deeds: list[Deed], heard: list[Heard]) -> list[Path]:
+def emitted(promtool: Promtool, folder: Path, deeds: list[CheckRequest], heard: list[Heard]) -> list[Path]:
     """The files that are written of alerts that are exact."""
     contract = contract_in(deeds[0].located.file.path.parent) if deeds else None
     proven = [
@@ -163,7 +163,7 @@ def test_the_written_tests_pass_under_bare_promtool_from_anywhere(
     assert "FAILED" in run.stderr
 
 
-def _states(fact: Fact, change: Callable[[tuple[State, ...]], tuple[State, ...]]) -> Fact:
+def _states(fact: Fact, change: Callable[[tuple[AlertState, ...]], tuple[AlertState, ...]]) -> Fact:
     return replace(fact, timelines=tuple(replace(t, states=change(t.states)) for t in fact.timelines))
 
 

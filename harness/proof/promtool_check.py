@@ -20,10 +20,10 @@ from typing import Self
 from harness.engines.private import folder_error, private_folder
 from harness.engines.promtool import Alert, Promtool
 from harness.prometheus import DEFAULTS, ServerSettings
-from harness.proof.model import Fact, Located
+from harness.proof.model import Fact, LocatedAlert
 from harness.proof.ordered import OrderedRules
 from harness.proof.pairing import fixed_labels
-from harness.replay import AlertTimeline, State
+from harness.replay import AlertState, AlertTimeline
 from harness.rules.expr import leaves_a_step_out
 from harness.series import NativeHistogram, carries, format_labels, is_stale
 from harness.units import format_duration, format_number
@@ -40,10 +40,10 @@ _MOST_TICKS = 14
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class CheckRequest:
     """The facts of one alert, to be confirmed against its rule files."""
 
-    located: Located
+    located: LocatedAlert
     rules: OrderedRules
     facts: tuple[Fact, ...]
     server: ServerSettings
@@ -56,7 +56,7 @@ class Deed:
 
 
 @dataclass(slots=True)
-class Testimony:
+class CheckAnswer:
     """What promtool saw for one alert."""
 
     disagreements: list[str] = field(default_factory=list)
@@ -87,7 +87,7 @@ class Testimony:
         ]
 
 
-class Notary:
+class PromtoolCheck:
     """Hears deeds while others are still being measured: promtool runs beside us, at most one process per core.
 
     Use it as a context manager; its temporary test files go with it.
@@ -108,7 +108,7 @@ class Notary:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._stack.close()
 
-    def hear(self, deed: Deed) -> Future[Testimony]:
+    def hear(self, deed: CheckRequest) -> Future[CheckAnswer]:
         """Have promtool run every fact of a deed; its testimony comes later, or the EngineError that it ended in.
 
         Raises InputError if the disk is full.
@@ -125,11 +125,11 @@ class Notary:
         return self._pool.submit(_hear, self._promtool, deed, file, self._timeout_s)
 
 
-def _hear(promtool: Promtool, deed: Deed, file: Path, timeout_s: float | None) -> Testimony:
+def _hear(promtool: Promtool, deed: CheckRequest, file: Path, timeout_s: float | None) -> CheckAnswer:
     """Run one deed's file, in which nothing is expected, and enter what promtool got instead."""
     failures = promtool.failures(promtool.test_rules([file], timeout_s=timeout_s))
     own, foreign = _told_apart(deed)
-    testimony = Testimony(own_labels=own, foreign=foreign)
+    testimony = CheckAnswer(own_labels=own, foreign=foreign)
     pending = [text for text in failures.other if text.lstrip().startswith(("name:", "expr:"))]
     refusals = [text.strip() for text in failures.other if text not in pending]
     for text in refusals:
@@ -170,7 +170,7 @@ def other_lookback(server: ServerSettings) -> str:
     return f"promtool always looks back {here} (--query.lookback-delta), and this Prometheus {there}"
 
 
-def _cannot_judge(deed: Deed, failures: Sequence[str], lacks: Sequence[str]) -> str:
+def _cannot_judge(deed: CheckRequest, failures: Sequence[str], lacks: Sequence[str]) -> str:
     """Why promtool rightly shows something else than replay; empty if it does not."""
     located, interval, server = deed.located, deed.interval_ms, deed.server
     if lacks:
@@ -197,7 +197,7 @@ def _cannot_judge(deed: Deed, failures: Sequence[str], lacks: Sequence[str]) -> 
 
 def compare(fact: Fact, tick: int, alerts: Sequence[Alert], interval_ms: int) -> str:
     """A sentence if promtool's firing alerts are not replay's."""
-    ours = [dict(t.labels) for t in fact.timelines if t.states[tick] is State.FIRING]
+    ours = [dict(t.labels) for t in fact.timelines if t.states[tick] is AlertState.FIRING]
     theirs = [labels for labels, _ in alerts]
     if len(ours) == len(theirs) and all(any(mine.items() <= other.items() for other in theirs) for mine in ours):
         return ""
@@ -208,7 +208,9 @@ def compare(fact: Fact, tick: int, alerts: Sequence[Alert], interval_ms: int) ->
     )
 
 
-def confirmed_facts(deed: Deed, testimony: Testimony) -> tuple[list[Fact], dict[tuple[int, int], tuple[Alert, ...]]]:
+def confirmed_facts(
+    deed: CheckRequest, testimony: CheckAnswer
+) -> tuple[list[Fact], dict[tuple[int, int], tuple[Alert, ...]]]:
     """The facts in which promtool saw what replay did, and what it rendered there, by their new numbers."""
     facts: list[Fact] = []
     rendered: dict[tuple[int, int], tuple[Alert, ...]] = {}
@@ -222,7 +224,7 @@ def confirmed_facts(deed: Deed, testimony: Testimony) -> tuple[list[Fact], dict[
     return facts, rendered
 
 
-def _told_apart(deed: Deed) -> tuple[dict[str, str], list[dict[str, str]]]:
+def _told_apart(deed: CheckRequest) -> tuple[dict[str, str], list[dict[str, str]]]:
     """The rule's fixed labels if what promtool loads holds another rule of its name, and those of such rules that it
     does not have."""
     own = fixed_labels(deed.located)
@@ -230,7 +232,7 @@ def _told_apart(deed: Deed) -> tuple[dict[str, str], list[dict[str, str]]]:
     return (own if twins else {}), [twin for twin in twins if not twin.items() <= own.items()]
 
 
-def selector(deed: Deed, **more: str) -> str:
+def selector(deed: CheckRequest, **more: str) -> str:
     """What selects the rule's own alerts in `ALERTS`, whose `alertstate` is its own whatever label the rule sets."""
     own, foreign = _told_apart(deed)
     own, *foreign = ({n: v for n, v in labels.items() if n != "alertstate"} for labels in (own, *foreign))
@@ -258,7 +260,7 @@ def _telling_ticks(fact: Fact) -> list[int]:
     return chosen
 
 
-def pinned(deed: Deed, testimony: Testimony) -> str:
+def pinned(deed: CheckRequest, testimony: CheckAnswer) -> str:
     """The test group of the first fact (just past the threshold) for people to read: most series and samples cut."""
     lines = list(test_group(deed, deed.facts[0], deed.facts[0].name))
     head, series = lines[:3], lines[3:]
@@ -272,7 +274,7 @@ def pinned(deed: Deed, testimony: Testimony) -> str:
 
 
 def promtool_test(
-    deed: Deed,
+    deed: CheckRequest,
     folder: Path,
     prefix: str,
     rendered: Mapping[tuple[int, int], tuple[Alert, ...]] | None = None,
@@ -294,7 +296,7 @@ def promtool_test(
     return "\n".join(lines) + "\n"
 
 
-def activity_test(deed: Deed, folder: Path, at_ms: int, prefix: str = "", *, active: bool) -> str:
+def activity_test(deed: CheckRequest, folder: Path, at_ms: int, prefix: str = "", *, active: bool) -> str:
     """A promtool unit-test file that expects the alert to be pending or firing at a moment of the deed's one fact, or
     to be neither. It says nothing of the hold, of labels and annotations, and needs no samples after that moment."""
     own = selector(deed)
@@ -315,7 +317,7 @@ def says_activity(failure: str) -> bool:
     return f'expr: "count({_ACTIVE}' in failure and "got:" in failure
 
 
-def head(deed: Deed, folder: Path, prefix: str = "") -> Iterable[str]:
+def head(deed: CheckRequest, folder: Path, prefix: str = "") -> Iterable[str]:
     yield "rule_files:"
     yield from (f"  - {quote(path)}" for path in deed.rules.listed(folder, prefix))
     yield f"evaluation_interval: {format_duration(deed.interval_ms)}"
@@ -323,7 +325,7 @@ def head(deed: Deed, folder: Path, prefix: str = "") -> Iterable[str]:
     yield "tests:"
 
 
-def test_group(deed: Deed, fact: Fact, name: str) -> Iterable[str]:
+def test_group(deed: CheckRequest, fact: Fact, name: str) -> Iterable[str]:
     patterns = {id(trace.times_ms): trace.times_ms for trace in fact.traces}  # most series share one
     times = (at for times in patterns.values() for at in times)
     begins = _begins_ms(fact)
@@ -382,12 +384,12 @@ def _odd(value: float) -> str:
     return "NaN" if math.isnan(value) else "Inf" if value > 0 else "-Inf"
 
 
-def eval_time(deed: Deed, fact: Fact, tick: int) -> str:
+def eval_time(deed: CheckRequest, fact: Fact, tick: int) -> str:
     """promtool's time of a tick of the case: a world begins at promtool's 0, its case when it has stood still."""
     return format_duration(_begins_ms(fact) + tick * deed.interval_ms)
 
 
-def _alert_assertion(deed: Deed, fact: Fact, tick: int, alerts: Sequence[Alert]) -> Iterable[str]:
+def _alert_assertion(deed: CheckRequest, fact: Fact, tick: int, alerts: Sequence[Alert]) -> Iterable[str]:
     yield f"      - eval_time: {eval_time(deed, fact, tick)}"
     yield f"        alertname: {quote(deed.located.rule.alert)}"
     if not alerts:
@@ -403,19 +405,19 @@ def _alert_assertion(deed: Deed, fact: Fact, tick: int, alerts: Sequence[Alert])
                 yield f"              {quote(name)}: {quote(value)}"
 
 
-def _pending_assertions(deed: Deed, fact: Fact) -> list[str]:
+def _pending_assertions(deed: CheckRequest, fact: Fact) -> list[str]:
     """The tick on which an alert becomes pending can only be asserted through ALERTS."""
     expr = f"count(ALERTS{{{selector(deed, alertstate='pending')}}})"
     lines: list[str] = []
     for tick in _pending_ticks(fact.timelines):
-        pending = sum(t.states[tick] is State.PENDING for t in fact.timelines)
+        pending = sum(t.states[tick] is AlertState.PENDING for t in fact.timelines)
         lines.append(f"      - expr: {quote(expr)}")
         lines.append(f"        eval_time: {eval_time(deed, fact, tick)}")
         lines.append(f"        exp_samples: [{{labels: '{{}}', value: {pending}}}]")
     return lines
 
 
-def bystanders(deed: Deed, fact: Fact, tick: int) -> list[str]:
+def bystanders(deed: CheckRequest, fact: Fact, tick: int) -> list[str]:
     """Names the other alerts of the rule files, of which nothing is claimed: 0 whether they fire or not."""
     own = deed.located.rule.alert
     others = {r.alert for file in deed.rules.files for group in file.groups for r in group.alerts()} - {own}
@@ -430,7 +432,7 @@ def bystanders(deed: Deed, fact: Fact, tick: int) -> list[str]:
 
 
 def _pending_ticks(timelines: Sequence[AlertTimeline]) -> list[int]:
-    firsts = {t.first(State.PENDING) for t in timelines}
+    firsts = {t.first(AlertState.PENDING) for t in timelines}
     return sorted(tick for tick in firsts if tick is not None)[:2]
 
 
