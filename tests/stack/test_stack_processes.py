@@ -131,7 +131,8 @@ def test_nothing_outlives_its_owner(tmp_path: Path, project: Config) -> None:
         from harness.stack.opening import RuntimeKind, throwaway
         from harness.stack.spec import ANY_PORTS, Spec
         from harness.toolchain import Toolchain
-        with throwaway(Spec(load_config(Path({str(ROOT)!r})), ports=ANY_PORTS), Toolchain(), RuntimeKind.PROCESS) as stack:
+        spec = Spec(load_config(Path({str(ROOT)!r})), ports=ANY_PORTS)
+        with throwaway(spec, Toolchain(), RuntimeKind.PROCESS) as stack:
             print(*(each.pid for each in stack.services() if each.pid), flush=True)
             time.sleep(600)
         """
