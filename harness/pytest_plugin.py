@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 if TYPE_CHECKING:
-    from harness.plugin.fixtures import AlertRules, PlainPromtool, Prometheus, Replayer
+    from harness.api.alert_rules import AlertRules
+    from harness.plugin.fixtures import PlainPrometheus, PlainPromtool, Replayer
     from harness.plugin.session import ProjectSession
 
 _T = TypeVar("_T")
@@ -79,22 +80,22 @@ def promtool(pytestconfig: pytest.Config) -> PlainPromtool:
 
 
 @pytest.fixture(scope="session")
-def prometheus_factory(pytestconfig: pytest.Config) -> Callable[[], Prometheus]:
+def prometheus_factory(pytestconfig: pytest.Config) -> Callable[[], PlainPrometheus]:
     """`prometheus_factory()`: an empty throwaway Prometheus, for tests that need a new one for each example."""
-    from harness.plugin.fixtures import Prometheus
+    from harness.plugin.fixtures import PlainPrometheus
 
     shop = workshop(pytestconfig)
-    return lambda: _plainly(lambda: Prometheus(shop.tape))
+    return lambda: _plainly(lambda: PlainPrometheus(shop.slots))
 
 
 @pytest.fixture
-def prometheus(prometheus_factory: Callable[[], Prometheus]) -> Prometheus:
+def prometheus(prometheus_factory: Callable[[], PlainPrometheus]) -> PlainPrometheus:
     """A throwaway Prometheus: load rules, write series, ask. Empty at the beginning of each test."""
     return prometheus_factory()
 
 
 @pytest.fixture(scope="session")
-def replay(prometheus_factory: Callable[[], Prometheus]) -> Replayer:
+def replay(prometheus_factory: Callable[[], PlainPrometheus]) -> Replayer:
     """`replay(rules, series, until="30m")`: what each alert does, tick by tick."""
     from harness.plugin.fixtures import Replayer
 

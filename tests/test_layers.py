@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
     "errors", "numbers", "units", "series", "source", "prometheus", "config", "rules", "contracts", "toolchain",
     "engines", "replay", "alertmanager", "proof", "suites", "live", "stack", "check", "slo", "report", "drafts", "init",
-    "commands", "cli", "strategies", "plugin", "pytest_plugin",
+    "commands", "cli", "strategies", "api", "plugin", "pytest_plugin",
 ]  # fmt: skip
 
 

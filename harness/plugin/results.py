@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from harness.api.alert_rules import AlertRules
 from harness.errors import HarnessError, InputErrors
-from harness.plugin.fixtures import AlertRules
 from harness.plugin.session import ProjectSession
 from harness.proof import AlertResult, Proof
 from harness.proof.pairing import Pairing

@@ -13,9 +13,9 @@ from harness.config import Config, load_config, rule_files, unit_test_files
 from harness.errors import EngineError, HarnessError, InputError, near_miss
 
 if TYPE_CHECKING:
+    from harness.api.alert_rules import AlertRules
     from harness.engines.base import Engine
     from harness.engines.promtool import Promtool
-    from harness.plugin.fixtures import AlertRules
     from harness.prometheus import ServerSettings
     from harness.replay import EndlessSlotWriter
     from harness.toolchain import Toolchain
@@ -91,7 +91,7 @@ class ProjectSession:
     # -- tools ---------------------------------------------------------------------------------------------------
 
     def alert_rules(self) -> AlertRules:
-        from harness.plugin.fixtures import AlertRules
+        from harness.api.alert_rules import AlertRules
 
         def load() -> AlertRules:
             return AlertRules.load(self.rule_paths(), self.contract_paths(), self.server)
@@ -164,7 +164,7 @@ class ProjectSession:
         return self.engine
 
     @property
-    def tape(self) -> EndlessSlotWriter:
+    def slots(self) -> EndlessSlotWriter:
         """The engine's time line, of which every test takes a stretch of its own, so none needs a fresh start."""
         from harness.replay import EndlessSlotWriter
 

@@ -69,7 +69,7 @@ def test_example(replay, n):
 
 
 def test_trial(prometheus, alert_rules):
-    trial = Trial(prometheus.tape, alert_rules.files, alert_rules.contract("Wrong"))
+    trial = Trial(prometheus.slots, alert_rules.files, alert_rules.contract("Wrong"))
     trial.agrees([79, 80, 81], lambda x: trial.signal(x), lambda x: x > 80)
 
 
