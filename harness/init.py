@@ -24,7 +24,7 @@ import promql_parser as promql
 
 from harness.config import FILE_NAMES, is_unit_test
 from harness.contracts import ContractKind
-from harness.contracts.load import CONFIRM
+from harness.contracts.unconfirmed import CONFIRM
 from harness.drafts import DraftSeries, DraftWorld, KnobLine, is_time, line, number_text, value
 from harness.errors import HarnessError, InputError, InputErrors
 from harness.prometheus import read_prometheus_yml

@@ -10,8 +10,8 @@ from functools import lru_cache, partial
 from itertools import accumulate
 
 from harness.contracts.lines import Line, line_of
-from harness.contracts.load import expand
 from harness.contracts.model import SeriesSpec, Shape, Signal, Stretch
+from harness.contracts.signal import expand
 from harness.errors import InputError
 from harness.numbers import parse_number
 from harness.series import STALE, Labels, NativeHistogram, format_labels, labels_of
