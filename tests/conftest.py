@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 from distribution import BySharedFixtures, long_ones_first
+from limits import children_obey_signals, limit
 from needs import binary_of, refuse_to_skip
 
 from harness.engines.base import Engine
@@ -17,6 +18,10 @@ from harness.engines.process import ProcessEngine
 from harness.toolchain import Toolchain, probe_container_engine
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure() -> None:
+    children_obey_signals()
 
 
 @pytest.hookimpl(optionalhook=True)  # of xdist
@@ -28,6 +33,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> BySharedF
 @pytest.hookimpl(trylast=True)  # after they were shuffled
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     long_ones_first(items)
+    limit(items)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """A process of ours: a session of its own, ended whole, and gone when the process that started it is.
 
-A Ctrl-C is for us alone, who then end it; if we are killed, the kernel ends it (on Linux).
+A Ctrl-C is for us alone, who then end it; if we are killed, the kernel ends it (on Linux). Signals that we ignore
+because whoever started us did (nohup), it does not: it obeys who knows its id.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Spawned:
                     # Out of the terminal's process group, and the leader of its own.
                     start_new_session=True,
                     # The one thing that ends it when we are SIGKILLed. Python code between fork and exec can deadlock
-                    # if another thread holds a lock; this is one call of a C function already loaded: it takes none.
+                    # if another thread holds a lock; these are calls of C functions already loaded: they take none.
                     preexec_fn=die_with_parent(os.getpid()) if sys.platform == "linux" else None,
                 )
             )
@@ -108,14 +109,21 @@ class Spawned:
 
 
 def die_with_parent(parent: int) -> Callable[[], None] | None:
-    """What a child on Linux calls between fork and exec so that the kernel kills it when `parent` ends."""
+    """What a child on Linux calls between fork and exec so that the kernel kills it when `parent` ends.
+
+    SIGINT and SIGHUP have their default effect there, whatever we inherited.
+    """
     pr_set_pdeathsig = 1  # linux/prctl.h
     try:
-        prctl = ctypes.CDLL(None).prctl
+        library = ctypes.CDLL(None)
+        prctl, set_handler = library.prctl, library.signal
     except (OSError, AttributeError):
         return None  # the sweep of the next run does it
+    set_handler.argtypes, set_handler.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
 
     def arm() -> None:
+        set_handler(int(signal.SIGINT), None)  # SIG_DFL
+        set_handler(int(signal.SIGHUP), None)
         prctl(pr_set_pdeathsig, int(signal.SIGKILL))
         if os.getppid() != parent:  # it died before the call
             os._exit(1)

@@ -23,6 +23,7 @@ from harness.engines.child import free_port, tail
 from harness.engines.owner import Owner, process_start
 from harness.engines.private import PREFIX, folder_name, sweep
 from harness.engines.process import ProcessEngine
+from harness.engines.spawned import Spawned
 from harness.errors import EXIT_ENGINE, EngineError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -301,6 +302,21 @@ def test_prometheus_dies_with_its_killed_owner(owner_run: Run, temp: Path) -> No
     assert left(temp) == [Path(str(facts["folder"])).name]
     assert sweep(temp) == [Path(str(facts["folder"]))]
     assert left(temp) == []
+
+
+@pytest.mark.skipif(not LINUX, reason="needs code of C between fork and exec")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_what_we_start_obeys_a_signal_that_we_ignore(number: signal.Signals, tmp_path: Path) -> None:
+    """nohup, and a script's background, start us with them ignored."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        child = Spawned(["sleep", "60"], tmp_path / "log", tmp_path)
+        os.kill(child.pid, number)
+        assert until(lambda: child.status() is not None)
+        assert child.status() == f"by {number.name}"
+    finally:
+        signal.signal(number, before)
+        child.kill()
 
 
 def test_the_next_run_ends_what_a_killed_one_left(owner_run: Run, temp: Path, prometheus_path: Path) -> None:
