@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -62,11 +62,11 @@ def play(prometheus: Prometheus, until: Time, alert: str | None = None) -> Stori
     return stories
 
 
-def story(timeline: AlertTimeline, interval_ms: int, begin_ms: int = 0) -> Story:
-    """A timeline whose first tick is at `begin_ms` (from the beginning of the series), told by its changes."""
+def story(timeline: AlertTimeline, interval_ms: int, spell: Callable[[int], str] = format_duration) -> Story:
+    """A timeline told by its changes; `spell` says when one was, given the milliseconds since the first tick."""
     before, changes = AlertState.INACTIVE, []
     for tick, state in enumerate(timeline.states):
         if state is not before:
-            changes.append((format_duration(begin_ms + tick * interval_ms), state.value))
+            changes.append((spell(tick * interval_ms), state.value))
         before = state
     return Story({k: v for k, v in timeline.labels if k != "alertname"}, tuple(changes))
