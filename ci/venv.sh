@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make a virtual environment with alert-harness in it: sh ci/venv.sh FOLDER
+# Make a virtual environment with alert-harness in it, or bring the one there up to date: sh ci/venv.sh FOLDER
 # Works on a fresh Debian or Ubuntu, where python3 comes without venv and pip.
 set -eu
 folder=$1
@@ -28,6 +28,14 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     fi
 fi
 
-rm -rf "$folder"
-"$python" -m venv "$folder"
+# What is there is used if its pip works, belongs to this folder (one that was moved or copied does not), and is of the
+# same Python.
+origin='import sys; print(sys.base_prefix, sys.version)'
+mkdir -p "$(dirname "$folder")"
+here=$(cd "$(dirname "$folder")" && pwd)/$(basename "$folder")
+if ! [ "$("$folder/bin/python" -c "$origin" 2>&1)" = "$("$python" -c "$origin")" ] ||
+    ! "$folder/bin/pip" --version 2>/dev/null | grep -qF " from $here/"; then
+    rm -rf "$folder"
+    "$python" -m venv "$folder"
+fi
 "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]' --editable ./fixtures/streaming
