@@ -59,16 +59,17 @@ def format_labels(labels: Labels | Mapping[str, str]) -> str:
     """``up{instance="a:1", job="node"}``, as Prometheus prints a series; names of other letters stand in quotes."""
     pairs = dict(labels)
     name = pairs.pop("__name__", "")
-    inner = [f'{_quoted(key)}="{_escape(value)}"' for key, value in sorted(pairs.items())]
+    inner = [f'{_quoted(key)}="{escape_label(value)}"' for key, value in sorted(pairs.items())]
     if name and not _METRIC.fullmatch(name):
-        inner.insert(0, f'"{_escape(name)}"')
+        inner.insert(0, f'"{escape_label(name)}"')
         return f"{{{', '.join(inner)}}}"
     return f"{name}{{{', '.join(inner)}}}" if inner or not name else name
 
 
 def _quoted(name: str) -> str:
-    return name if _LABEL.fullmatch(name) else f'"{_escape(name)}"'
+    return name if _LABEL.fullmatch(name) else f'"{escape_label(name)}"'
 
 
-def _escape(value: str) -> str:
+def escape_label(value: str) -> str:
+    """A label value as it stands between double quotes in PromQL."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
