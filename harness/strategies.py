@@ -27,10 +27,10 @@ from harness.engines.promtool import Promtool
 from harness.errors import HarnessError, InputError
 from harness.numbers import shortened
 from harness.proof.model import Fact
-from harness.proof.ordered import OrderedRules
 from harness.proof.pairing import pair
 from harness.proof.positions import KnobPositions
-from harness.proof.promtool_check import CheckRequest, activity_test, other_lookback, says_activity
+from harness.proof.promtool.check import CheckRequest, activity_test, other_lookback, says_activity
+from harness.proof.promtool.ordered import OrderedRules
 from harness.replay import Batch, EndlessSlotWriter, Replay, SlotWriter
 from harness.replay.slots import FIRST_SLOT_MS
 from harness.rules import RuleFile

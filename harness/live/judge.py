@@ -13,7 +13,7 @@ from harness.live.cases import UP, LiveCase, says
 from harness.live.clock import Clock
 from harness.live.model import Delivery, LiveResult, LiveVerdict
 from harness.live.world import LiveWorld, group_key
-from harness.proof.measure import looks_back
+from harness.proof.measuring.measure import looks_back
 from harness.replay import AlertState
 from harness.series import Labels, carries, format_labels
 from harness.units import format_duration

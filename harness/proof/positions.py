@@ -14,7 +14,7 @@ from harness.contracts.ages import age_step
 
 _BLUR = 32
 """Around a threshold, in doubles, differences of counters may round either way (an irate of five digits loses four
-bits), so truth there says nothing about a rule. The boundary itself is held to less: see harness/proof/rounding.py."""
+bits), so truth there says nothing about a rule. The boundary itself is held to less: see measuring/rounding.py."""
 
 
 def double_ordinal(value: float) -> int:

@@ -15,8 +15,7 @@ from harness.engines.base import Engine, QueryError
 from harness.engines.promtool import Promtool
 from harness.errors import EngineError, HarnessError, InputError, UnsupportedError
 from harness.proof.checked import check_rule_files
-from harness.proof.emit import Emitted, Proven, emit
-from harness.proof.judge import (
+from harness.proof.judging.judge import (
     holes,
     judge,
     judge_labels,
@@ -28,12 +27,13 @@ from harness.proof.judge import (
     value_labels,
     worst_first,
 )
-from harness.proof.meant import Meant, meant
-from harness.proof.measure import JUST_PAST, LAST_QUIET, Measurer
+from harness.proof.measuring.measure import JUST_PAST, LAST_QUIET, Measurer
 from harness.proof.model import AlertFinding, AlertResult, Fact, LocatedAlert, Measured, Verdict, told
-from harness.proof.ordered import OrderedRules
 from harness.proof.pairing import Pairing, findings_of, pair
-from harness.proof.promtool_check import CheckAnswer, CheckRequest, PromtoolCheck, pinned
+from harness.proof.promtool.check import CheckAnswer, CheckRequest, PromtoolCheck, pinned
+from harness.proof.promtool.emit import Emitted, Proven, emit
+from harness.proof.promtool.expected import Meant, meant
+from harness.proof.promtool.ordered import OrderedRules
 from harness.replay import EndlessSlotWriter, Replay
 from harness.rules import Loaded, RuleFile
 from harness.rules.expr import UnreadableError
@@ -120,7 +120,7 @@ class Proof:
     _waiting: deque[_Unfinished] = field(default_factory=deque, init=False)
     """What is measured, in order, and waits for promtool."""
     _replay: Replay = field(init=False)
-    _tape: EndlessSlotWriter = field(init=False)
+    _writer: EndlessSlotWriter = field(init=False)
     _spoilt: bool = field(default=False, init=False)
     """Whether the engine broke over an alert, so that the next needs a fresh one."""
 
@@ -166,7 +166,7 @@ class Proof:
 
     def _begin(self) -> None:
         self._replay = Replay(self.engine, self.files)
-        self._tape = EndlessSlotWriter(self.engine)
+        self._writer = EndlessSlotWriter(self.engine)
         self._spoilt = False
 
     def _renewed(self) -> None:
@@ -198,7 +198,7 @@ class Proof:
         try:
             self._renewed()
             with self.engine.within(self.alert_timeout_s):
-                found = Measurer(self._tape, self._replay, step).measure(result.contract, result.located)
+                found = Measurer(self._writer, self._replay, step).measure(result.contract, result.located)
         except (UnreadableError, UnsupportedError) as err:
             result.findings.append(_failed(Verdict.UNSUPPORTED, err, result.located))
         except InputError as err:

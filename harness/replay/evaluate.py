@@ -82,7 +82,7 @@ class Replay:
         self._warm_ms: dict[int, int] = {}
         """By id of a recording rule the longest time that any plan made so far needs it to be warm."""
         self._written: dict[tuple[int, int, str], dict[Labels, tuple[RecordingRule, Mapping[int, float]]]] = {}
-        """By reel and name what was written by which rule, where several record under one name."""
+        """By slot range and name what was written by which rule, where several record under one name."""
         self._names = Counter(
             r.record for f in files for g in f.groups for r in g.rules if isinstance(r, RecordingRule)
         )
@@ -111,29 +111,29 @@ class Replay:
         marked = [g.interval_ms + self.order.runs_ms(g) + self.order.stored_ms(r) for g, r in chain]
         return Plan(rule, group, tuple(chain), reach, align, warm, self.engine.server, max(marked, default=0))
 
-    def instants(self, plan: Plan, expr: str, reel: SlotRange, offset_ms: int) -> list[dict[Labels, float]]:
+    def instants(self, plan: Plan, expr: str, slots: SlotRange, offset_ms: int) -> list[dict[Labels, float]]:
         """What `expr` returns in each case, `offset_ms` after its beginning: label set → value.
 
         `expr` is the plan's own expression or a part of it.
         """
-        self._record(plan, reel)
+        self._record(plan, slots)
         offset = offset_ms - plan.group.query_offset_ms + self.order.looks_ms(plan.group, plan.rule)
-        found: list[dict[Labels, float]] = [{} for _ in range(reel.count)]
-        for first, count, step in reel.runs():
-            at = reel.begin_ms(first) + offset
+        found: list[dict[Labels, float]] = [{} for _ in range(slots.count)]
+        for first, count, step in slots.runs():
+            at = slots.begin_ms(first) + offset
             for series in self.engine.query_range(expr, at, at + (count - 1) * step, step):
                 labels = tuple(sorted(series.labels))
                 for when, value in zip(series.timestamps_ms, series.values, strict=True):
                     found[first + (when - at) // step][labels] = value
         return found
 
-    def course(self, plan: Plan, expr: str, reel: SlotRange, first_ms: int, ticks: int) -> list[dict[Labels, float]]:
-        """What `expr` returns in the reel's first case, tick by tick from `first_ms` after its beginning on.
+    def course(self, plan: Plan, expr: str, slots: SlotRange, first_ms: int, ticks: int) -> list[dict[Labels, float]]:
+        """What `expr` returns in the first case, tick by tick from `first_ms` after its beginning on.
 
         `expr` is the plan's own expression or a part of it.
         """
-        self._record(plan, reel)
-        start = reel.start_ms + first_ms - plan.group.query_offset_ms
+        self._record(plan, slots)
+        start = slots.start_ms + first_ms - plan.group.query_offset_ms
         found: list[dict[Labels, float]] = [{} for _ in range(ticks)]
         end = start + (ticks - 1) * plan.interval_ms
         for series in self.engine.query_range(expr, start, end, plan.interval_ms):
@@ -141,69 +141,72 @@ class Replay:
                 found[(when - start) // plan.interval_ms][tuple(sorted(series.labels))] = value
         return found
 
-    def instant(self, plan: Plan, reel: SlotRange) -> list[dict[Labels, float]]:
+    def instant(self, plan: Plan, slots: SlotRange) -> list[dict[Labels, float]]:
         """What the alert's expression returns at the very beginning of each case: label set → value.
 
         Recording rules are evaluated at that tick alone, or before it as far as a reader ranges over them; so cases
-        with a long history cost little. A reel is asked either for this or for whole timelines.
+        with a long history cost little. Slots are asked either for this or for whole timelines.
         """
         for group, rule in plan.recordings:
-            if self._first_time(reel, rule):
+            if self._first_time(slots, rule):
                 self._write(
-                    group, rule, reel, self._at_beginnings(rule.expr, group, rule, reel, self._warm(rule, group, reel))
+                    group,
+                    rule,
+                    slots,
+                    self._at_beginnings(rule.expr, group, rule, slots, self._warm(rule, group, slots)),
                 )
-        at = reel.start_ms - plan.group.query_offset_ms + self.order.looks_ms(plan.group, plan.rule)
-        found: list[dict[Labels, float]] = [{} for _ in range(reel.count)]
-        for series in self._at_beginnings(plan.rule.expr, plan.group, plan.rule, reel, 0):
+        at = slots.start_ms - plan.group.query_offset_ms + self.order.looks_ms(plan.group, plan.rule)
+        found: list[dict[Labels, float]] = [{} for _ in range(slots.count)]
+        for series in self._at_beginnings(plan.rule.expr, plan.group, plan.rule, slots, 0):
             for when, value in zip(series.timestamps_ms, series.values, strict=True):
-                found[(when - at) // reel.slot_ms][series.labels] = value
+                found[(when - at) // slots.slot_ms][series.labels] = value
         return found
 
-    def _at_beginnings(self, expr: Text, group: Group, rule: Rule, reel: SlotRange, warm_ms: int) -> Iterator[Series]:
+    def _at_beginnings(self, expr: Text, group: Group, rule: Rule, slots: SlotRange, warm_ms: int) -> Iterator[Series]:
         """The expression at each case's beginning, or at every tick of the `warm_ms` before it too."""
         first = self._first_ms(group, rule)
-        yield from self._case_by_case(expr, reel, first - warm_ms, first, group.interval_ms)
+        yield from self._case_by_case(expr, slots, first - warm_ms, first, group.interval_ms)
 
     def _first_ms(self, group: Group, rule: Rule) -> int:
         """How long after a case's beginning a rule is first evaluated there."""
         return self.order.runs_ms(group) - group.query_offset_ms + self.order.looks_ms(group, rule)
 
-    def timelines(self, plan: Plan, reel: SlotRange, *, steady_before: bool = False) -> list[list[AlertTimeline]]:
+    def timelines(self, plan: Plan, slots: SlotRange, *, steady_before: bool = False) -> list[list[AlertTimeline]]:
         """The alerts of each case, tick by tick from the case's beginning to its length.
 
         With `steady_before` what the rule returns on the last tick of a case's lead it has returned for `for` already.
         """
-        self._record(plan, reel)
+        self._record(plan, slots)
         rule, interval = plan.rule, plan.interval_ms
-        ticks = reel.length_ms // interval + 1
-        elements: list[list[_Returned]] = [[{} for _ in range(ticks)] for _ in range(reel.count)]
-        before: list[_Returned] = [{} for _ in range(reel.count)]
+        ticks = slots.length_ms // interval + 1
+        elements: list[list[_Returned]] = [[{} for _ in range(ticks)] for _ in range(slots.count)]
+        before: list[_Returned] = [{} for _ in range(slots.count)]
         shift = self._first_ms(plan.group, rule)
-        for series in self._over_reel(rule.expr, plan.group, rule, reel, interval if steady_before else 0, interval):
+        for series in self._over_slots(rule.expr, plan.group, rule, slots, interval if steady_before else 0, interval):
             enter = _entering(plan, series)
             for when, value in zip(series.timestamps_ms, series.values, strict=True):
-                case, at = reel.case_at(when - shift)
-                if case >= 0 and at <= reel.length_ms:
+                case, at = slots.case_at(when - shift)
+                if case >= 0 and at <= slots.length_ms:
                     enter(elements[case][at // interval], value)
                     continue
-                case, at = reel.case_at(when - shift + interval)
+                case, at = slots.case_at(when - shift + interval)
                 if steady_before and at == 0:
                     enter(before[case], value)
         held = plan.hold_ticks + 1 if steady_before else 0
         played = [self._case_timelines(plan, [here] * held + case) for here, case in zip(before, elements, strict=True)]
         return [[alert.between(held, held + ticks) for alert in case] for case in played] if held else played
 
-    def sparse_timelines(self, plan: Plan, reel: SlotRange, every_ms: int) -> list[list[AlertTimeline]]:
+    def sparse_timelines(self, plan: Plan, slots: SlotRange, every_ms: int) -> list[list[AlertTimeline]]:
         """As :meth:`timelines`, for cases of many ticks in which little happens.
 
         The expression is evaluated every `every_ms` (whole ticks), and between two such ticks that differ at further
         ones, by halves, until the tick is found at which it changed. Between two that agree nothing is taken to happen.
         """
-        self._record(plan, reel)
-        last, stride = reel.length_ms // plan.interval_ms, every_ms // plan.interval_ms
+        self._record(plan, slots)
+        last, stride = slots.length_ms // plan.interval_ms, every_ms // plan.interval_ms
         cases = []
-        for case in range(reel.count):
-            begin = reel.begin_ms(case) + self._first_ms(plan.group, plan.rule)
+        for case in range(slots.count):
+            begin = slots.begin_ms(case) + self._first_ms(plan.group, plan.rule)
             known: dict[int, _Returned] = {}
             self._look(plan, known, begin, range(0, last + 1, stride))
             self._look(plan, known, begin, range(last, last + 1))
@@ -243,64 +246,69 @@ class Replay:
             made.append(AlertTimeline(shown(alert), tuple(history), frozenset(values), values, element))
         return made
 
-    def _first_time(self, reel: SlotRange, rule: RecordingRule) -> bool:
-        """Whether a recording rule was not yet evaluated over a reel; after this question it counts as evaluated."""
-        key = (reel.era, reel.start_ms, rule.record, id(rule))
+    def _first_time(self, slots: SlotRange, rule: RecordingRule) -> bool:
+        """Whether a recording rule was not yet evaluated over these slots; once asked, it counts as evaluated."""
+        key = (slots.era, slots.start_ms, rule.record, id(rule))
         known = key in self._recorded
         self._recorded.add(key)
         return not known
 
-    def _warm(self, rule: RecordingRule, group: Group, reel: SlotRange) -> int:
+    def _warm(self, rule: RecordingRule, group: Group, slots: SlotRange) -> int:
         """How long before a case is asked about the rule is evaluated, in whole ticks: for every plan that may come.
 
-        What was recorded once is not recorded again, so all plans for a reel are made before it is evaluated.
+        What was recorded once is not recorded again, so all plans for a slots are made before it is evaluated.
         """
-        history_ms = reel.lead_ms + reel.asked_from_ms
+        history_ms = slots.lead_ms + slots.asked_from_ms
         return min(self._warm_ms.get(id(rule), 0), history_ms) // group.interval_ms * group.interval_ms
 
-    def _over_reel(
-        self, expr: Text, group: Group, rule: Rule, reel: SlotRange, warm_ms: int, interval_ms: int
+    def _over_slots(
+        self, expr: Text, group: Group, rule: Rule, slots: SlotRange, warm_ms: int, interval_ms: int
     ) -> Iterator[Series]:
-        """The expression at every tick of a reel: in one query, unless the time between its cases is far longer than
+        """The expression at every tick of the slots: in one query, unless the time between its cases is far longer than
         what is asked about of them. A series may come in pieces."""
         shift = self._first_ms(group, rule)
-        first, last = reel.asked_from_ms - warm_ms, reel.length_ms
-        if reel.slot_ms >= _FAR_APART * (last - first):
-            yield from self._case_by_case(expr, reel, shift + first, shift + last, interval_ms)
+        first, last = slots.asked_from_ms - warm_ms, slots.length_ms
+        if slots.slot_ms >= _FAR_APART * (last - first):
+            yield from self._case_by_case(expr, slots, shift + first, shift + last, interval_ms)
             return
-        for one, other in reel.stretches():
-            start, end = reel.begin_ms(one) + first, reel.begin_ms(other) + last
+        for one, other in slots.stretches():
+            start, end = slots.begin_ms(one) + first, slots.begin_ms(other) + last
             yield from self.engine.query_range(expr.value, start + shift, end + shift, interval_ms)
 
     def _case_by_case(
-        self, expr: Text, reel: SlotRange, first_ms: int, last_ms: int, interval_ms: int
+        self, expr: Text, slots: SlotRange, first_ms: int, last_ms: int, interval_ms: int
     ) -> Iterator[Series]:
         """The expression at some ticks of each case, counted from its beginning, in as few queries as that takes: one a
         tick for cases in equal steps, or one a case."""
         ticks = range(first_ms, last_ms + 1, interval_ms)
-        runs = list(reel.runs())
-        if len(ticks) * len(runs) <= reel.count:
+        runs = list(slots.runs())
+        if len(ticks) * len(runs) <= slots.count:
             for at in ticks:
                 for case, count, step in runs:
-                    start = reel.begin_ms(case) + at
+                    start = slots.begin_ms(case) + at
                     yield from self.engine.query_range(expr.value, start, start + (count - 1) * step, step)
             return
-        for case in range(reel.count):
-            begin = reel.begin_ms(case)
+        for case in range(slots.count):
+            begin = slots.begin_ms(case)
             yield from self.engine.query_range(expr.value, begin + first_ms, begin + last_ms, interval_ms)
 
-    def _record(self, plan: Plan, reel: SlotRange) -> None:
-        """Evaluate the plan's recording rules over the reel and write their results back, stale markers included."""
+    def _record(self, plan: Plan, slots: SlotRange) -> None:
+        """Evaluate the plan's recording rules over the slots and write their results back, stale markers included."""
         for group, rule in plan.recordings:
-            if self._first_time(reel, rule):
+            if self._first_time(slots, rule):
                 # Where there is history, at the tick before the case too: see `steady_before`.
                 once = -(-plan.interval_ms // group.interval_ms) * group.interval_ms
-                warm = max(self._warm(rule, group, reel), once if once <= reel.lead_ms + reel.asked_from_ms else 0)
-                returned = self._over_reel(rule.expr, group, rule, reel, warm, group.interval_ms)
-                self._write(group, rule, reel, returned, warm)
+                warm = max(self._warm(rule, group, slots), once if once <= slots.lead_ms + slots.asked_from_ms else 0)
+                returned = self._over_slots(rule.expr, group, rule, slots, warm, group.interval_ms)
+                self._write(group, rule, slots, returned, warm)
 
     def _write(
-        self, group: Group, rule: RecordingRule, reel: SlotRange, returned: Iterable[Series], warm_ms: int | None = None
+        self,
+        group: Group,
+        rule: RecordingRule,
+        slots: SlotRange,
+        returned: Iterable[Series],
+        warm_ms: int | None = None,
     ) -> None:
         """Write what a rule returned as what it records. With `warm_ms`, what lies between the cases and more than that
         before the next is left out."""
@@ -310,8 +318,8 @@ class Replay:
             labels = recorded_labels(rule, group, dict(series.labels))
             points = recorded.setdefault(labels, {})
             for when, value in zip(series.timestamps_ms, series.values, strict=True):
-                _, at = reel.case_at(when - first)
-                between = at > reel.length_ms and (reel.begins_ms or at < reel.slot_ms - (warm_ms or 0))
+                _, at = slots.case_at(when - first)
+                between = at > slots.length_ms and (slots.begins_ms or at < slots.slot_ms - (warm_ms or 0))
                 if warm_ms is not None and between:
                     continue
                 if when + stored in points:
@@ -319,15 +327,15 @@ class Replay:
                 points[when + stored] = value
         recorded, failed = _within(group.limit, recorded)
         if self._names[rule.record] > 1:
-            recorded = self._unlike_twins(rule, reel, recorded)
+            recorded = self._unlike_namesakes(rule, slots, recorded)
         self.engine.write(_with_stale_ends(recorded, group.interval_ms, failed))
 
-    def _unlike_twins(self, rule: RecordingRule, reel: SlotRange, returned: _Recorded) -> _Recorded:
+    def _unlike_namesakes(self, rule: RecordingRule, slots: SlotRange, returned: _Recorded) -> _Recorded:
         """What no other rule of this name has recorded already with the same values.
 
         Raises QueryError where the values differ: Prometheus keeps the first sample and fails the second rule.
         """
-        known = self._written.setdefault((reel.era, reel.start_ms, rule.record), {})
+        known = self._written.setdefault((slots.era, slots.start_ms, rule.record), {})
         kept = {}
         for labels, points in returned.items():
             if labels not in known:

@@ -183,7 +183,7 @@ class Order:
 
     # -- moments -------------------------------------------------------------------------------------------------
     #
-    # All ticks of a reel are evaluated in one query per rule, so what a rule may not see yet must carry a later time
+    # All ticks of these slots are evaluated in one query per rule, so what a rule may not see yet carries a later time
     # stamp than the one at which it looks. Stamps are moved by as few milliseconds as the order of evaluation asks for;
     # where every rule is read after it ran, by none.
 

@@ -64,7 +64,7 @@ class SlotRange:
     length_ms: int
     lead_ms: int = 0
     era: int = 0
-    """How often the tape had begun anew before: what stands where on it is another thing each time."""
+    """How often the writer had begun anew before: what stands where is another thing each time."""
     begins_ms: tuple[int, ...] = ()
     """Where cases do not follow each other: the beginning of each, slot_ms apart at least."""
     asked_from_ms: int = 0
@@ -121,7 +121,7 @@ class SlotWriter:
         """How many samples were written of the series that has most."""
 
     def free_ms(self, span_ms: int) -> int:
-        """Where the next slot may begin, with so much time before the tape's end as far as that can be had."""
+        """Where the next slot may begin, with so much time left before now as far as that can be had."""
         return self._next_ms
 
     @property
@@ -129,28 +129,28 @@ class SlotWriter:
         """How long it is from its beginning to its end, which is now: Prometheus takes no samples of the future."""
         return round(time.time() * 1000) - self._start_ms
 
-    def holds(self, reel: SlotRange) -> bool:
-        """Whether a reel is still recorded."""
-        return reel.era == self._era
+    def holds(self, slots: SlotRange) -> bool:
+        """Whether the cases of these slots are still recorded."""
+        return slots.era == self._era
 
     def record(self, batches: Iterable[Batch]) -> list[SlotRange]:
         """Write the cases of all batches in one go and tell where they stand."""
         batches = list(batches)
-        reels = self._lay(batches)
+        ranges = self._lay(batches)
         series: dict[Labels, list[tuple[int, Trace]]] = {}
-        for batch, reel in zip(batches, reels, strict=True):
+        for batch, slots in zip(batches, ranges, strict=True):
             for i, case in enumerate(batch.cases):
-                begin = reel.begin_ms(i)
+                begin = slots.begin_ms(i)
                 for trace in case:
                     series.setdefault(trace.labels, []).append((begin, trace.beginning_at(begin)))
-        self._next_ms = reels[-1].end_ms if reels else self._next_ms
+        self._next_ms = ranges[-1].end_ms if ranges else self._next_ms
         self._longest += _longest(batches)
         self.engine.write(_merged(series))
-        return reels
+        return ranges
 
     def _lay(self, batches: Sequence[Batch]) -> list[SlotRange]:
         """Where the cases of these batches would stand."""
-        reels: list[SlotRange] = []
+        ranges: list[SlotRange] = []
         next_ms = self._next_ms
         for batch in batches:
             last_ms = max((trace.times_ms[-1] for case in batch.cases for trace in case if trace.times_ms), default=0)
@@ -163,7 +163,7 @@ class SlotWriter:
                 for i in range(len(batch.cases)):
                     begins.append(batch.place(i, begins[-1] + slot_ms if begins else start_ms))
             start_ms = begins[0] if begins else start_ms
-            reels.append(
+            ranges.append(
                 SlotRange(
                     start_ms,
                     slot_ms,
@@ -175,8 +175,8 @@ class SlotWriter:
                     batch.asked_from_ms,
                 )
             )
-            next_ms = reels[-1].end_ms
-        return reels
+            next_ms = ranges[-1].end_ms
+        return ranges
 
 
 class EndlessSlotWriter(SlotWriter):
@@ -187,7 +187,7 @@ class EndlessSlotWriter(SlotWriter):
     """
 
     latest: SlotRange | None = None
-    """The last reel. Earlier ones may be gone, and recording rules can no longer be written there."""
+    """The slots written last. Earlier ones may be gone, and recording rules can no longer be written there."""
     _is_lost = False
 
     def lose(self) -> None:
@@ -206,18 +206,18 @@ class EndlessSlotWriter(SlotWriter):
 
     def record(self, batches: Iterable[Batch]) -> list[SlotRange]:
         batches = list(batches)
-        ends_ms = max((reel.end_ms for reel in self._lay(batches)), default=0)
+        ends_ms = max((slots.end_ms for slots in self._lay(batches)), default=0)
         is_full = ends_ms > time.time() * 1000 or self._longest + _longest(batches) > _LONG_SERIES
         if self._is_lost or (is_full and self._next_ms > self._start_ms):
             self._begin_anew()
-        if max((reel.end_ms for reel in self._lay(batches)), default=0) > time.time() * 1000:
+        if max((slots.end_ms for slots in self._lay(batches)), default=0) > time.time() * 1000:
             raise UnsupportedError(
                 "the rule looks back so far that its worlds do not fit between 2001 and now",
                 hint="prove it with a shorter window or hold, which means the same",
             )
-        reels = super().record(batches)
-        self.latest = reels[-1] if reels else self.latest
-        return reels
+        ranges = super().record(batches)
+        self.latest = ranges[-1] if ranges else self.latest
+        return ranges
 
 
 def _merged(series: dict[Labels, list[tuple[int, Trace]]]) -> Iterable[Samples]:

@@ -8,9 +8,9 @@ from fractions import Fraction
 
 from harness.contracts.model import ContractKind
 from harness.errors import Span, printable
-from harness.proof.emit import Emitted
 from harness.proof.model import AlertFinding, AlertResult, Measured, Verdict
 from harness.proof.pairing import Pairing
+from harness.proof.promtool.emit import Emitted
 from harness.units import count_of, format_duration, format_with_unit
 
 _DIGITS = 18

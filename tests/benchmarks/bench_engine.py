@@ -128,15 +128,17 @@ class Bench:
                 if start % self.slots_per_server == 0:
                     if start:
                         engine.reset()
-                    tape, replay = SlotWriter(engine), Replay(engine, [self.file])
+                    writer, replay = SlotWriter(engine), Replay(engine, [self.file])
                     plan = replay.plan(self.group, self.rule)
                 cases = [self.world(x, question) for x in xs[start : start + BATCH]]
-                (reel,) = tape.record([Batch(cases, question.length_ms, plan.reach_ms, plan.align_ms)])
+                (slots,) = writer.record([Batch(cases, question.length_ms, plan.reach_ms, plan.align_ms)])
                 if question.by_alert:
-                    found = replay.timelines(plan, reel)
+                    found = replay.timelines(plan, slots)
                     truth += [any(t.states[-1] is AlertState.FIRING for t in alerts) for alerts in found]
                 else:
-                    truth += [bool(case) for case in replay.instants(plan, self.rule.expr.value, reel, reel.length_ms)]
+                    truth += [
+                        bool(case) for case in replay.instants(plan, self.rule.expr.value, slots, slots.length_ms)
+                    ]
         return truth
 
     def one_group_each(self, xs: Sequence[Fraction], question: Question) -> list[bool]:

@@ -26,7 +26,7 @@ ALL = ("--alert-rules", "rules", "--alert-tests", "tests")
 
 
 SPY = """\
-from harness.proof.measure import Measurer
+from harness.proof.measuring.measure import Measurer
 measure = Measurer.measure
 def told(self, contract, located):
     open("measured.txt", "a").write(located.rule.alert + "\\n")

@@ -19,14 +19,14 @@ Prove = Callable[..., AlertResult]
 
 
 @pytest.fixture(scope="module")
-def tape(prometheus_path: Path) -> Iterator[EndlessSlotWriter]:
-    """One engine for all tests, which follow each other on one tape."""
+def writer(prometheus_path: Path) -> Iterator[EndlessSlotWriter]:
+    """One engine for all tests, which follow each other on one writer."""
     with ProcessEngine(prometheus_path) as running:
         yield EndlessSlotWriter(running)
 
 
 @pytest.fixture
-def prove(tape: EndlessSlotWriter, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prove:
+def prove(writer: EndlessSlotWriter, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prove:
     """Prove one alert `A`: the lines of its rule and of its contract, each in YAML's flow style."""
 
     def run(
@@ -44,9 +44,13 @@ def prove(tape: EndlessSlotWriter, promtool_path: Path, tmp_path: Path, monkeypa
         contracts.write_text(
             f"scrape_interval: {scrape}\ncontracts: [{{alert: A, means: it, severity: page, {contract}}}]\n"
         )
-        monkeypatch.setattr("harness.proof.prove.EndlessSlotWriter", lambda _: tape)
+        monkeypatch.setattr("harness.proof.prove.EndlessSlotWriter", lambda _: writer)
         proof = Proof(
-            load_rules([rules]), load_contracts([contracts]), tape.engine, Promtool(promtool_path), alert_timeout_s=120
+            load_rules([rules]),
+            load_contracts([contracts]),
+            writer.engine,
+            Promtool(promtool_path),
+            alert_timeout_s=120,
         )
         (result,) = proof.run(tmp_path / "out" if emit else None)
         return result
@@ -243,7 +247,7 @@ BURNS = (
 def test_rules_that_look_back_for_days_through_what_is_recorded(
     prove: Prove, expr: str, verdict: Verdict, confirmed: bool | None
 ) -> None:
-    """One world follows the other on the tape; what recording rules write at the end of one is not in the way."""
+    """One world follows the other on the writer; what recording rules write at the end of one is not in the way."""
     result = prove(
         f'expr: "{expr}", for: 15m',
         "knob: {name: k, unit: '', range: [0, 1]}, op: '>', threshold: 0.02, for: 15m, "

@@ -11,8 +11,8 @@ from harness.contracts import load_contracts
 from harness.engines.base import Engine
 from harness.engines.promtool import Promtool
 from harness.proof import Proof
-from harness.proof.emit import Emitted
 from harness.proof.model import Verdict
+from harness.proof.promtool.emit import Emitted
 from harness.rules import load_rules
 
 CONTRACT = """\

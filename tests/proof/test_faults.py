@@ -27,11 +27,11 @@ def contracts() -> dict[str, Contract]:
 
 
 class Bench:
-    """One engine for all mutants. They follow each other on one tape, and a fresh start now and then keeps it short."""
+    """One engine for all mutants. They share one writer, and a fresh start now and then keeps it short."""
 
     def __init__(self, engine: Engine, promtool: Promtool, folder: Path, contracts: dict[str, Contract]) -> None:
         self.engine, self.promtool, self.folder, self.contracts = engine, promtool, folder, contracts
-        self.tape = SlotWriter(engine)
+        self.writer = SlotWriter(engine)
         self.proved = 0
 
     def prove(self, alert: str, text: str, *, situations: str | None = "") -> AlertResult:
@@ -39,7 +39,7 @@ class Bench:
         self.proved += 1
         if self.proved % 3 == 0:
             self.engine.reset()
-            self.tape = SlotWriter(self.engine)
+            self.writer = SlotWriter(self.engine)
         file = self.folder / f"{HOMES[alert]}.yml"
         file.write_text(text, encoding="utf-8")
         contract = self.contracts[alert]
@@ -70,8 +70,8 @@ def bench(mutant_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
             _SEEN[key] = traces(signal, knob, scrapes)
         return _SEEN[key]
 
-    monkeypatch.setattr("harness.proof.measure.traces", remembered)
-    monkeypatch.setattr("harness.proof.prove.EndlessSlotWriter", lambda _: mutant_bench.tape)
+    monkeypatch.setattr("harness.proof.measuring.measure.traces", remembered)
+    monkeypatch.setattr("harness.proof.prove.EndlessSlotWriter", lambda _: mutant_bench.writer)
     return mutant_bench
 
 

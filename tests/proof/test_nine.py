@@ -23,7 +23,7 @@ from harness.engines.container import ContainerEngine
 from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.proof import AlertResult, Proof
-from harness.proof.measure import Measurement, Measurer
+from harness.proof.measuring.measure import Measurement, Measurer
 from harness.proof.model import LocatedAlert
 from harness.rules import load_rules
 from harness.toolchain import probe_container_engine

@@ -18,12 +18,12 @@ from harness.engines.promtool import Promtool
 from harness.errors import EngineError
 from harness.prometheus import DEFAULTS
 from harness.proof import Proof
-from harness.proof.emit import Proven, emit
-from harness.proof.judge import judge_rendered, worst_first
+from harness.proof.judging.judge import judge_rendered, worst_first
 from harness.proof.model import AlertResult, Fact, LocatedAlert, Measured, Verdict
-from harness.proof.ordered import OrderedRules
-from harness.proof.promtool_check import CheckAnswer as Heard
-from harness.proof.promtool_check import CheckRequest, PromtoolCheck
+from harness.proof.promtool.check import CheckAnswer as Heard
+from harness.proof.promtool.check import CheckRequest, PromtoolCheck
+from harness.proof.promtool.emit import Proven, emit
+from harness.proof.promtool.ordered import OrderedRules
 from harness.replay import AlertState, AlertTimeline, Replay
 from harness.rules import load_rule_file, load_rules
 

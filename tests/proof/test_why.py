@@ -19,14 +19,14 @@ Prove = Callable[..., AlertResult]
 
 
 @pytest.fixture(scope="module")
-def tape(prometheus_path: Path) -> Iterator[SlotWriter]:
-    """One engine for all tests, which follow each other on one tape."""
+def writer(prometheus_path: Path) -> Iterator[SlotWriter]:
+    """One engine for all tests, which follow each other on one writer."""
     with ProcessEngine(prometheus_path) as running:
         yield SlotWriter(running)
 
 
 @pytest.fixture
-def prove(tape: SlotWriter, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prove:
+def prove(writer: SlotWriter, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prove:
     """Prove one alert `A` (> 5) whose expression stands in a block on line 7, over gauges in YAML's flow style."""
 
     def run(expr: str, *gauges: str, record: str = "", more: str = "", hold: str = "0s", op: str = ">") -> AlertResult:
@@ -41,8 +41,8 @@ def prove(tape: SlotWriter, promtool_path: Path, tmp_path: Path, monkeypatch: py
             + "".join(f"  - {{gauge: {gauge!r}, value: {value}}}\n" for gauge, _, value in map(_split, gauges))
             + more
         )
-        monkeypatch.setattr("harness.proof.prove.EndlessSlotWriter", lambda _: tape)
-        proof = Proof(load_rules([rules]), load_contracts([contracts]), tape.engine, Promtool(promtool_path))
+        monkeypatch.setattr("harness.proof.prove.EndlessSlotWriter", lambda _: writer)
+        proof = Proof(load_rules([rules]), load_contracts([contracts]), writer.engine, Promtool(promtool_path))
         (result,) = proof.run()
         return result
 
@@ -268,9 +268,9 @@ def test_why_nothing_matched_in_a_situation(prove: Prove) -> None:
 
 
 def test_an_alert_that_no_rule_has(
-    tape: SlotWriter, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    writer: SlotWriter, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.proof.prove.EndlessSlotWriter", lambda _: tape)
+    monkeypatch.setattr("harness.proof.prove.EndlessSlotWriter", lambda _: writer)
     rules, contracts = tmp_path / "rules.yml", tmp_path / "contracts.yml"
     names = ["QueueTooLong", "DiskFull", "Unheard"]
     rules.write_text(
@@ -282,7 +282,7 @@ def test_an_alert_that_no_rule_has(
     contracts.write_text(
         "contracts:\n" + "".join(f"- {{alert: {name}, {common}}}\n" for name in ["QueueToLong", "DiskFull"])
     )
-    proof = Proof(load_rules([rules]), load_contracts([contracts]), tape.engine, Promtool(promtool_path))
+    proof = Proof(load_rules([rules]), load_contracts([contracts]), writer.engine, Promtool(promtool_path))
     results = {result.alert: result for result in proof.run()}
     assert results["DiskFull"].verdict is Verdict.EXACT
     missing, meant, unheard = (results[name].findings[0] for name in ("QueueToLong", "QueueTooLong", "Unheard"))

@@ -201,8 +201,8 @@ def _groups(draw: st.DrawFn, interval_s: int) -> tuple[dict[str, Any], ...]:
             recordings += 1
             name = f"r:{recordings}"
             # Two rules of one name are a common idiom, a ratio per source for one; labels tell them apart.
-            twins = draw(st.sampled_from([(None,), (None,), ({"from": "rule"},), ({"twin": "1"}, {"twin": "2"})]))
-            for labels in twins:
+            pairs = draw(st.sampled_from([(None,), (None,), ({"from": "rule"},), ({"copy": "1"}, {"copy": "2"})]))
+            for labels in pairs:
                 rule: dict[str, object] = {"record": name, "expr": draw(_vectors(readable) | _conditions(readable))}
                 rules.append(rule | ({"labels": labels} if labels else {}))
             readable = [*readable, name, name]
@@ -285,9 +285,9 @@ def _moved(rules: list[dict[str, object]]) -> st.SearchStrategy[list[dict[str, o
 # -- what replay makes of them -----------------------------------------------------------------------------------
 
 
-def replayed(engine: Engine, tape: SlotWriter, folder: Path, batch: Sequence[Example]) -> list[Account | str | None]:
-    """Every example on one tape: all cases are written first, so each has neighbours that it must not see. A rule that
-    replay says Prometheus cannot evaluate gives its reason instead, one that replay cannot treat gives None."""
+def replayed(engine: Engine, writer: SlotWriter, folder: Path, batch: Sequence[Example]) -> list[Account | str | None]:
+    """Every example on one writer: all cases are written first, so each has neighbours that it must not see. A rule
+    that replay says Prometheus cannot evaluate gives its reason instead, one that replay cannot treat gives None."""
     prepared = []
     for number, example in enumerate(batch):
         path = folder / f"{number}.rules.yml"
@@ -300,21 +300,21 @@ def replayed(engine: Engine, tape: SlotWriter, folder: Path, batch: Sequence[Exa
             plans = []
         reach, align = max((plan.reach_ms for plan in plans), default=0), math.lcm(*(plan.align_ms for plan in plans))
         prepared.append((example, replay, plans, reach, align))
-    reels = tape.record(
+    ranges = writer.record(
         Batch(
             [world.traces() for world in example.worlds], (example.ticks - 1) * example.interval_s * 1000, reach, align
         )
         for example, _, _, reach, align in prepared
     )
     accounts: list[Account | str | None] = []
-    for (example, replay, plans, _, _), reel in zip(prepared, reels, strict=True):
+    for (example, replay, plans, _, _), slots in zip(prepared, ranges, strict=True):
         if not plans:
             accounts.append(None)
             continue
         account: Account = {(w, tick): [] for w in range(len(example.worlds)) for tick in range(example.ticks)}
         try:
             for plan in plans:
-                for w, timelines in enumerate(replay.timelines(plan, reel)):
+                for w, timelines in enumerate(replay.timelines(plan, slots)):
                     for timeline in timelines:
                         for tick, sighting in _sightings(timeline):
                             account[w, tick].append(sighting)

@@ -21,11 +21,11 @@ _SHRINK_S = 30
 
 
 class Judges:
-    """Replay and promtool side by side, on one engine and one tape."""
+    """Replay and promtool side by side, on one engine and one writer."""
 
     def __init__(self, prometheus: Path, promtool: Path, folder: Path) -> None:
         self._engine = ProcessEngine(prometheus)
-        self._tape = SlotWriter(self._engine)
+        self._writer = SlotWriter(self._engine)
         self._promtool = Promtool(promtool)
         self._folder = folder
 
@@ -34,7 +34,7 @@ class Judges:
 
     def differences(self, batch: list[Example]) -> tuple[list[str], list[Account]]:
         """How each example differs (empty if it does not), and promtool's accounts of those that can be evaluated."""
-        ours = replayed(self._engine, self._tape, self._folder, batch)
+        ours = replayed(self._engine, self._writer, self._folder, batch)
         told = [example for example, found in zip(batch, ours, strict=True) if isinstance(found, dict)]
         accounts = judged(self._promtool, self._folder, told)
         theirs = iter(accounts)

@@ -42,7 +42,7 @@ def _load(folder: Path, rules: str) -> list[RuleFile]:
 def test_recorded_ranges_are_warm_when_a_case_begins(engine: Engine, tmp_path: Path) -> None:
     """The level is 1 for the last 6 of the 10 minutes before the case, and then 0: true until one of them has left."""
     files = _load(tmp_path, _RANGED.format(n=1))
-    replay, tape = Replay(engine, files), SlotWriter(engine)
+    replay, writer = Replay(engine, files), SlotWriter(engine)
     group = files[0].groups[0]
     plan = replay.plan(group, group.alerts()[0])
     (recorded,) = (rule for _, rule in plan.recordings)
@@ -50,16 +50,16 @@ def test_recorded_ranges_are_warm_when_a_case_begins(engine: Engine, tmp_path: P
     lead = 15 * _MINUTE_MS
     times = range(_MINUTE_MS // 2 - lead, 10 * _MINUTE_MS, _MINUTE_MS)
     level = Trace(labels_of("level_1", {}), times, [float(-6 * _MINUTE_MS <= at < 0) for at in times])
-    reels = tape.record([Batch([[level]], 5 * _MINUTE_MS, plan.reach_ms, plan.align_ms, lead)] * 2)
-    for reel in reels:
-        ((alert,),) = replay.timelines(plan, reel)
+    ranges = writer.record([Batch([[level]], 5 * _MINUTE_MS, plan.reach_ms, plan.align_ms, lead)] * 2)
+    for slots in ranges:
+        ((alert,),) = replay.timelines(plan, slots)
         # At tick 4 the window still holds 6 ones of 10; a tick later 5. (No sample is on its edge, where 2.x differs.)
         assert [state is AlertState.FIRING for state in alert.states] == [True, True, True, True, True, False]
 
 
 def test_a_single_tick_says_what_the_timeline_begins_with(engine: Engine, tmp_path: Path) -> None:
     files = _load(tmp_path, _RANGED.format(n=2))
-    replay, tape = Replay(engine, files), SlotWriter(engine)
+    replay, writer = Replay(engine, files), SlotWriter(engine)
     group = files[0].groups[0]
     plan = replay.plan(group, group.alerts()[0])
     lead = 15 * _MINUTE_MS
@@ -68,8 +68,8 @@ def test_a_single_tick_says_what_the_timeline_begins_with(engine: Engine, tmp_pa
         [Trace(labels_of("level_2", {}), times, [float(at >= -ones * _MINUTE_MS) for at in times])]
         for ones in range(3, 9)
     ]
-    (reel,) = tape.record([Batch(cases, 0, plan.reach_ms, plan.align_ms, lead)])
-    assert [bool(found) for found in replay.instant(plan, reel)] == [False, False, False, True, True, True]
+    (slots,) = writer.record([Batch(cases, 0, plan.reach_ms, plan.align_ms, lead)])
+    assert [bool(found) for found in replay.instant(plan, slots)] == [False, False, False, True, True, True]
 
 
 def test_a_rule_of_the_same_name_for_something_else_is_not_read(engine: Engine, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def _live(engine: Engine, group: Group, ticks: list[int], until_ms: int) -> Acco
 
 
 def _replayed(
-    engine: Engine, tape: SlotWriter, file: RuleFile, group: Group, ticks: list[int], data: list[Samples]
+    engine: Engine, writer: SlotWriter, file: RuleFile, group: Group, ticks: list[int], data: list[Samples]
 ) -> Account:
     account: Account = {tick: set() for tick in range(len(ticks))}
     first = ticks[0] + group.query_offset_ms  # samples are stored at the tick less the offset
@@ -111,8 +111,8 @@ def _replayed(
         replay = Replay(engine, [file])
         plan = replay.plan(group, rule)
         length = (len(ticks) - 1) * group.interval_ms
-        (reel,) = tape.record([Batch([case], length, plan.reach_ms, plan.align_ms)])
-        (timelines,) = replay.timelines(plan, reel)
+        (slots,) = writer.record([Batch([case], length, plan.reach_ms, plan.align_ms)])
+        (timelines,) = replay.timelines(plan, slots)
         for timeline in timelines:
             for tick, state in enumerate(timeline.states):
                 if state is not AlertState.INACTIVE:
@@ -139,12 +139,12 @@ def test_a_live_rule_manager_agrees(prometheus_path: Path, tmp_path: Path) -> No
         ticks = {group.name: _ticks(live, group.name, until_ms) for group in file.groups}
         accounts = {group.name: _live(live, group, ticks[group.name], until_ms) for group in file.groups}
     with ProcessEngine(prometheus_path) as engine:
-        tape = SlotWriter(engine)
+        writer = SlotWriter(engine)
         for group in file.groups:
             mine = ticks[group.name]
             gaps = {b - a for a, b in itertools.pairwise(mine)}
             assert gaps == {group.interval_ms}, f"the live Prometheus skipped ticks of `{group.name}`: {sorted(gaps)}"
-            account = _replayed(engine, tape, file, group, mine, data)
+            account = _replayed(engine, writer, file, group, mine, data)
             # A rule writes no ALERTS before its state has been restored, after the group's first evaluations.
             known = range(2, len(mine))
             assert {tick: account[tick] for tick in known} == {tick: accounts[group.name][tick] for tick in known}

@@ -157,7 +157,7 @@ def _states(
     other: list[float] | None = None,
 ) -> list[str]:
     """The states of an alert, one letter a tick, where `g` has these values minute by minute."""
-    engine, tape = server
+    engine, writer = server
     replay = Replay(engine, files, phases)
     group, rule = next((g, r) for f in files for g in f.groups for r in g.alerts() if r.alert == alert)
     plan = replay.plan(group, rule)
@@ -165,6 +165,6 @@ def _states(
     case = [Trace(make_labels("g"), times, values)]
     if other is not None:
         case.append(Trace(make_labels("g", i="b"), times, other))
-    (reel,) = tape.record([Batch([case], times[-1], plan.reach_ms, plan.align_ms)])
-    ((found),) = replay.timelines(plan, reel)
+    (slots,) = writer.record([Batch([case], times[-1], plan.reach_ms, plan.align_ms)])
+    ((found),) = replay.timelines(plan, slots)
     return ["".join(_LETTERS[state] for state in timeline.states) for timeline in found]

@@ -23,7 +23,7 @@ _LETTERS = {AlertState.INACTIVE: ".", AlertState.PENDING: "p", AlertState.FIRING
 
 @pytest.fixture(scope="module")
 def server(prometheus_path: Path) -> Iterator[tuple[Engine, SlotWriter]]:
-    """One engine and one tape for the whole module: what a test leaves behind lies before the next one's slots."""
+    """One engine and one writer for the whole module: what a test leaves behind lies before the next one's slots."""
     with ProcessEngine(prometheus_path) as engine:
         yield engine, SlotWriter(engine)
 
@@ -32,7 +32,7 @@ class Bench:
     """Rules from text, and cases that hold minute by minute what a test says."""
 
     def __init__(self, server: tuple[Engine, SlotWriter], path: Path) -> None:
-        self.engine, self.tape = server
+        self.engine, self.writer = server
         self.path = path
 
     def plan(self, *rules: str, group: str = "interval: 1m", alert: str = "A") -> tuple[Replay, Plan]:
@@ -48,8 +48,8 @@ class Bench:
         return replay, replay.plan(group, rule)
 
     def record(self, plan: Plan, cases: list[list[Trace]], minutes: int) -> SlotRange:
-        (reel,) = self.tape.record([Batch(cases, minutes * MINUTE, plan.reach_ms, plan.align_ms)])
-        return reel
+        (slots,) = self.writer.record([Batch(cases, minutes * MINUTE, plan.reach_ms, plan.align_ms)])
+        return slots
 
     def states(self, replay: Replay, plan: Plan, cases: list[list[Trace]], minutes: int) -> list[list[str]]:
         """Per case the states of its alerts, one letter per tick."""
@@ -99,18 +99,20 @@ _WORLDS = [
 )
 def test_no_case_sees_another(bench: Bench, expr: str, expected: list[float | str | None]) -> None:
     replay, plan = bench.plan(f"{{alert: A, expr: '{expr}'}}")
-    reel = bench.record(plan, _WORLDS, 10)
-    found = [next(iter(case.values()), None) for case in replay.instants(plan, plan.rule.expr.value, reel, 10 * MINUTE)]
+    slots = bench.record(plan, _WORLDS, 10)
+    found = [
+        next(iter(case.values()), None) for case in replay.instants(plan, plan.rule.expr.value, slots, 10 * MINUTE)
+    ]
     assert ["NaN" if value != value else value for value in found] == expected
 
 
 def test_a_thousand_slots_are_alike(bench: Bench) -> None:
     replay, plan = bench.plan("{alert: A, expr: 'sum(increase(g[5m])) > 4'}")
     cases = [[minutely([float(k * i) for i in range(11)], i="a")] for k in range(1000)]
-    reel = bench.record(plan, cases, 10)
-    found = replay.instants(plan, "sum(increase(g[5m]))", reel, 10 * MINUTE)
+    slots = bench.record(plan, cases, 10)
+    found = replay.instants(plan, "sum(increase(g[5m]))", slots, 10 * MINUTE)
     assert [next(iter(case.values())) for case in found] == pytest.approx([5 * k for k in range(1000)], rel=1e-12)
-    fires = [bool(case) for case in replay.instants(plan, plan.rule.expr.value, reel, 10 * MINUTE)]
+    fires = [bool(case) for case in replay.instants(plan, plan.rule.expr.value, slots, 10 * MINUTE)]
     assert fires == [False] + [True] * 999
 
 
@@ -129,10 +131,10 @@ def test_batches_of_different_rules_stand_behind_each_other(bench: Bench) -> Non
     fast, near = bench.plan("{alert: A, expr: 'g > 0'}", group="interval: 7s")
     cases = [[minutely([1.0])], []]
     batches = [Batch(cases, 5 * MINUTE, plan.reach_ms, plan.align_ms) for plan in (near, far, near, far)]
-    reels = bench.tape.record(batches)
-    for replay, plan, reel in zip((fast, slow, fast, slow), (near, far, near, far), reels, strict=True):
-        assert [len(case) for case in replay.timelines(plan, reel)] == [1, 0]
-    assert all(a.end_ms <= b.start_ms for a, b in itertools.pairwise(reels))
+    ranges = bench.writer.record(batches)
+    for replay, plan, slots in zip((fast, slow, fast, slow), (near, far, near, far), ranges, strict=True):
+        assert [len(case) for case in replay.timelines(plan, slots)] == [1, 0]
+    assert all(a.end_ms <= b.start_ms for a, b in itertools.pairwise(ranges))
 
 
 # -- time --------------------------------------------------------------------------------------------------------
@@ -150,9 +152,9 @@ def test_batches_of_different_rules_stand_behind_each_other(bench: Bench) -> Non
 def test_slots_begin_where_intervals_and_subquery_steps_meet(bench: Bench, group: str, expr: str, align_s: int) -> None:
     _, plan = bench.plan(f"{{alert: A, expr: '{expr}'}}", group=group)
     assert plan.align_ms == align_s * 1000
-    reel = bench.record(plan, [[], [], []], 3)
-    assert [reel.begin_ms(case) % plan.align_ms for case in range(3)] == [0, 0, 0]
-    assert reel.slot_ms >= 3 * MINUTE + plan.reach_ms
+    slots = bench.record(plan, [[], [], []], 3)
+    assert [slots.begin_ms(case) % plan.align_ms for case in range(3)] == [0, 0, 0]
+    assert slots.slot_ms >= 3 * MINUTE + plan.reach_ms
 
 
 def test_intervals_that_never_meet() -> None:
@@ -187,7 +189,7 @@ def test_a_recording_ends_when_its_expression_does(bench: Bench) -> None:
 
 
 def test_recordings_of_one_name_and_of_other_files(server: tuple[Engine, SlotWriter], tmp_path: Path) -> None:
-    engine, tape = server
+    engine, writer = server
     first, second = tmp_path / "1.yml", tmp_path / "2.yml"
     first.write_text(
         "groups: [{name: g, interval: 1m, rules: [{record: 'r:x', expr: g + 1, labels: {by: one}}, "
@@ -199,8 +201,8 @@ def test_recordings_of_one_name_and_of_other_files(server: tuple[Engine, SlotWri
     group = files[1].groups[0]
     plan = replay.plan(group, group.alerts()[0])
     cases = [[minutely([float(k)] * 3)] for k in (2, 3)]
-    (reel,) = tape.record([Batch(cases, 2 * MINUTE, plan.reach_ms, plan.align_ms)])
-    found = replay.timelines(plan, reel)
+    (slots,) = writer.record([Batch(cases, 2 * MINUTE, plan.reach_ms, plan.align_ms)])
+    found = replay.timelines(plan, slots)
     assert [[alert.values for alert in case] for case in found] == [[], [{0: 34.0, 1: 34.0, 2: 34.0}]]
 
 
@@ -226,8 +228,8 @@ def test_group_labels_stand_under_the_rules_own(bench: Bench) -> None:
         "{alert: A, expr: g, labels: {team: b, of: '{{ $labels.i }}', j: ''}}",
         group="interval: 1m\n    labels: {team: a, region: eu}",
     )
-    reel = bench.record(plan, [[minutely([1.0], i="x", j="gone")]], 0)
-    ((alert,),) = replay.timelines(plan, reel)
+    slots = bench.record(plan, [[minutely([1.0], i="x", j="gone")]], 0)
+    ((alert,),) = replay.timelines(plan, slots)
     assert dict(alert.labels) == {"alertname": "A", "i": "x", "of": "x", "region": "eu", "team": "b"}
 
 
@@ -259,9 +261,9 @@ def test_elements_that_become_one(
     bench: Bench, promtool_path: Path, rules: list[str], of: str, promtool_says: str
 ) -> None:
     replay, plan = bench.plan(*rules)
-    reel = bench.record(plan, [[minutely([1.0], i="a"), minutely([1.0], i="b")]], 1)
+    slots = bench.record(plan, [[minutely([1.0], i="a"), minutely([1.0], i="b")]], 1)
     with pytest.raises(QueryError) as caught:
-        replay.timelines(plan, reel)
+        replay.timelines(plan, slots)
     assert caught.value.message == promtool_says + of
     assert caught.value.hint == "keep a distinguishing label, or aggregate"
     test = bench.path.with_name("test.yml")

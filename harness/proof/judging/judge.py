@@ -11,7 +11,8 @@ from difflib import SequenceMatcher
 
 from harness.contracts import Contract, ContractKind, Op
 from harness.errors import Span
-from harness.proof.measure import Measurement
+from harness.proof.measuring.measure import Measurement
+from harness.proof.measuring.phases import judge_phases
 from harness.proof.model import (
     GRAVITY,
     AlertFinding,
@@ -24,9 +25,8 @@ from harness.proof.model import (
     Verdict,
     told,
 )
-from harness.proof.phases import judge_phases
 from harness.proof.positions import ulps_between
-from harness.proof.promtool_check import CheckAnswer
+from harness.proof.promtool.check import CheckAnswer
 from harness.replay import AlertState, opaque_labels
 from harness.series import carries, format_labels
 from harness.source import Text

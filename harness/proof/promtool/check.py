@@ -21,8 +21,8 @@ from harness.engines.private import folder_error, private_folder
 from harness.engines.promtool import Alert, Promtool
 from harness.prometheus import DEFAULTS, ServerSettings
 from harness.proof.model import Fact, LocatedAlert
-from harness.proof.ordered import OrderedRules
 from harness.proof.pairing import fixed_labels
+from harness.proof.promtool.ordered import OrderedRules
 from harness.replay import AlertState, AlertTimeline
 from harness.rules.expr import leaves_a_step_out
 from harness.series import NativeHistogram, carries, format_labels, is_stale

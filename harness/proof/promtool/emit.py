@@ -15,9 +15,8 @@ from pathlib import Path
 from harness.contracts import Contract
 from harness.engines.promtool import Promtool
 from harness.errors import EngineError, InputError
-from harness.proof.meant import Meant, Want
 from harness.proof.model import AlertFinding, AlertResult, LocatedAlert, Verdict
-from harness.proof.promtool_check import (
+from harness.proof.promtool.check import (
     CheckAnswer,
     CheckRequest,
     bystanders,
@@ -30,6 +29,7 @@ from harness.proof.promtool_check import (
     selector,
     test_group,
 )
+from harness.proof.promtool.expected import Meant, Want
 from harness.units import format_duration
 
 _TO_WRITE = "(write here what it should say)"

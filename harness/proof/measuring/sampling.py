@@ -76,7 +76,7 @@ class Pace:
         return replace(plan, every_ms=self.tick_ms, align_ms=self.tick_ms) if self.far else plan
 
 
-def pace_of(contract: Contract, plan: Plan, tape: SlotWriter) -> Pace:
+def pace_of(contract: Contract, plan: Plan, writer: SlotWriter) -> Pace:
     """The pace for a contract's main signal under a rule; UnsupportedError for what is out of bounds."""
     interval, window = plan.interval_ms, window_ms(plan)
     span = window + plan.rule.hold_ms + plan.rule.keep_firing_ms
@@ -104,10 +104,10 @@ def pace_of(contract: Contract, plan: Plan, tape: SlotWriter) -> Pace:
         raise _unsupported(
             f"{far_sighted} and waits {format_duration(plan.rule.hold_ms)}: too many ticks to play", plan
         )
-    fit = tape.room_ms // (3 * (window + plan.rule.hold_ms) + 1)
+    fit = writer.room_ms // (3 * (window + plan.rule.hold_ms) + 1)
     if fit < 1:
         raise _unsupported(f"{far_sighted} and waits {format_duration(plan.rule.hold_ms)}: that does not fit", plan)
-    at_once = min(64, _AT_ONCE // samples, tape.room_ms // (window + 4 * scrape + 1))
+    at_once = min(64, _AT_ONCE // samples, writer.room_ms // (window + 4 * scrape + 1))
     at_once = max(_FEWEST, at_once)
     narrowed_by = max(_FEWEST, min(at_once, _NARROWING // samples))
     step = math.lcm(plan.align_ms, scrape)

@@ -14,13 +14,13 @@ from harness.contracts import Contract, ContractKind, Op, Situation
 from harness.contracts.model import Shape
 from harness.contracts.world import KnobSteps, Scrapes, Trace, traces
 from harness.engines.base import QueryError
-from harness.proof.clocks import check_ages, is_bound_to_a_clock, positive_from_ms
+from harness.proof.measuring.ages import check_ages, is_bound_to_a_clock, positive_from_ms
+from harness.proof.measuring.explain import Why, always_returns, nearest, returns_nothing, unmatched
+from harness.proof.measuring.phases import ANY_BEGIN, PhaseReport, find_phases, probe
+from harness.proof.measuring.rounding import beside, disturbed, rounding
+from harness.proof.measuring.sampling import Pace, pace_of, situation_scrape_ms, window_ms
 from harness.proof.model import Boundary, CurvePoint, Fact, LocatedAlert, Measured, Sides, SituationResult
-from harness.proof.pace import Pace, pace_of, situation_scrape_ms, window_ms
-from harness.proof.phases import ANY_BEGIN, PhaseReport, find_phases, probe
 from harness.proof.positions import KnobPositions, refine, ulps_between
-from harness.proof.rounding import beside, disturbed, rounding
-from harness.proof.why import Why, always_returns, nearest, returns_nothing, unmatched
 from harness.replay import AlertState, AlertTimeline, Batch, Plan, Replay, SlotRange, SlotWriter, opaque_labels
 from harness.rules.expr import Comparison, comparisons, parse_expr
 from harness.rules.selectors import made_labels
@@ -130,8 +130,8 @@ def _end(contract: Contract, axis: KnobPositions, *, fires: bool) -> Fraction:
 class Measurer:
     """Measures alerts on one engine; `advance` is told after each step, for progress."""
 
-    def __init__(self, tape: SlotWriter, replay: Replay, advance: Callable[[], None] = lambda: None) -> None:
-        self.tape = tape
+    def __init__(self, writer: SlotWriter, replay: Replay, advance: Callable[[], None] = lambda: None) -> None:
+        self.writer = writer
         self.replay = replay
         self.advance = advance
         self._pace = Pace(0, 0, far=False, at_once=_ROUND, narrowed_by=_ROUND)
@@ -140,15 +140,15 @@ class Measurer:
         """Measure boundary, timings and situations; raises QueryError where Prometheus cannot evaluate the rule."""
         plan = self.replay.plan(located.group, located.rule)
         check_ages(contract, plan)
-        self._pace = pace_of(contract, plan, self.tape)
+        self._pace = pace_of(contract, plan, self.writer)
         contract = replace(contract, scrape_ms=self._pace.scrape_ms)
         axis = KnobPositions.of(contract)
-        phases = find_phases(contract, plan, self.tape)
+        phases = find_phases(contract, plan, self.writer)
         if phases is None:
             result = self._measure(contract, plan, axis)
         else:
-            report = probe(contract, plan, axis, phases, self.tape, self.replay)
-            at_home = Measurer(report.tape(self.tape, plan), self.replay, self.advance)
+            report = probe(contract, plan, axis, phases, self.writer, self.replay)
+            at_home = Measurer(report.writer(self.writer, plan), self.replay, self.advance)
             at_home._pace = self._pace
             result = at_home._measure(contract, plan, axis)
             result.phases = report
@@ -240,14 +240,14 @@ class Measurer:
             # recording rules write when the case is over.
             reach = max(reach - min(offsets_ms), plan.marked_ms)
             first = min(offsets_ms) // plan.align_ms * plan.align_ms
-        (reel,) = self.tape.record([Batch(cases, length, reach, plan.align_ms, asked_from_ms=first)])
-        return _Steady(reel, cases, length, offsets_ms)
+        (slots,) = self.writer.record([Batch(cases, length, reach, plan.align_ms, asked_from_ms=first)])
+        return _Steady(slots, cases, length, offsets_ms)
 
     def _holds(self, plan: Plan, steady: _Steady, expr: str) -> list[bool]:
         """Per case whether `expr` returns something on every tick, in whatever phase it meets the scrapes."""
-        truth = [True] * steady.reel.count
+        truth = [True] * steady.slots.count
         for offset in steady.offsets_ms:
-            for i, found in enumerate(self.replay.instants(plan, expr, steady.reel, offset)):
+            for i, found in enumerate(self.replay.instants(plan, expr, steady.slots, offset)):
                 truth[i] = truth[i] and bool(found)
         return truth
 
@@ -260,17 +260,17 @@ class Measurer:
         xs = [axis.value(quiet), axis.value(fires), axis.threshold]
         steady = self._steady(contract, plan, xs, contract.scrape_ms)
         at = steady.offsets_ms[0]
-        matched = self.replay.instants(plan, plan.rule.expr.value, steady.reel, at)[1]
+        matched = self.replay.instants(plan, plan.rule.expr.value, steady.slots, at)[1]
         result.measured.matched = [(format_labels(labels), value) for labels, value in matched.items()]
         flipped = []
         for comparison in comparisons(plan.rule.expr):
-            found = self.replay.instants(plan, comparison.text, steady.reel, at)
+            found = self.replay.instants(plan, comparison.text, steady.slots, at)
             if not comparison.is_bool and bool(found[0]) == bool(found[1]):
                 continue
             if comparison.is_bool and found[0] == found[1]:
                 continue
             flipped.append(comparison)
-            sides = self._sides(plan, comparison, steady.reel, at)
+            sides = self._sides(plan, comparison, steady.slots, at)
             result.measured.at_quiet.append(sides[0])
             result.measured.at_fires.append(sides[1])
             result.gap = _closest(sides[2], result.gap)
@@ -278,10 +278,10 @@ class Measurer:
             world = steady
             if name != MAIN:
                 world = self._steady(contract, plan, [axis.threshold], scrape_ms)
-            case = world.reel.count - 1
+            case = world.slots.count - 1
             truth = self._holds(plan, world, plan.rule.expr.value)[case]
             for comparison in flipped:
-                sides_now = self._sides(plan, comparison, world.reel, world.offsets_ms[0])[case]
+                sides_now = self._sides(plan, comparison, world.slots, world.offsets_ms[0])[case]
                 shared = set(sides_now.left.values()) & set(sides_now.right.values())
                 if shared:
                     result.met.append(Met(name, truth, min(shared)))
@@ -299,15 +299,15 @@ class Measurer:
         boundary: Boundary,
         gap: float | None,
     ) -> int:
-        """How many positions of the knob lie within the rounding of contract and rule (harness/proof/rounding.py)."""
+        """How many positions of the knob lie within the rounding of contract and rule: see rounding.py."""
         point = beside(axis, boundary.fires_at)
         known = self._steady(contract, plan, [axis.threshold, point], contract.scrape_ms)
         sides: list[list[tuple[dict[Labels, float], dict[Labels, float]]]] = [[] for _ in flipped]
 
         def look(steady: _Steady) -> None:
             for comparison, seen in zip(flipped, sides, strict=True):
-                left = self.replay.instants(plan, comparison.left, steady.reel, steady.offsets_ms[0])
-                right = self.replay.instants(plan, comparison.right, steady.reel, steady.offsets_ms[0])
+                left = self.replay.instants(plan, comparison.left, steady.slots, steady.offsets_ms[0])
+                right = self.replay.instants(plan, comparison.right, steady.slots, steady.offsets_ms[0])
                 seen += zip(left, right, strict=True)
 
         look(known)
@@ -331,12 +331,12 @@ class Measurer:
         """What the comparison's left side is at every surveyed position, for people to look at."""
         search, shown = result.search, result.search.surveyed
         survey = search.survey
-        if survey is None or not self.tape.holds(survey.reel):  # of a far-sighted rule some must do
+        if survey is None or not self.writer.holds(survey.slots):  # of a far-sighted rule some must do
             shown = shown[:: -(-len(shown) // self._pace.at_once)]
             survey = self._steady(contract, plan, [axis.value(p) for p in shown], contract.scrape_ms)
         left: list[dict[Labels, float]] = [{} for _ in shown]
         if comparison is not None:
-            left = self.replay.instants(plan, comparison.left, survey.reel, survey.offsets_ms[0])
+            left = self.replay.instants(plan, comparison.left, survey.slots, survey.offsets_ms[0])
             right = result.measured.at_fires[0].right
             if len(right) == 1:
                 (result.measured.limit,) = right.values()
@@ -351,12 +351,12 @@ class Measurer:
         """For a rule without boundary: what it computes with the knob at x, and why it is the same everywhere."""
         steady = self._steady(contract, plan, [x], contract.scrape_ms)
         at = steady.offsets_ms[0]
-        matched = self.replay.instants(plan, plan.rule.expr.value, steady.reel, at)[0]
+        matched = self.replay.instants(plan, plan.rule.expr.value, steady.slots, at)[0]
         measured.matched = [(format_labels(labels), value) for labels, value in matched.items()]
-        measured.at_fires = [self._sides(plan, c, steady.reel, at)[0] for c in comparisons(plan.rule.expr)]
+        measured.at_fires = [self._sides(plan, c, steady.slots, at)[0] for c in comparisons(plan.rule.expr)]
         if matched:
             return always_returns(plan.rule.expr)
-        return returns_nothing(plan.rule.expr, lambda text: self.replay.instants(plan, text, steady.reel, at)[0])
+        return returns_nothing(plan.rule.expr, lambda text: self.replay.instants(plan, text, steady.slots, at)[0])
 
     def _always(self, contract: Contract, plan: Plan, axis: KnobPositions, search: Search, measured: Measured) -> None:
         """For a rule that is meant to fire always: that it does, tick by tick, and how long it waits before."""
@@ -381,9 +381,9 @@ class Measurer:
                     worlds.append((f"scraped every {float(scrape / 1000):g}s", int(scrape)))
         return worlds
 
-    def _sides(self, plan: Plan, comparison: Comparison, reel: SlotRange, at: int) -> list[Sides]:
-        left = self.replay.instants(plan, comparison.left, reel, at)
-        right = self.replay.instants(plan, comparison.right, reel, at)
+    def _sides(self, plan: Plan, comparison: Comparison, slots: SlotRange, at: int) -> list[Sides]:
+        left = self.replay.instants(plan, comparison.left, slots, at)
+        right = self.replay.instants(plan, comparison.right, slots, at)
         return [
             Sides(one_line(comparison.text), comparison.op, _shown(lhs), _shown(rhs), comparison.span)
             for lhs, rhs in zip(left, right, strict=True)
@@ -571,8 +571,8 @@ class Measurer:
         length, lead = ticks * plan.interval_ms, lead_ms(plan, contract.scrape_ms)
         scrapes = Scrapes.regular(contract.scrape_ms, length, plan.tick_ms, lead)
         case = traces(contract.signal, course, scrapes)
-        (reel,) = self.tape.record([Batch([case], length, plan.reach_ms, plan.align_ms, lead)])
-        (timelines,) = self.replay.sparse_timelines(plan, reel, self._pace.tick_ms)
+        (slots,) = self.writer.record([Batch([case], length, plan.reach_ms, plan.align_ms, lead)])
+        (timelines,) = self.replay.sparse_timelines(plan, slots, self._pace.tick_ms)
         return Fact(name, case, contract.scrape_ms, scrapes.phase_ms, ticks + 1, tuple(timelines), lead)
 
     def _play(
@@ -586,11 +586,11 @@ class Measurer:
         """The timelines of cases that had a lead, from the case's beginning on. The rule is evaluated in the lead too,
         from its very first tick, as promtool does it."""
         led = [_later(case, lead) for case in cases]
-        (reel,) = self.tape.record([Batch(led, lead + length, plan.reach_ms, plan.align_ms)])
+        (slots,) = self.writer.record([Batch(led, lead + length, plan.reach_ms, plan.align_ms)])
         first = lead // plan.interval_ms
         return [
             [timeline.between(first, first + length // plan.interval_ms + 1) for timeline in timelines]
-            for timelines in (replay or self.replay).timelines(plan, reel)
+            for timelines in (replay or self.replay).timelines(plan, slots)
         ]
 
     def _play_from_steady(
@@ -600,8 +600,8 @@ class Measurer:
 
         What holds on the last tick before a case has held since long ago, as long as `for` asks.
         """
-        (reel,) = self.tape.record([Batch(cases, length, plan.reach_ms, plan.align_ms, lead)])
-        return self.replay.timelines(plan, reel, steady_before=True)
+        (slots,) = self.writer.record([Batch(cases, length, plan.reach_ms, plan.align_ms, lead)])
+        return self.replay.timelines(plan, slots, steady_before=True)
 
     # -- situations ----------------------------------------------------------------------------------------------
 
@@ -637,7 +637,7 @@ class Measurer:
         try:
             outcomes += play(plan, cases, longest, lead)
         except QueryError:
-            for case in cases:  # one bad case fails the query for all, so each gets a reel of its own
+            for case in cases:  # one bad case fails the query for all, so each gets slots of its own
                 try:
                     outcomes += play(plan, [case], longest, lead)
                 except QueryError as err:
@@ -697,10 +697,10 @@ class Measurer:
             many = f"{length} tick{'s' if length > 1 else ''}"
             return (f"at most it holds for {many}, from {_moment(since, interval)} on, for {whose}", hold)
         length_ms = lead + (ticks - 1) * interval
-        (reel,) = self.tape.record([Batch([_later(case, lead)], length_ms, plan.reach_ms, plan.align_ms)])
+        (slots,) = self.writer.record([Batch([_later(case, lead)], length_ms, plan.reach_ms, plan.align_ms)])
 
         def course(text: str) -> list[dict[Labels, float]]:
-            return self.replay.course(plan, text, reel, lead, ticks)
+            return self.replay.course(plan, text, slots, lead, ticks)
 
         holding = [0] * ticks
         for comparison in comparisons(plan.rule.expr):
@@ -711,7 +711,7 @@ class Measurer:
                 return (f"nearest at {_moment(near[0], interval)}: there {near[1]}",)
         most = ticks - 1 - holding[::-1].index(max(holding))
         offset = lead + most * interval
-        why = returns_nothing(plan.rule.expr, lambda text: self.replay.instants(plan, text, reel, offset)[0])
+        why = returns_nothing(plan.rule.expr, lambda text: self.replay.instants(plan, text, slots, offset)[0])
         return (f"nearest at {_moment(most, interval)}", *why.parts) if why is not None else ()
 
 
@@ -719,7 +719,7 @@ class Measurer:
 class _Steady:
     """Worlds that stand still, and the ends of them at which they are looked at."""
 
-    reel: SlotRange
+    slots: SlotRange
     cases: Sequence[Sequence[Trace]]
     length_ms: int
     offsets_ms: Sequence[int]

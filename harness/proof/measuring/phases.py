@@ -1,4 +1,4 @@
-"""The phases of the calendar in which a rule behaves alike, and where on the tape they lie.
+"""The phases of the calendar in which a rule behaves alike, and where on the time line they lie.
 
 The parts of a rule that hang on the time alone are evaluated over years of ticks, without any samples. Ticks at which
 they all say the same, and which the contract's `when:` takes the same way, are one phase: what the rule does at one of
@@ -20,7 +20,7 @@ from harness.contracts.when import ALWAYS, Moment, When
 from harness.contracts.world import Scrapes, traces
 from harness.engines.base import Engine
 from harness.errors import UnsupportedError
-from harness.proof import calendar
+from harness.proof.judging import calendar
 from harness.proof.model import AlertFinding, Verdict
 from harness.proof.positions import KnobPositions
 from harness.replay import Batch, Plan, Replay, SlotRange, SlotWriter
@@ -81,7 +81,7 @@ def _runs(phases: Iterable[tuple[int, int]], wanted: Callable[[int], bool]) -> l
     return [*runs, (start, last)] if start >= 0 else runs
 
 
-def find_phases(contract: Contract, plan: Plan, tape: SlotWriter) -> CalendarPhases | None:
+def find_phases(contract: Contract, plan: Plan, writer: SlotWriter) -> CalendarPhases | None:
     """The phases of a rule and its contract from here on; None where both mean the same at any time.
 
     Raises UnsupportedError for a rule that hangs on the time in a way that no slots can show.
@@ -89,7 +89,7 @@ def find_phases(contract: Contract, plan: Plan, tape: SlotWriter) -> CalendarPha
     parts = clock_parts(plan.rule.expr, [rule for _, rule in plan.recordings])
     if contract.when is None and not parts:
         return None
-    engine, from_ms = tape.engine, tape.free_ms((_LEAP_DAYS + _YEAR_DAYS) * _DAY)
+    engine, from_ms = writer.engine, writer.free_ms((_LEAP_DAYS + _YEAR_DAYS) * _DAY)
     for part in parts:
         if part.forever:
             _refuse_change(part, plan, engine, from_ms)
@@ -249,9 +249,9 @@ class PhaseReport:
     def is_home(self, phase: int) -> bool:
         return self.phases.inside[phase] and _alike(self.patterns[phase], self.home)
 
-    def tape(self, tape: SlotWriter, plan: Plan) -> PhasedSlotWriter:
-        """The tape, with all cases laid where the rule does what it does at home."""
-        return PhasedSlotWriter(tape, self.phases.stretches(self.is_home), plan)
+    def writer(self, writer: SlotWriter, plan: Plan) -> PhasedSlotWriter:
+        """A writer that lays all cases where the rule does what it does at home."""
+        return PhasedSlotWriter(writer, self.phases.stretches(self.is_home), plan)
 
     def promtool_begins(self, plan: Plan) -> list[tuple[int, int]]:
         """(first aligned tick, last tick) of the runs of promtool's first days in which it is so."""
@@ -283,7 +283,7 @@ def probed_positions(contract: Contract, axis: KnobPositions) -> ProbePositions:
 
 
 def probe(
-    contract: Contract, plan: Plan, axis: KnobPositions, phases: CalendarPhases, tape: SlotWriter, replay: Replay
+    contract: Contract, plan: Plan, axis: KnobPositions, phases: CalendarPhases, writer: SlotWriter, replay: Replay
 ) -> PhaseReport:
     """Measure the rule once in every phase, with the knob at a few positions.
 
@@ -296,13 +296,13 @@ def probe(
     needed = plan.window_ms + 2 * contract.scrape_ms
     length = -(-needed // plan.align_ms) * plan.align_ms
     gap = length + plan.reach_ms + plan.align_ms + contract.scrape_ms
-    chosen = _schedule(phases, len(positions.values), tape.free_ms(0) + gap, gap)
+    chosen = _schedule(phases, len(positions.values), writer.free_ms(0) + gap, gap)
     scrapes = Scrapes.regular(contract.scrape_ms, length, plan.tick_ms)
     cases = [traces(contract.signal, ((0, positions.values[number]),), scrapes) for _, _, number in chosen]
     begins = [at - length for at, _, _ in chosen]
     batch = Batch(cases, length, plan.reach_ms, plan.align_ms, place=lambda case, _: begins[case])
-    (reel,) = tape.record([batch])
-    found = replay.instants(plan, plan.rule.expr.value, reel, length)
+    (slots,) = writer.record([batch])
+    found = replay.instants(plan, plan.rule.expr.value, slots, length)
     patterns: list[list[bool | None]] = [[None] * len(positions.values) for _ in phases.inside]
     for (_, phase, number), elements in zip(chosen, found, strict=True):
         patterns[phase][number] = bool(elements)
@@ -385,17 +385,17 @@ def judge_phases(report: PhaseReport, contract: Contract) -> list[AlertFinding]:
 
 
 class PhasedSlotWriter(SlotWriter):
-    """A tape on which every case lies, from its beginning to its end, in one of the given stretches of time."""
+    """A writer that lays every case, from its beginning to its end, in one of the given stretches of time."""
 
-    def __init__(self, tape: SlotWriter, stretches: Sequence[tuple[int, int]], plan: Plan) -> None:
-        super().__init__(tape.engine, tape.free_ms(0))
-        self._tape = tape
+    def __init__(self, writer: SlotWriter, stretches: Sequence[tuple[int, int]], plan: Plan) -> None:
+        super().__init__(writer.engine, writer.free_ms(0))
+        self._writer = writer
         self._stretches = stretches
         self._ends = [end for _, end in stretches]
         self._plan = plan
 
     def record(self, batches: Iterable[Batch]) -> list[SlotRange]:
-        return self._tape.record([replace(batch, place=partial(self._place, batch)) for batch in batches])
+        return self._writer.record([replace(batch, place=partial(self._place, batch)) for batch in batches])
 
     def _place(self, batch: Batch, _: int, earliest_ms: int) -> int:
         for i in range(bisect.bisect_left(self._ends, earliest_ms), len(self._ends)):

@@ -13,7 +13,7 @@ from fractions import Fraction
 from harness.contracts import Contract, Situation
 from harness.contracts.model import ContractKind
 from harness.contracts.world import Scrapes, traces
-from harness.proof.measure import Measurement, busiest, lead_ms, true_since
+from harness.proof.measuring.measure import Measurement, busiest, lead_ms, true_since
 from harness.proof.model import AlertFinding, Fact, Verdict
 from harness.replay import AlertState, Plan
 from harness.units import format_duration

@@ -1,0 +1,1 @@
+"""What was measured, said again as promtool unit tests: to confirm it, and to be kept."""
