@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from harness.proof import Verdict
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-HELP = re.compile(r"```\n\$ alert-harness (?P<command>[\w ]+) --help\n(?P<shown>.*?)```", re.DOTALL)
+HELP = re.compile(r"```\n\$ alert-harness (?P<command>[\w ]*)--help\n(?P<shown>.*?)```", re.DOTALL)
 
 
 def _help(command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
@@ -33,7 +35,7 @@ def test_help_in_the_docs_is_what_the_command_prints(
     text = page.read_text(encoding="utf-8")
     true = HELP.sub(
         lambda match: (
-            f"```\n$ alert-harness {match['command']} --help\n{_help(match['command'], monkeypatch, capsys)}```"
+            f"```\n$ alert-harness {match['command']}--help\n{_help(match['command'], monkeypatch, capsys)}```"
         ),
         text,
     )
@@ -50,16 +52,46 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [target for target in local if not (page.parent / target).exists()] == []
 
 
-def test_every_command_and_option_is_documented() -> None:
-    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-    for words in re.findall(r"^    (alert-harness .*?)(?:\s{2,}#.*)?$", (ROOT / "README.md").read_text(), re.MULTILINE):
-        arguments = build_parser().parse_args(words.split()[1:])
-        assert f"alert-harness {arguments.command}" in text
+def commands(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> Iterator[str]:
+    """What can be run, by its words: `prove`, `slo report`."""
+    below = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not below:
+        yield " ".join(words)
+    for choices in below:
+        for name, each in choices.items():
+            yield from commands(each, (*words, name))
 
 
-def test_make_targets_in_the_readme_exist() -> None:
+def test_every_command_is_shown_with_all_its_options() -> None:
+    """As its own `--help`, which another test compares; and what all commands have, as that of none."""
+    known = set(commands(build_parser()))
+    assert {"prove", "slo report", "stack up"} <= known
+    shown = {match["command"].strip() for page in PAGES for match in HELP.finditer(page.read_text(encoding="utf-8"))}
+    assert known - shown == set(), "commands without their help in docs/"
+    assert shown - known == {""}
+
+
+def test_the_table_of_commands_is_whole() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
+    listed = [name for row in rows for name in re.findall(r"`([\w ]+)`", row)]
+    assert sorted(listed) == sorted(commands(build_parser()))
+
+
+def test_what_the_readme_calls_is_there() -> None:
+    calls = re.findall(r"^    alert-harness (.*?)(?:\s{2,}#.*)?$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(calls) > 10
+    for words in calls:
+        build_parser().parse_args(words.split())
+
+
+def test_make_targets_in_the_docs_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert set(re.findall(r"make ([a-z-]+) ", (ROOT / "README.md").read_text(encoding="utf-8"))) <= targets
+    named = {page.name: set(re.findall(r"`make ([a-z-]+)|^    make ([a-z-]+)", page.read_text("utf-8"), re.MULTILINE))
+             for page in PAGES}  # fmt: skip
+    assert ("", "verify") in named["README.md"]
+    wanted = {name: {a or b for a, b in found} for name, found in named.items()}
+    assert {name: missing for name, found in wanted.items() if (missing := found - targets)} == {}
 
 
 def test_every_verdict_is_explained() -> None:
