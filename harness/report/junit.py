@@ -35,7 +35,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
-class JUnitCase:
+class XmlCase:
     """One `testcase`."""
 
     name: str
@@ -50,11 +50,11 @@ class JUnitCase:
 
 
 @dataclass(frozen=True, slots=True)
-class JUnitSuite:
+class XmlSuite:
     """One `testsuite`."""
 
     name: str
-    cases: Sequence[JUnitCase]
+    cases: Sequence[XmlCase]
     properties: Sequence[tuple[str, str]] = ()
     seconds: float = field(default=0.0)
 
@@ -64,7 +64,7 @@ def junit_xml(outcome: Outcome) -> str:
     return suites_xml(list(_suites(outcome)))
 
 
-def suites_xml(suites: Sequence[JUnitSuite]) -> str:
+def suites_xml(suites: Sequence[XmlSuite]) -> str:
     """The document of any suites, with a final newline."""
     root = Element("testsuites", {"name": "alert-harness", **_counts([c for s in suites for c in s.cases])})
     root.set("time", f"{sum(suite.seconds for suite in suites):.3f}")
@@ -81,7 +81,7 @@ def suites_xml(suites: Sequence[JUnitSuite]) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
 
 
-def _counts(cases: Sequence[JUnitCase]) -> dict[str, str]:
+def _counts(cases: Sequence[XmlCase]) -> dict[str, str]:
     return {
         "tests": str(len(cases)),
         **{plural: str(sum(case.kind == kind for case in cases))
@@ -89,7 +89,7 @@ def _counts(cases: Sequence[JUnitCase]) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _add(suite: Element, case: JUnitCase) -> None:
+def _add(suite: Element, case: XmlCase) -> None:
     element = SubElement(suite, "testcase", name=_xml(case.name), classname=_xml(case.classname))
     element.set("time", f"{case.seconds:.3f}")
     if case.file:
@@ -107,7 +107,7 @@ def _xml(text: str) -> str:
     return _NOT_XML.sub("\ufffd", text)
 
 
-def _suites(outcome: Outcome) -> Iterator[JUnitSuite]:
+def _suites(outcome: Outcome) -> Iterator[XmlSuite]:
     if outcome.proof is not None:
         for result in outcome.proof.results:
             yield _alert(result)
@@ -118,13 +118,13 @@ def _suites(outcome: Outcome) -> Iterator[JUnitSuite]:
     if outcome.suites is not None:
         yield from (_file(file) for file in outcome.suites.files)
         if outcome.suites.findings:
-            yield JUnitSuite("promtool tests", [_finding(finding, "") for finding in outcome.suites.findings])
+            yield XmlSuite("promtool tests", [_finding(finding, "") for finding in outcome.suites.findings])
 
 
 # -- alerts ------------------------------------------------------------------------------------------------------------
 
 
-def _alert(result: AlertResult) -> JUnitSuite:
+def _alert(result: AlertResult) -> XmlSuite:
     """The whole measuring time stands at the first aspect: one search serves them all."""
     span = span_of(result)
     file, line = span.file, span.line
@@ -139,9 +139,9 @@ def _alert(result: AlertResult) -> JUnitSuite:
         elif not aspect.measured:
             kind, message = "skipped", f"not measured: {not_rendered(result, aspect.name) or verdict_cell(result)}"
         cases.append(
-            JUnitCase(aspect.name, classname, file, line, 0.0 if number else result.seconds, kind, message, text)
+            XmlCase(aspect.name, classname, file, line, 0.0 if number else result.seconds, kind, message, text)
         )
-    return JUnitSuite(result.alert, cases, _properties(result), result.seconds)
+    return XmlSuite(result.alert, cases, _properties(result), result.seconds)
 
 
 def _properties(result: AlertResult) -> list[tuple[str, str]]:
@@ -166,7 +166,7 @@ def _properties(result: AlertResult) -> list[tuple[str, str]]:
 # -- runs of the real thing --------------------------------------------------------------------------------------------
 
 
-def _live(report: LiveReport) -> JUnitSuite:
+def _live(report: LiveReport) -> XmlSuite:
     """One case per alert: fired on its tick, delivered, resolved."""
     cases = []
     for result in report.results:
@@ -174,12 +174,12 @@ def _live(report: LiveReport) -> JUnitSuite:
         text = "\n".join(finding.reason for finding in result.findings)
         kind = "" if result.exact else "failure"
         message = result.findings[0].reason if result.findings else ""
-        cases.append(JUnitCase(result.alert, "live", span.file, span.line, 0.0, kind, message, text))
+        cases.append(XmlCase(result.alert, "live", span.file, span.line, 0.0, kind, message, text))
     properties = (("clock", f"{report.factor}x"), ("prometheus", report.prometheus))
-    return JUnitSuite("live", cases, properties, report.total_s)
+    return XmlSuite("live", cases, properties, report.total_s)
 
 
-def _scenario(result: ScenarioResult) -> JUnitSuite:
+def _scenario(result: ScenarioResult) -> XmlSuite:
     """One case per alert that had to fire, or fired; one for the rest, so that a quiet scenario is no empty suite."""
     scenario = result.scenario
     cases = []
@@ -188,50 +188,46 @@ def _scenario(result: ScenarioResult) -> JUnitSuite:
         kind = "" if judged.judgement.ok else "failure"
         message = "" if judged.judgement.ok else f"{judged.alert} {judged.judgement.value}"
         cases.append(
-            JUnitCase(
-                judged.alert, scenario.name, scenario.file, place.line if place else 1, 0.0, kind, message, message
-            )
+            XmlCase(judged.alert, scenario.name, scenario.file, place.line if place else 1, 0.0, kind, message, message)
         )
     from harness.report.scenario.terminal import conclusion  # with the stack behind it, which a proof does not need
 
     said = conclusion(result)
     cases.append(
-        JUnitCase("as a whole", scenario.name, scenario.file, 1, 0.0, "" if result.passed else "failure", said, said)
+        XmlCase("as a whole", scenario.name, scenario.file, 1, 0.0, "" if result.passed else "failure", said, said)
     )
     properties = (("clock", f"{result.factor}x"), ("runtime", result.runtime), ("seed", str(result.seed)))
-    return JUnitSuite(scenario.name, cases, properties, result.ended_s - result.began_s)
+    return XmlSuite(scenario.name, cases, properties, result.ended_s - result.began_s)
 
 
 # -- unit tests --------------------------------------------------------------------------------------------------------
 
 
-def _file(file: FileResult) -> JUnitSuite:
+def _file(file: FileResult) -> XmlSuite:
     cases = [_assertion(file, result) for result in file.results]
     cases += [_finding(finding, file.name) for finding in file.findings if finding.severity is Severity.ERROR]
     if file.problem is not None:
         line = file.problem.span.line if file.problem.span else 1
-        cases.append(
-            JUnitCase("file", file.name, file.name, line, 0.0, "error", file.problem.message, str(file.problem))
-        )
+        cases.append(XmlCase("file", file.name, file.name, line, 0.0, "error", file.problem.message, str(file.problem)))
     elif file.errors and not any(case.kind for case in cases):
         text = "\n".join(file.errors)
-        cases.append(JUnitCase("file", file.name, file.name, 1, 0.0, "error", text.partition("\n")[0], text))
+        cases.append(XmlCase("file", file.name, file.name, 1, 0.0, "error", text.partition("\n")[0], text))
     if cases:  # promtool tells the time of a file, not of an assertion
         first = cases[0]
-        cases[0] = JUnitCase(
+        cases[0] = XmlCase(
             first.name, first.classname, first.file, first.line, file.seconds, first.kind, first.message, first.text
         )
-    return JUnitSuite(file.name, cases, (("promtool", "passed" if file.promtool_passed else "failed"),), file.seconds)
+    return XmlSuite(file.name, cases, (("promtool", "passed" if file.promtool_passed else "failed"),), file.seconds)
 
 
-def _assertion(file: FileResult, result: Result) -> JUnitCase:
+def _assertion(file: FileResult, result: Result) -> XmlCase:
     name = f"{result.group}: {result.subject} at {format_duration(result.eval_time_ms)} (line {result.span.line})"
     kind = {Status.PASSED: "", Status.FAILED: "failure", Status.ERROR: "error"}[result.status]
     message, text = "", ""
     if kind:
         text = assertion_text(result)
         message = text.partition("\n")[0]
-    return JUnitCase(name, file.name, file.name, result.span.line, 0.0, kind, message, text)
+    return XmlCase(name, file.name, file.name, result.span.line, 0.0, kind, message, text)
 
 
 def assertion_text(result: Result) -> str:
@@ -253,12 +249,10 @@ def _labels(labels: dict[str, str]) -> str:
     return "{" + ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}"
 
 
-def _finding(finding: SuiteFinding, file: str) -> JUnitCase:
+def _finding(finding: SuiteFinding, file: str) -> XmlCase:
     place = finding.span
     name = f"{finding.id} (line {place.line})" if place else finding.id
     text = f"{finding.message}\nwhat to do: {finding.hint}\nmore in {finding.page}"
     kind = "failure" if finding.severity is Severity.ERROR else ""
     where = place.file if place else file
-    return JUnitCase(
-        name, where or "promtool tests", where, place.line if place else 1, 0.0, kind, finding.message, text
-    )
+    return XmlCase(name, where or "promtool tests", where, place.line if place else 1, 0.0, kind, finding.message, text)

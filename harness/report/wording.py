@@ -24,6 +24,10 @@ def one_line(text: str) -> str:
     return printable(text.replace("\n", "␊").replace("\t", " "))
 
 
+def be(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
 def contract_cell(result: AlertResult) -> str:
     """``> 80 % for 5m``, ``absent for 5m``, ``always``."""
     contract = result.contract
@@ -85,6 +89,13 @@ def verdict_cell(result: AlertResult) -> str:
     if result.verdict is Verdict.DRAFT and result.would_be is not None:
         text += f", would be {result.would_be.value.replace('_', ' ')}"
     return f"{text} (allowed)" if result.allowed is not None and not result.exact else text
+
+
+def tone_of(result: AlertResult) -> str:
+    """``good``, ``warn`` (accepted, or a person has to say what is meant) or ``bad``."""
+    if result.exact:
+        return "good"
+    return "warn" if result.accepted or result.verdict in (Verdict.UNEXPECTED, Verdict.DRAFT) else "bad"
 
 
 def expected_widths(pairings: Sequence[Pairing]) -> list[int]:

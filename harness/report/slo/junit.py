@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from fractions import Fraction
 
-from harness.report.junit import JUnitCase, JUnitSuite, suites_xml
+from harness.report.junit import XmlCase, XmlSuite, suites_xml
 from harness.report.slo.wording import left_cell, sli_cell, target_cell
 from harness.slo.budget.report import ObjectiveReport, SloReport
 from harness.slo.budget.verdict import BudgetVerdict
@@ -19,7 +19,7 @@ def slo_report_junit(report: SloReport, failing: Set[BudgetVerdict]) -> str:
     return suites_xml([_suite(one, failing) for one in report.objectives])
 
 
-def _suite(one: ObjectiveReport, failing: Set[BudgetVerdict]) -> JUnitSuite:
+def _suite(one: ObjectiveReport, failing: Set[BudgetVerdict]) -> XmlSuite:
     objective, verdict = one.objective, one.ruling.verdict
     classname = f"{objective.span.file}::{objective.service}" if objective.span.file else objective.service
     kind, message, text = "", "", ""
@@ -32,10 +32,10 @@ def _suite(one: ObjectiveReport, failing: Set[BudgetVerdict]) -> JUnitSuite:
         text = "\n".join([*lines, *one.caveats])
     which = one.title.removeprefix(objective.title)  # of its groups
     name, span = f"{objective.name}{which}", objective.span
-    cases = [JUnitCase(name, classname, span.file, span.line, 0.0, kind, message, text)]
+    cases = [XmlCase(name, classname, span.file, span.line, 0.0, kind, message, text)]
     if one.defects:
         text = "\n".join(one.defects)
-        cases.append(JUnitCase("indicator", classname, span.file, span.line, 0.0, "error", one.defects[0], text))
+        cases.append(XmlCase("indicator", classname, span.file, span.line, 0.0, "error", one.defects[0], text))
     properties = [
         ("verdict", verdict.value),
         ("target", repr(float(objective.target))),
@@ -45,4 +45,4 @@ def _suite(one: ObjectiveReport, failing: Set[BudgetVerdict]) -> JUnitSuite:
         properties.append(("sli", repr(float(one.whole.sli or Fraction(0)))))
     if one.left is not None:
         properties.append(("budget_left", repr(float(one.left))))
-    return JUnitSuite(f"{objective.id}{which}", cases, properties)
+    return XmlSuite(f"{objective.id}{which}", cases, properties)
