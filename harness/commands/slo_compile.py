@@ -17,7 +17,8 @@ from harness.errors import EXIT_OK, InputError
 from harness.slo.compile.rules import CompiledGroup, compile_objectives
 from harness.slo.compile.unittests import unit_tests_yaml
 from harness.slo.compile.write import MARK, Format, file_name, rules_yaml
-from harness.slo.windows import choose, windows_of
+from harness.slo.spec.windows import windows_of
+from harness.slo.windows import choose
 from harness.units import count_of
 
 

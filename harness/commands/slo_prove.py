@@ -25,7 +25,8 @@ from harness.slo.compile.rules import compile_objectives
 from harness.slo.compile.write import file_name, rules_yaml
 from harness.slo.model import Objective
 from harness.slo.quality.prove import STEPS, Subject, prove
-from harness.slo.windows import Catalogue, choose, windows_of
+from harness.slo.spec.windows import windows_of
+from harness.slo.windows import Catalogue, choose
 
 
 @dataclass(frozen=True, slots=True)

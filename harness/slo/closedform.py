@@ -25,6 +25,11 @@ def budget_fraction(pair: BurnPair, period_ms: int) -> Fraction:
     return pair.factor * pair.long_ms / period_ms
 
 
+def factor_of(share: Fraction, period_ms: int, long_ms: int) -> Fraction:
+    """The burn rate that spends a share of the period's budget within the long window: share × period / long."""
+    return share * period_ms / long_ms
+
+
 def can_fire(pair: BurnPair, target: Fraction) -> bool:
     """Whether any error ratio is above the pair's threshold; none is where θ ≥ 1 (of `gte`: > 1)."""
     return pair.burns(Fraction(1), target)

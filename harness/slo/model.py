@@ -17,6 +17,8 @@ DAY_MS = 86_400_000
 _MONTH_DAYS = 30
 _YEAR_DAYS = 365
 
+SEVERITIES = ("page", "ticket")
+"""Those that window catalogues have pairs for, in sloth's words."""
 WINDOW_PLACEHOLDER = "{{.window}}"
 """Where sloth's queries take their window; OpenSLO has none of its own, so its queries may use it too."""
 

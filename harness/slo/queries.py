@@ -13,11 +13,10 @@ from harness.errors import InputError, Span, UnsupportedError
 from harness.rules.expr import parse_expr, walk
 from harness.rules.selectors import Selector, selectors, selectors_of
 from harness.rules.spans import node_span, node_text, one_line
+from harness.slo.annotations import GROUP_BY
 from harness.slo.model import WINDOW_PLACEHOLDER, Events, Grouping, Indicator, IndicatorQuery, WindowPlacement
 from harness.source import Text
 
-GROUP_BY = "alert-harness/group-by"
-"""The annotation of an OpenSLO `SLO` that names the labels whose values have a budget each: ``cluster, namespace``."""
 _PLACEHOLDER = re.compile(r"\{\{-?\s*\.window\s*-?\}\}")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _OVER = {WindowPlacement.COUNTER: "rate", WindowPlacement.GAUGE: "sum_over_time"}

@@ -20,8 +20,8 @@ from harness.rules import load_rules
 from harness.slo.compile.rules import compile_objectives
 from harness.slo.compile.unittests import unit_tests_yaml
 from harness.slo.compile.write import Format, file_name, rules_yaml
-from harness.slo.spec.openslo_writer import write_openslo
-from harness.slo.windows import windows_of
+from harness.slo.spec.openslo.write import write_openslo
+from harness.slo.spec.windows import windows_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -36,7 +36,7 @@ from harness.slo.model import (
     Timeslices,
     WindowPlacement,
 )
-from harness.slo.spec.openslo_writer import write_openslo
+from harness.slo.spec.openslo.write import write_openslo
 from harness.source import Text
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -33,7 +33,8 @@ from harness.slo.quality.incidents import HOUR_MS, MINUTE_MS, IncidentKind
 from harness.slo.quality.model import ObjectiveQuality, QualityVerdict
 from harness.slo.quality.prove import Subject, percents_apart, prove, told_apart
 from harness.slo.queries import grouped
-from harness.slo.windows import pairs_of, windows_of
+from harness.slo.spec.windows import windows_of
+from harness.slo.windows import pairs_of
 
 DAY_MS = 86_400_000
 SHORT_LIBRARY = of_kinds(IncidentKind.QUIET, IncidentKind.OUTAGE, IncidentKind.SPIKE, IncidentKind.GROUP)

@@ -28,8 +28,9 @@ from harness.report.slo.markdown import slo_report_markdown
 from harness.report.slo.terminal import print_slo_report
 from harness.report.slo.wording import sparkline, trend_text
 from harness.report.terminal import console
+from harness.slo.annotations import BUDGET_POLICY
 from harness.slo.budget.budget import Trend
-from harness.slo.budget.report import POLICY, SloReport, make_report
+from harness.slo.budget.report import SloReport, make_report
 from harness.slo.budget.verdict import BudgetVerdict, Ruling
 from harness.slo.model import Objective
 from harness.slo.periods import Window
@@ -77,7 +78,12 @@ def hostile(report: SloReport) -> SloReport:
     made = []
     for one, text in zip(report.objectives, HOSTILE, strict=False):
         objective: Objective = replace(
-            one.objective, name=text, service=text, display_name=text, description=text, annotations={POLICY: text}
+            one.objective,
+            name=text,
+            service=text,
+            display_name=text,
+            description=text,
+            annotations={BUDGET_POLICY: text},
         )
         made.append(
             replace(

@@ -12,7 +12,8 @@ from slo_bench import document, ratio, read
 from harness.errors import InputError
 from harness.slo import Objective, closedform
 from harness.slo.model import DAY_MS
-from harness.slo.windows import catalogues, choose, pairs_of, recorded_windows_ms, windows_of
+from harness.slo.spec.windows import windows_of
+from harness.slo.windows import catalogues, choose, pairs_of, recorded_windows_ms
 from harness.units import format_duration
 
 

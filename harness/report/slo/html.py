@@ -43,9 +43,10 @@ from harness.report.slo.wording import (
     verdict_counts,
     what_is_counted,
 )
+from harness.slo.annotations import BUDGET_POLICY
 from harness.slo.budget.buckets import EventTally
 from harness.slo.budget.budget import Point, thinned
-from harness.slo.budget.report import POLICY, ObjectiveReport, SloReport, count_text, unit_of
+from harness.slo.budget.report import ObjectiveReport, SloReport, count_text, unit_of
 from harness.slo.budget.verdict import HORIZON, PACE_MS, BudgetVerdict, Rules, factor, lasting, percent
 from harness.slo.model import Calendar
 from harness.slo.periods import Window, moment
@@ -80,7 +81,7 @@ def slo_report_html(report: SloReport, title: str = "") -> str:
         objectives=views,
         consequences=[(view["anchor"], view["name"], shown(one.policy)) for view, one in pressing if one.policy],
         without_policy=", ".join(view["name"] for view, one in pressing if not one.policy),
-        policy_key=POLICY,
+        policy_key=BUDGET_POLICY,
         rules=_rules(report.rules),
         charted=any(view["charts"] for view in views),
         planned=any(one.maintenance for one in report.objectives),

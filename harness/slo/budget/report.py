@@ -11,6 +11,7 @@ from harness.engines.base import Engine, QueryError
 from harness.errors import InputError, UnsupportedError, printable
 from harness.prometheus import DEFAULTS
 from harness.series import Labels, format_labels
+from harness.slo.annotations import BUDGET_POLICY
 from harness.slo.budget.buckets import EventBuckets, EventTally
 from harness.slo.budget.budget import (
     BurnIncidents,
@@ -38,8 +39,6 @@ from harness.slo.stretches import length_ms, within, without
 from harness.slo.windows import choose
 from harness.units import format_duration
 
-POLICY = "alert-harness/budget-policy"
-"""The annotation of an objective that says what follows from a spent budget."""
 _HOUR = 3_600_000
 _FEW_BAD_EVENTS = 10
 _MOST_NAMED = 5
@@ -117,7 +116,7 @@ class ObjectiveReport:
     @property
     def policy(self) -> str | None:
         """What follows from a spent budget, as the objective's document says."""
-        return self.objective.annotations.get(POLICY)
+        return self.objective.annotations.get(BUDGET_POLICY)
 
     @property
     def policy_is_due(self) -> bool:

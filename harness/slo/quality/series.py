@@ -25,6 +25,7 @@ from harness.replay import Batch, SlotRange, SlotWriter
 from harness.rules.expr import children, parse_expr, walk
 from harness.rules.selectors import NAME, Matcher, Selector, selectors_of
 from harness.series import Labels, labels_of
+from harness.slo.annotations import SERIES
 from harness.slo.model import (
     Events,
     Indicator,
@@ -38,9 +39,6 @@ from harness.slo.model import (
 from harness.slo.queries import selected, tree, windowed
 from harness.source import Fields, SourceFile, Text, load_yaml
 from harness.units import format_duration, format_number
-
-ANNOTATION = "alert-harness/series"
-"""The annotation of an OpenSLO `SLO` that states the series where they cannot be derived."""
 
 _MOST_CHOICES = 800
 _MOST_LABEL_SETS = 512
@@ -111,7 +109,7 @@ def derive(objective: Objective, extra: Sequence[Selector], tape: SlotWriter) ->
             span=queries[0].text.span_at(0),
             hint="only thresholds on gauges have a good and a bad state to play; write a ratio of good events instead",
         )
-    if ANNOTATION in objective.annotations:
+    if SERIES in objective.annotations:
         return _stated(objective, tape, counts=counts)
     families = _families(uses, extra, objective)
     if isinstance(objective.indicator, Events) or counts:
@@ -168,7 +166,7 @@ def _underivable(objective: Objective, query: IndicatorQuery, why: str) -> Unsup
     return UnsupportedError(
         f"the series of `{objective.name}` cannot be derived from its queries: {why}",
         span=query.text.span_at(0),
-        hint=f"state them in the annotation `{ANNOTATION}` of the SLO (docs/slo-prove.md has an example)",
+        hint=f"state them in the annotation `{SERIES}` of the SLO (docs/slo-prove.md has an example)",
     )
 
 
@@ -427,8 +425,8 @@ def _stated(objective: Objective, tape: SlotWriter, *, counts: bool) -> WorldSer
 
     Raises InputError where the objective's queries see something else in them.
     """
-    what = f"the annotation `{ANNOTATION}` of `{objective.name}`"
-    source = SourceFile.of_text(what, objective.annotations[ANNOTATION])
+    what = f"the annotation `{SERIES}` of `{objective.name}`"
+    source = SourceFile.of_text(what, objective.annotations[SERIES])
     documents = load_yaml(source)
     if len(documents) != 1:
         raise InputError(f"{what} is empty", span=objective.span, hint="see docs/slo-prove.md for an example")

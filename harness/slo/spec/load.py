@@ -7,8 +7,9 @@ from pathlib import Path
 
 from harness.errors import InputError, near_miss
 from harness.slo.model import Objective
-from harness.slo.spec import openslo, sloth
-from harness.slo.spec.openslo import DocumentIndex, Pending, resolve
+from harness.slo.spec import sloth
+from harness.slo.spec.openslo import documents as openslo
+from harness.slo.spec.openslo.read import Pending, add, resolve
 from harness.slo.spec.refuse import refuse_clashes
 from harness.slo.windows import DEFAULT_PERIOD_MS
 from harness.source import Fields, Item, SourceFile, load_yaml
@@ -21,7 +22,7 @@ def load_objectives(paths: Sequence[Path], *, period_ms: int | None = None) -> l
     a `timeWindow` are refused. Raises InputError for what is wrong, and UnsupportedError for what is legal but not
     treated, at its line and column.
     """
-    shelf = DocumentIndex()
+    index = openslo.DocumentIndex()
     found: list[Pending | Objective] = []
     for path in paths:
         source = SourceFile.read(path)
@@ -31,7 +32,7 @@ def load_objectives(paths: Sequence[Path], *, period_ms: int | None = None) -> l
         for fields in documents:
             match _version(fields):
                 case openslo.API_VERSION:
-                    found += shelf.add(fields)
+                    found += add(fields, index)
                 case sloth.KUBERNETES_VERSION:
                     found += sloth.read_kubernetes(fields, period_ms or DEFAULT_PERIOD_MS)
                 case _:
@@ -39,7 +40,7 @@ def load_objectives(paths: Sequence[Path], *, period_ms: int | None = None) -> l
     objectives = [
         objective
         for entry in found
-        for objective in ([entry] if isinstance(entry, Objective) else resolve(entry, shelf, period_ms))
+        for objective in ([entry] if isinstance(entry, Objective) else resolve(entry, index, period_ms))
     ]
     if not objectives:
         names = ", ".join(str(path) for path in paths)

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Mapping
 
 from harness.errors import InputError, UnsupportedError, near_miss
-from harness.slo.alerting import read_alerting, texts
 from harness.slo.model import (
     WINDOW_PLACEHOLDER,
     Alerting,
@@ -22,6 +21,7 @@ from harness.slo.model import (
     WindowPlacement,
 )
 from harness.slo.queries import normal_placeholder
+from harness.slo.spec.alerting import read_alerting, texts
 from harness.slo.spec.refuse import check_objective
 from harness.source import Fields, Text, number
 

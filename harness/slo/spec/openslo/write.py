@@ -7,7 +7,7 @@ from decimal import Context, Decimal, Inexact
 from fractions import Fraction
 
 from harness.errors import UnsupportedError
-from harness.slo.alerting import ANNOTATION, NO_DATA, SEVERITIES
+from harness.slo.annotations import ALERTING
 from harness.slo.model import (
     Alerting,
     BurnPair,
@@ -24,7 +24,9 @@ from harness.slo.model import (
     Timeslices,
     WindowPlacement,
 )
-from harness.slo.spec.openslo import API_VERSION, TARGET_LABEL
+from harness.slo.spec.alerting import NO_DATA, SEVERITY_KEYS
+from harness.slo.spec.openslo.alerts import TARGET_LABEL
+from harness.slo.spec.openslo.documents import API_VERSION
 from harness.slo.yamltext import block, scalar
 from harness.units import format_duration
 
@@ -77,7 +79,7 @@ def _slo(objective: Objective) -> Mapping[str, object]:
     alerting = _alerting(objective.alerting)
     annotations = dict(objective.annotations)
     if alerting:
-        annotations[ANNOTATION] = "".join(f"{line}\n" for line in _lines(alerting, 0))
+        annotations[ALERTING] = "".join(f"{line}\n" for line in _lines(alerting, 0))
     about = Metadata(objective.name, objective.display_name, labels=objective.labels, annotations=annotations)
     inner = objective.indicator_about
     goal: dict[str, object] = _present(displayName=objective.goal)
@@ -189,7 +191,7 @@ def _policy(objective: Objective, index: int, pair: BurnPair, when_breaching: bo
 
 
 def _alerting(alerting: Alerting) -> Mapping[str, object]:
-    keys = {severity: key for key, severity in SEVERITIES.items()}
+    keys = {severity: key for key, severity in SEVERITY_KEYS.items()}
     found = _present(
         name=alerting.name,
         labels=alerting.labels,

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from harness.errors import HarnessError, InputError, UnsupportedError
+from harness.slo.annotations import ALERTING
 from harness.slo.model import Alerting, SeverityAlert
 from harness.slo.values import truth
 from harness.source import Fields, SourceFile, Text, load_yaml, whole_number
 
-ANNOTATION = "alert-harness/alerting"
-"""The annotation of an OpenSLO `SLO` that holds this mapping as YAML text."""
-
-SEVERITIES = {"page_alert": "page", "ticket_alert": "ticket"}
+SEVERITY_KEYS = {"page_alert": "page", "ticket_alert": "ticket"}
+"""What sloth calls the mapping of each severity's alerts."""
 NO_DATA = "no_data_alert"
 """Ours: of the alert on absent data."""
 
@@ -23,7 +22,7 @@ def read_alerting(fields: Fields, spelt: Callable[[str], str] = str) -> Alerting
     `spelt` makes a field's name of ours theirs: sloth's Kubernetes objects have the same in camelCase.
     """
     no_data = spelt(NO_DATA)
-    fields.only("name", "labels", "annotations", *map(spelt, SEVERITIES), spelt("min_events"), no_data)
+    fields.only("name", "labels", "annotations", *map(spelt, SEVERITY_KEYS), spelt("min_events"), no_data)
     name = fields.optional_text("name")
     if name is not None and not name.value.strip():
         raise InputError("`name` of the alerting is empty", span=name.span, hint="name the alerts, or remove the line")
@@ -33,7 +32,7 @@ def read_alerting(fields: Fields, spelt: Callable[[str], str] = str) -> Alerting
         annotations=texts(fields, "annotations"),
         severities={
             severity: _severity(fields.fields(spelt(key), f"`{spelt(key)}`"))
-            for key, severity in SEVERITIES.items()
+            for key, severity in SEVERITY_KEYS.items()
             if spelt(key) in fields
         },
         min_events=_min_events(fields, spelt("min_events")),
@@ -47,8 +46,8 @@ def read_annotation(text: Text) -> Alerting:
     try:
         documents = load_yaml(inner)
         if len(documents) != 1:
-            raise InputError(f"`{ANNOTATION}` must hold one mapping", span=text.span, hint="see docs/slo.md")
-        return read_alerting(Fields(documents[0], inner, f"`{ANNOTATION}`"))
+            raise InputError(f"`{ALERTING}` must hold one mapping", span=text.span, hint="see docs/slo.md")
+        return read_alerting(Fields(documents[0], inner, f"`{ALERTING}`"))
     except HarnessError as err:
         span = err.span
         if span is not None and span is not text.span:
