@@ -16,7 +16,7 @@ from harness.commands.writing import must_be_writable, write
 from harness.config import Config, rule_files
 from harness.engines.private import private_folder
 from harness.errors import EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, InputError, InputErrors, near_miss
-from harness.report.quality.chart import picture
+from harness.report.quality.charts import picture
 from harness.report.quality.json import quality_json
 from harness.report.quality.terminal import quality_table, summary
 from harness.report.terminal import console, watching

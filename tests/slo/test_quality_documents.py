@@ -17,7 +17,7 @@ from quality_worlds import PAGE, SLOW_PAGE, TICKET, at_ratios, compiled, measure
 
 from harness.engines.base import Engine
 from harness.engines.process import ProcessEngine
-from harness.report.quality.chart import HEIGHT, WIDTH, described, detection_svg, picture
+from harness.report.quality.charts import FRAME, described, detection_svg, picture
 from harness.report.quality.json import quality_json
 from harness.report.quality.terminal import quality_table, summary
 from harness.report.terminal import console
@@ -98,8 +98,8 @@ def test_every_measured_point_is_drawn_on_its_curve(quality: ObjectiveQuality) -
     drawn = 0
     for point, outcome in zip(points, quality.severities[0].constant(), strict=True):
         x, y = float(point.get("cx") or 0), float(point.get("cy") or 0)
-        assert 0 < x < WIDTH
-        assert 0 < y < HEIGHT
+        assert FRAME.left <= x <= FRAME.right
+        assert 0 < y <= FRAME.bottom
         if outcome.detected_ms is None:
             continue
         drawn += 1
@@ -110,7 +110,7 @@ def test_every_measured_point_is_drawn_on_its_curve(quality: ObjectiveQuality) -
 def test_several_objectives_stand_under_one_another(quality: ObjectiveQuality, broken: ObjectiveQuality) -> None:
     root = ET.fromstring(picture([quality, broken]))
     inner = root.findall(f"{_SVG}svg")
-    assert [one.get("y") for one in inner] == ["0", str(HEIGHT)]
+    assert [one.get("y") for one in inner] == ["0", str(FRAME.height)]
     ids = [element.get("id") for element in root.iter() if element.get("id")]
     assert len(ids) == len(set(ids)) == 4
     assert "page: never fires." in described(broken)

@@ -12,7 +12,7 @@ from harness.errors import printable
 from harness.proof.model import AlertResult, Sides, Verdict
 from harness.report.html.template import cut, page_template, shown
 from harness.report.outcome import Outcome
-from harness.report.proof.charts import FRAME, LANE_HEIGHT, Timeline, counters_of, response_curve, timeline
+from harness.report.proof.charts import FRAME, LANE_HEIGHT, LANES, Timeline, counters_of, response_curve, timeline
 from harness.report.suites.html import suites_view, untested
 from harness.report.wording import (
     confirmed_cell,
@@ -58,6 +58,7 @@ def page_html(outcome: Outcome, title: str = "") -> str:
         untested=untested_rules,
         parts=_parts(outcome, bool(untested_rules)),
         frame=FRAME,
+        lane_names=LANES,
         lane_height=LANE_HEIGHT,
         footer=" ".join([*footer, "Written by alert-harness."]),
     )

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from harness.errors import printable
+from harness.report.svg import DARK, LIGHT, PAPER, custom_properties
 from harness.report.wording import one_line
 
 _LONGEST = 400
@@ -24,6 +25,9 @@ def page_template(name: str, finish: Callable[[str], str] = lambda text: text) -
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["colours"] = {
+        "light": custom_properties(LIGHT), "dark": custom_properties(DARK), "paper": custom_properties(PAPER),
+    }  # fmt: skip
     environment.filters["content"] = _content
     environment.filters["short"] = lambda number: f"{number:g}"
     return environment.get_template(name)

@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.live.model import LiveReport, LiveResult
+from harness.live.model import Delivery, LiveReport, LiveResult
+from harness.report import svg
 from harness.report.live.terminal import HEADER, row, verdict
-from harness.report.proof.charts import LANE_STEP, WIDTH, ChartStretch, Lane, lane_name, time_marks, time_x
 
 
 def live_view(report: LiveReport, shown: Callable[[str], str]) -> dict[str, Any]:
     """What the template draws. Times are the world's, from when the first knob went past its threshold."""
-    drawn = [result for result in report.results if result.moved_ms is not None]
-    begin_ms = min((result.moved_ms for result in drawn if result.moved_ms is not None), default=0)
-    length_ms = max((_last(result) - begin_ms for result in drawn), default=0) or 1
-
-    def x(at_ms: int | None) -> float | None:
-        return None if at_ms is None else time_x(at_ms - begin_ms, length_ms)
-
-    lanes = [_lane(result, number, x, shown) for number, result in enumerate(drawn)]
     wrong = [result for result in report.results if not result.exact]
     return {
         "exact": report.exact,
@@ -32,10 +24,7 @@ def live_view(report: LiveReport, shown: Callable[[str], str]) -> dict[str, Any]
             ("routes", shown(report.configuration)),
         ],
         "repeated": [f"{each.factor}x was too fast for this machine: {shown(each.reason)}" for each in report.attempts],
-        "lanes": lanes,
-        "height": len(lanes) * LANE_STEP + 26,
-        "bottom": len(lanes) * LANE_STEP,
-        "marks": time_marks(length_ms * report.factor),
+        "chart": _chart(report, shown),
         "header": HEADER,
         "rows": [
             ([shown(cell) for cell in row(result, report)], "good" if result.exact else "bad")
@@ -72,16 +61,28 @@ def _last(result: LiveResult) -> int:
     return max(at_ms for at_ms in known if at_ms is not None)
 
 
-def _lane(
-    result: LiveResult, number: int, x: Callable[[int | None], float | None], shown: Callable[[str], str]
-) -> Lane:
-    pending, firing, resolved = x(result.pending_ms), x(result.firing_ms), x(result.resolved_ms)
-    stretches = []
-    if pending is not None:
-        end = next((at for at in (firing, resolved) if at is not None), float(WIDTH))
-        stretches.append(ChartStretch.between(pending, end, "pending"))
-    if firing is not None:
-        stretches.append(ChartStretch.between(firing, float(WIDTH) if resolved is None else resolved, "firing"))
-    told = x(result.delivered.at_ms) if result.delivered else None
-    ended = x(result.resolved.at_ms) if result.resolved else None
-    return Lane(lane_name(shown(result.alert)), number * LANE_STEP, tuple(stretches), told, ended)
+def _chart(report: LiveReport, shown: Callable[[str], str]) -> svg.LaneChart:
+    """A lane for each alert whose knob was moved, over the time that the rules write: the run's, uncompressed."""
+    drawn = [(result, result.moved_ms) for result in report.results if result.moved_ms is not None]
+    begin_ms = min((moved_ms for _, moved_ms in drawn), default=0)
+    end_ms = max((_last(result) for result, _ in drawn), default=0)
+    length_ms = max(1, end_ms - begin_ms) * report.factor
+    scale = svg.time_scale(length_ms)
+
+    def written(at_ms: int | None) -> int | None:
+        return None if at_ms is None else (at_ms - begin_ms) * report.factor
+
+    def place(delivery: Delivery | None) -> float | None:
+        return None if delivery is None else scale((delivery.at_ms - begin_ms) * report.factor)
+
+    lanes = []
+    for number, (result, _) in enumerate(drawn):
+        pending, firing, resolved = map(written, (result.pending_ms, result.firing_ms, result.resolved_ms))
+        ends = length_ms if resolved is None else resolved
+        bands = []
+        if pending is not None:
+            bands.append(svg.stretch(scale, pending, ends if firing is None else firing, "pending"))
+        if firing is not None:
+            bands.append(svg.stretch(scale, firing, ends, "firing"))
+        lanes.append(svg.lane(number, shown(result.alert), bands, place(result.delivered), place(result.resolved)))
+    return svg.LaneChart(tuple(lanes), svg.time_axis(scale, length_ms))

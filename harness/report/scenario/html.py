@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from harness.report.proof.charts import LANE_STEP, ChartStretch, Lane, lane_name, time_marks, time_x
+from harness.report import svg
 from harness.report.scenario.terminal import (
     conclusion,
     ended_in_words,
@@ -26,7 +26,6 @@ _TONES = {"green": "good", "yellow": "warn", "red": "bad"}
 def scenario_view(result: ScenarioResult, shown: Callable[[str], str]) -> dict[str, Any]:
     """What the template draws."""
     scenario = result.scenario
-    lanes = _lanes(result, shown)
     return {
         "name": shown(scenario.name),
         "means": shown(scenario.means),
@@ -39,10 +38,7 @@ def scenario_view(result: ScenarioResult, shown: Callable[[str], str]) -> dict[s
             ("traffic", traffic_in_words(result)),
         ],
         "notes": notes(result),
-        "lanes": lanes,
-        "height": len(lanes) * LANE_STEP + 26,
-        "bottom": len(lanes) * LANE_STEP,
-        "marks": time_marks(scenario.lasts_ms),
+        "chart": _chart(result, shown),
         "rows": [
             (
                 shown(judged.alert),
@@ -58,22 +54,22 @@ def scenario_view(result: ScenarioResult, shown: Callable[[str], str]) -> dict[s
     }
 
 
-def _lanes(result: ScenarioResult, shown: Callable[[str], str]) -> list[Lane]:
+def _chart(result: ScenarioResult, shown: Callable[[str], str]) -> svg.LaneChart:
+    """A lane for each fault, then one for each alert that is meant or fired."""
     lasts_ms = result.scenario.lasts_ms
+    scale = svg.time_scale(lasts_ms)
 
-    def stretch(from_ms: int | None, to_ms: int | None, kind: str) -> list[ChartStretch]:
+    def stretch(from_ms: int | None, to_ms: int | None, kind: str) -> list[svg.Band]:
         if from_ms is None:
             return []
-        begin = min(max(0, from_ms), lasts_ms)
-        end = min(lasts_ms if to_ms is None else to_ms, lasts_ms)
-        return [ChartStretch.between(time_x(begin, lasts_ms), time_x(end, lasts_ms), kind)]
+        return [svg.stretch(scale, from_ms, lasts_ms if to_ms is None else to_ms, kind)]
 
-    named: list[tuple[str, list[ChartStretch]]] = [
+    named: list[tuple[str, list[svg.Band]]] = [
         (fault.text, stretch(fault.at_ms, fault.until_ms, "fault")) for fault in result.scenario.faults
     ]
     alerts = dict.fromkeys([judged.alert for judged in result.judged] + [episode.alert for episode in result.episodes])
     for alert in alerts:
-        drawn: list[ChartStretch] = []
+        drawn: list[svg.Band] = []
         own = [judged for judged in result.judged if judged.alert == alert]
         episodes = [episode for episode in result.episodes if episode.alert == alert]
         for expected in (judged.expected for judged in own if judged.expected is not None):
@@ -83,7 +79,5 @@ def _lanes(result: ScenarioResult, shown: Callable[[str], str]) -> list[Lane]:
             drawn += stretch(episode.firing_ms, episode.ended_ms, "firing")
         tolerated = bool(own) and all(judged.judgement is Judgement.TOLERATED for judged in own)
         named.append((f"{alert} (tolerated)" if tolerated else alert, drawn))
-    return [
-        Lane(lane_name(shown(name)), number * LANE_STEP, tuple(drawn))
-        for number, (name, drawn) in enumerate(named[:_MOST_LANES])
-    ]
+    lanes = [svg.lane(number, shown(name), drawn) for number, (name, drawn) in enumerate(named[:_MOST_LANES])]
+    return svg.LaneChart(tuple(lanes), svg.time_axis(scale, lasts_ms))

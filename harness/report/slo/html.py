@@ -11,18 +11,7 @@ from jinja2 import Template
 
 from harness.report.html.template import page_template, shown
 from harness.report.slo.alert_quality import quality_table
-from harness.report.slo.charts import (
-    BOTTOM,
-    HEIGHT,
-    LEFT,
-    LETTERS,
-    RIGHT,
-    TOP,
-    WIDTH,
-    budget_chart,
-    sli_chart,
-    spark,
-)
+from harness.report.slo.charts import FRAME, LETTERS, budget_chart, sli_chart, spark
 from harness.report.slo.wording import (
     MARKS,
     TONES,
@@ -52,9 +41,6 @@ from harness.slo.model import Calendar
 from harness.slo.periods import Window, moment
 from harness.units import count_of, format_duration
 
-FRAME = {
-    "width": WIDTH, "height": HEIGHT, "left": LEFT, "right": WIDTH - RIGHT, "top": TOP, "bottom": HEIGHT - BOTTOM,
-}  # fmt: skip
 _MANY = 30
 """Objectives beyond which details are left to the JSON: a page of a hundred stays under a megabyte."""
 _ROWS = 31

@@ -8,51 +8,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from html import escape
 
 from harness.report.quality.wording import described_percent, described_time
+from harness.report.svg import (
+    DARK,
+    LIGHT,
+    PAPER,
+    Frame,
+    Scale,
+    custom_properties,
+    line,
+    logarithmic,
+    x_axis,
+    y_axis,
+)
 from harness.slo import closedform
 from harness.slo.quality.model import IncidentOutcome, ObjectiveQuality, SeverityQuality
 
-WIDTH, HEIGHT = 640, 320
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 30, 62, 44
+FRAME = Frame(height=320, left=64, right=610, top=76, bottom=276)
 _LOW_MS, _HIGH_MS = 30_000, 5 * 86_400_000
 _TIMES_MS = {
     "1m": 60_000, "5m": 300_000, "15m": 900_000, "1h": 3_600_000, "6h": 21_600_000, "1d": 86_400_000,
     "3d": 259_200_000,
 }  # fmt: skip
 _STEPS = 240
-_NEVER_Y = _TOP + 2
-_STYLE = """\
-.sq{--sq-page:#fff;--sq-ink:#1b1f24;--sq-soft:#57606a;--sq-line:#d0d7de;--sq-page-alert:#b3261e;--sq-ticket:#0550ae;\
-font:12px system-ui,sans-serif}
-@media (prefers-color-scheme:dark){.sq{--sq-page:#0d1117;--sq-ink:#e6edf3;--sq-soft:#9da7b3;--sq-line:#3d444d;\
---sq-page-alert:#ff8182;--sq-ticket:#79c0ff}}
-@media print{.sq{--sq-page:#fff;--sq-ink:#000;--sq-soft:#444;--sq-line:#bbb;\
---sq-page-alert:#b3261e;--sq-ticket:#0550ae}}
+_NEVER_Y = FRAME.top - 12
+_STYLE = (
+    f"""\
+.sq{{font:12px system-ui,sans-serif;{custom_properties(LIGHT, "sq-")}}}
+@media (prefers-color-scheme:dark){{.sq{{{custom_properties(DARK, "sq-")}}}}}
+@media print{{.sq{{{custom_properties({**LIGHT, **PAPER}, "sq-")}}}}}
+"""
+    + """\
 .sq text{fill:var(--sq-soft)}.sq .sq-head{fill:var(--sq-ink);font-weight:600}.sq .sq-back{fill:var(--sq-page)}
 .sq line{stroke:var(--sq-line)}.sq path{fill:none;stroke-width:1.5;stroke-linejoin:round}
-.sq .sq-s0{stroke:var(--sq-page-alert)}.sq .sq-s1{stroke:var(--sq-ticket);stroke-dasharray:7 3}
+.sq .sq-s0{stroke:var(--sq-bad)}.sq .sq-s1{stroke:var(--sq-mark);stroke-dasharray:7 3}
 .sq .sq-m{fill:var(--sq-page);stroke-width:1.8;stroke-dasharray:none}
 """
-
-
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """Both axes are logarithmic."""
-
-    low: float
-    """The lowest error ratio."""
-
-    def x(self, ratio: Fraction | float) -> float:
-        share = 1 - math.log(float(ratio)) / math.log(self.low)
-        return round(_LEFT + share * (WIDTH - _LEFT - _RIGHT), 1)
-
-    def y(self, ms: Fraction | float) -> float:
-        share = math.log(max(float(ms), _LOW_MS) / _LOW_MS) / math.log(_HIGH_MS / _LOW_MS)
-        return round(HEIGHT - _BOTTOM - share * (HEIGHT - _BOTTOM - _TOP - 14), 1)
+)
+_TIME = FRAME.y(logarithmic(_LOW_MS, _HIGH_MS))
 
 
 def detection_svg(quality: ObjectiveQuality, ident: str = "slo-quality", top: int = 0) -> str:
@@ -61,30 +57,31 @@ def detection_svg(quality: ObjectiveQuality, ident: str = "slo-quality", top: in
     `top` places it inside another `<svg>`.
     """
     ratios = [o.incident.ratio for s in quality.severities for o in s.constant() if o.incident.ratio is not None]
-    scale = _Scale(min((float(ratio) for ratio in ratios), default=0.01) * 0.8)
+    low = min((float(ratio) for ratio in ratios), default=0.01) * 0.8
+    x_of = FRAME.x(logarithmic(low, 1))
     title = f"Detection time over error ratio: {quality.objective.title}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="sq" role="img" aria-labelledby="{ident}-t {ident}-d" '
-        f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" y="{top}">',
+        f'viewBox="0 0 {FRAME.width} {FRAME.height}" width="{FRAME.width}" height="{FRAME.height}" y="{top}">',
         f'<title id="{ident}-t">{escape(title)}</title>',
         f'<desc id="{ident}-d">{escape(described(quality))}</desc>',
         f"<style>{_STYLE}</style>",
-        f'<rect class="sq-back" width="{WIDTH}" height="{HEIGHT}"/>',
-        f'<text class="sq-head" x="{_LEFT}" y="18">{escape(title)}</text>',
-        *_axes(scale),
+        f'<rect class="sq-back" width="{FRAME.width}" height="{FRAME.height}"/>',
+        f'<text class="sq-head" x="{FRAME.left}" y="18">{escape(title)}</text>',
+        *_axes(x_of, low),
     ]
     for i, severity in enumerate(quality.severities):
-        parts += _severity(severity, quality, scale, i)
+        parts += _severity(severity, quality, x_of, low, i)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
 def picture(qualities: Sequence[ObjectiveQuality]) -> str:
     """All objectives, one under the other, as one SVG file."""
-    height = HEIGHT * max(1, len(qualities))
-    inner = "".join(detection_svg(quality, f"q{i}", i * HEIGHT) for i, quality in enumerate(qualities))
+    height = FRAME.height * max(1, len(qualities))
+    inner = "".join(detection_svg(quality, f"q{i}", i * FRAME.height) for i, quality in enumerate(qualities))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="Detection time over error ratio" '
-        f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}">\n{inner}</svg>\n'
+        f'viewBox="0 0 {FRAME.width} {height}" width="{FRAME.width}" height="{height}">\n{inner}</svg>\n'
     )
 
 
@@ -112,42 +109,43 @@ def _off_ms(outcome: IncidentOutcome) -> int:
     return round(abs(outcome.detected_ms - outcome.theory_ms))
 
 
-def _axes(scale: _Scale) -> list[str]:
-    bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
+def _axes(x_of: Scale, low: float) -> list[str]:
+    """Times in round numbers from the left, shares from `low` on below, and their names."""
     parts = []
-    for name, ms in _TIMES_MS.items():
-        y = scale.y(ms)
-        parts.append(f'<line x1="{_LEFT}" x2="{right}" y1="{y}" y2="{y}"/>')
-        parts.append(f'<text x="{_LEFT - 8}" y="{y + 4}" text-anchor="end">{name}</text>')
-    parts.append(f'<text x="{_LEFT - 8}" y="{_NEVER_Y + 4}" text-anchor="end">never</text>')
-    for power in range(math.ceil(math.log10(scale.low)), 1):
-        for step in (1, 2, 5):
-            ratio = Fraction(step) * Fraction(10) ** power
-            if scale.low <= ratio <= 1:
-                x = scale.x(ratio)
-                parts.append(f'<line x1="{x}" x2="{x}" y1="{bottom}" y2="{bottom + 4}"/>')
-                parts.append(f'<text x="{x}" y="{bottom + 17}" text-anchor="middle">{described_percent(ratio)}</text>')
-    parts.append(f'<text x="{(_LEFT + right) / 2}" y="{HEIGHT - 8}" text-anchor="middle">error ratio</text>')
+    for mark in y_axis(_TIME, [(ms, name) for name, ms in _TIMES_MS.items()], thin=False):
+        parts.append(f'<line x1="{FRAME.left}" x2="{FRAME.right}" y1="{mark.at}" y2="{mark.at}"/>')
+        parts.append(_label(FRAME.left - 8, mark.at + 4, mark.text, "end"))
+    parts.append(_label(FRAME.left - 8, _NEVER_Y + 4, "never", "end"))
+    powers = range(math.ceil(math.log10(low)), 1)
+    ratios = [Fraction(step) * Fraction(10) ** power for power in powers for step in (1, 2, 5)]
+    for mark in x_axis(x_of, [(ratio, described_percent(ratio)) for ratio in ratios if low <= ratio <= 1]):
+        parts.append(f'<line x1="{mark.at}" x2="{mark.at}" y1="{FRAME.bottom}" y2="{FRAME.bottom + 4}"/>')
+        parts.append(_label(mark.at, FRAME.bottom + 17, mark.text, "middle"))
+    parts.append(_label((FRAME.left + FRAME.right) / 2, FRAME.height - 8, "error ratio", "middle"))
     return parts
 
 
-def _severity(severity: SeverityQuality, quality: ObjectiveQuality, scale: _Scale, number: int) -> list[str]:
+def _label(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _severity(severity: SeverityQuality, quality: ObjectiveQuality, x_of: Scale, low: float, number: int) -> list[str]:
     kind = f"sq-s{min(number, 1)}"
-    path = _theory(severity, quality, scale)
+    path = _theory(severity, quality, x_of, low)
     marks = []
     for outcome in severity.constant():
         ratio = outcome.incident.ratio
         if ratio is None:
             continue
-        y = scale.y(outcome.detected_ms) if outcome.detected_ms is not None else _NEVER_Y
+        y = _TIME(outcome.detected_ms) if outcome.detected_ms is not None else _NEVER_Y
         said = f"{described_percent(ratio)}: {described_time(outcome.detected_ms)} ({severity.severity})"
-        marks.append(_mark(scale.x(ratio), y, kind, number, said))
-    x = _LEFT + number * 274
+        marks.append(_mark(x_of(ratio), y, kind, number, said))
+    x = FRAME.left + number * 274
     label = f"{severity.severity}: measured on the closed form"
     legend = [
         f'<path class="{kind}" d="M{x} 36h26"/>',
         _mark(x + 13, 36, kind, number, severity.severity),
-        f'<text x="{x + 34}" y="40">{escape(label)}</text>',
+        _label(x + 34, 40, label, "start"),
     ]
     return [*legend, f'<path class="{kind}" d="{path}"/>', *marks]
 
@@ -160,20 +158,18 @@ def _mark(x: float, y: float, kind: str, number: int, said: str) -> str:
     return f'<rect class="sq-m {kind}" x="{left}" y="{top}" width="6.4" height="6.4">{title}</rect>'
 
 
-def _theory(severity: SeverityQuality, quality: ObjectiveQuality, scale: _Scale) -> str:
+def _theory(severity: SeverityQuality, quality: ObjectiveQuality, x_of: Scale, low: float) -> str:
     """The closed form of the earliest pair; it jumps at each θ, where the next pair takes over."""
     target = quality.objective.target
     thetas = [pair.threshold(target) for pair in severity.pairs]
-    even = [Fraction(scale.low ** (1 - i / _STEPS)) for i in range(_STEPS)]
-    ratios = sorted({*even, Fraction(1), *(theta * Fraction(1_000_001, 1_000_000) for theta in thetas), *thetas})
-    path, drawing, last = "", False, None
+    even = [Fraction(low ** (1 - i / _STEPS)) for i in range(_STEPS)]
+    jumps = [theta * (1 + after) for theta in thetas for after in (0, Fraction(1, 1_000_000))]
+    ratios = sorted(ratio for ratio in {*even, Fraction(1), *jumps} if even[0] <= ratio <= 1)
+    path, known = "", list[tuple[float, float]]()
     for ratio in ratios:
-        at = closedform.first_detection_ms(severity.pairs, target, ratio) if ratio <= 1 else None
-        if at is None:
-            drawing = False
+        at = closedform.first_detection_ms(severity.pairs, target, ratio)
+        if at is not None:
+            known.append((x_of(ratio), _TIME(at)))
             continue
-        point = f"{scale.x(ratio)} {scale.y(at)}"
-        if point != last:
-            path += f"{'L' if drawing else 'M'}{point}"
-        drawing, last = True, point
-    return path
+        path, known = path + line(dict.fromkeys(known)), []
+    return path + line(dict.fromkeys(known))
