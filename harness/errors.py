@@ -146,6 +146,14 @@ def _told(message: str, span: Span | None, hint: str | None) -> str:
     return printable("\n".join(parts))
 
 
+def with_log(message: str, log: str, what: str = "the last lines of its log") -> str:
+    """The message with the end of an engine's log under it; the message alone if there is no log."""
+    lines = [line.rstrip() for line in log.strip().splitlines()]
+    if not lines:
+        return message
+    return "\n".join([message, f"  {what}:", *(f"    {line}" for line in lines)])
+
+
 def near_miss(word: str, known: Iterable[str]) -> str:
     """`` (did you mean `x`?)`` for the closest known word, else an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from harness.engines.promtool import go_unquote
+from harness.engines.gostrings import go_unquote
 from harness.errors import InputError, UnsupportedError
 from harness.rules.selectors import Matcher
 from harness.source import Text

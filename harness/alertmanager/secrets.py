@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import yaml
 
-from harness.engines.promtool import go_unquote
+from harness.engines.gostrings import go_unquote
 from harness.errors import InputError
 from harness.source import SourceFile, load_yaml
 

@@ -17,7 +17,7 @@ from harness.api.alert_rules import AlertRules, named
 from harness.api.series import Time, Values, joined, time_ms, trace
 from harness.config import rule_files
 from harness.contracts.world import Trace
-from harness.engines.base import QueryError
+from harness.engines import QueryError
 from harness.errors import InputError, Span, UnsupportedError
 from harness.replay import AlertState, AlertTimeline, Batch, EndlessSlotWriter, Plan, Replay, SlotRange
 from harness.rules import AlertRule, Group, RuleFile, load_rules

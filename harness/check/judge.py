@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from harness.check.model import ProblemKind, Use, UseFinding, Wants, Weight
 from harness.check.names import name_of, readings, selected
 from harness.check.server import MetricsServer
-from harness.engines.base import QueryError, Series
+from harness.engines import QueryError, Series
 from harness.errors import InputError, Span, near_miss
 from harness.rules.expr import parse_expr
 from harness.rules.selectors import NAME, Matcher, Selector, made_labels, selector_text

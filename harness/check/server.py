@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from harness.engines.base import Engine, Series
+from harness.engines import Engine, Series
 from harness.errors import UnsupportedError
 from harness.rules.selectors import Matcher, label_text, selector_text
 

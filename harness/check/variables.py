@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.check.server import MetricsServer
-from harness.engines.base import QueryError, Series
+from harness.engines import QueryError, Series
 from harness.rules.selectors import Matcher, selector_text
 from harness.units import format_duration, format_number, parse_duration_ms
 

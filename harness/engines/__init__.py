@@ -6,9 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from harness.engines.base import STALE, Engine, Labels, QueryError, Samples, Series, make_labels
+from harness.engines.answers import QueryError
+from harness.engines.base import Engine
+from harness.engines.samples import Samples, Series, make_labels
 from harness.errors import EngineError, InputError, near_miss
 from harness.prometheus import DEFAULTS, ServerSettings
+from harness.series import STALE, Labels
 
 __all__ = [
     "KINDS",

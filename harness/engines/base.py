@@ -9,74 +9,23 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, Self
 from urllib.parse import quote
 
 import requests
 
-from harness.errors import EXIT_INPUT, EngineError, HarnessError, UnsupportedError
+from harness.engines.answers import Notes, QueryError, reason_of, series_of, short_text
+from harness.engines.remote_write import requests_of
+from harness.engines.samples import Samples, Series
+from harness.errors import EngineError, HarnessError, UnsupportedError, with_log
 from harness.prometheus import DEFAULTS
-from harness.series import STALE as STALE
-from harness.series import Labels as Labels
-from harness.series import NativeHistogram, labels_of
+from harness.series import Labels, NativeHistogram
 
 MAX_POINTS = 11_000
 """How many points of a series one query_range returns (prometheus web/api/v1/api.go)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """One series to be written: as many timestamps (Unix milliseconds, ascending) as values; STALE ends a series."""
-
-    labels: Labels
-    timestamps_ms: Sequence[int]
-    values: Sequence[float]
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One series of an answer: the points that Prometheus returned, exactly."""
-
-    labels: Labels
-    timestamps_ms: list[int]
-    values: list[float]
-
-    @property
-    def metric(self) -> dict[str, str]:
-        """The labels as a dict."""
-        return dict(self.labels)
-
-
-class QueryError(HarnessError):
-    """Prometheus refused an expression, or could not evaluate it over this data.
-
-    ``message`` is what Prometheus says, ``error_type`` its kind (``bad_data``: does not parse; ``execution``: fails on
-    the data). One bad step of a query_range fails the whole, so callers bisect on it.
-    """
-
-    exit_code: ClassVar[int] = EXIT_INPUT
-
-    def __init__(self, error_type: str, message: str, expr: str) -> None:
-        super().__init__(message)
-        self.error_type = error_type
-        self.expr = expr
-
-
-def make_labels(name: str | None = None, /, **labels: str) -> Labels:
-    """Sorted labels: ``make_labels("up", job="api")``."""
-    return labels_of(name or "", labels)
-
-
-def with_log(message: str, log: str, what: str = "the last lines of its log") -> str:
-    """The message with the end of an engine's log under it; the message alone if there is no log."""
-    lines = [line.rstrip() for line in log.strip().splitlines()]
-    if not lines:
-        return message
-    return "\n".join([message, f"  {what}:", *(f"    {line}" for line in lines)])
 
 
 def new_session() -> requests.Session:
@@ -165,8 +114,6 @@ class Engine(ABC):
         A series' samples must come in ascending order, also from one call to the next: Prometheus takes no sample
         older than the newest of its series, and (since 3.0) none further than ten minutes in the future.
         """
-        from harness.engines.remote_write import requests_of  # it needs the types of this module
-
         for body in requests_of(map(self._taken, samples)):
             self._push(body)
 
@@ -198,7 +145,7 @@ class Engine(ABC):
                 # As a duration: Prometheus reads a number as float seconds and cuts 1.001 to 1000 ms.
                 "step": f"{step_ms}ms",
             }
-            for series in _series(self._ask("query_range", form, expr, notes), expr):
+            for series in series_of(self._ask("query_range", form, expr, notes), expr):
                 known = joined.setdefault(series.labels, series)
                 if known is not series:
                     known.timestamps_ms.extend(series.timestamps_ms)
@@ -214,7 +161,7 @@ class Engine(ABC):
         notes = Notes()
         data = self._ask("query", {"query": expr, "time": _seconds(at_ms)}, expr, notes)
         self.last_warnings, self.last_infos = notes.take()
-        return sorted(_series(data, expr), key=lambda series: series.labels)
+        return sorted(series_of(data, expr), key=lambda series: series.labels)
 
     def label_names(self, selector: str, start_ms: int, end_ms: int) -> list[str]:
         """The label names of the series that a selector matches between two times, sorted."""
@@ -261,14 +208,16 @@ class Engine(ABC):
                 **kwargs,
             )
         except requests.exceptions.SSLError as err:
-            raise self._error(f"no TLS connection to {self._name}: {_reason(err)}", "check the CA certificate") from err
+            raise self._error(
+                f"no TLS connection to {self._name}: {reason_of(err)}", "check the CA certificate"
+            ) from err
         except requests.exceptions.Timeout as err:
             raise self._error(
                 f"{self._name} did not answer within {limit_s:.3g} s",
                 "ask for less at a time, or allow more time",
             ) from err
         except requests.exceptions.RequestException as err:
-            raise self._error(self._death() or f"{self._name} cannot be reached: {_reason(err)}") from err
+            raise self._error(self._death() or f"{self._name} cannot be reached: {reason_of(err)}") from err
 
     def _limit_s(self) -> float:
         if self._deadline is None:
@@ -358,61 +307,7 @@ class Engine(ABC):
         return EngineError(with_log(message, self.log_tail()), hint=hint)
 
 
-class Notes:
-    """Warnings and infos of one or several answers, each once, in order."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, dict[str, None]] = {"warnings": {}, "infos": {}}
-
-    def add(self, answer: dict[str, Any]) -> None:
-        for key, seen in self._seen.items():
-            seen.update(dict.fromkeys(answer.get(key) or ()))
-
-    def take(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        return tuple(self._seen["warnings"]), tuple(self._seen["infos"])
-
-
 def _seconds(ms: int) -> str:
     """Exact decimal seconds: 1500 -> ``1.500``."""
     sign, ms = ("-", -ms) if ms < 0 else ("", ms)
     return f"{sign}{ms // 1000}.{ms % 1000:03d}"
-
-
-def _series(data: Any, expr: str) -> Iterator[Series]:
-    kind, result = data.get("resultType"), data.get("result") or []
-    if kind == "string":
-        raise UnsupportedError(f"`{expr}` returns a string, expected numbers", hint="alerts need a vector")
-    if kind == "scalar":
-        yield Series((), [_ms(result[0])], [float(result[1])])
-        return
-    for element in result:
-        labels = tuple(sorted(element["metric"].items()))
-        if "histogram" in element or "histograms" in element:
-            raise UnsupportedError(
-                f"`{expr}` returns native histograms, expected numbers",
-                hint="reduce them with histogram_quantile, histogram_count or histogram_sum",
-            )
-        points = [element["value"]] if kind == "vector" else element["values"]
-        yield Series(labels, [_ms(at) for at, _ in points], [float(text) for _, text in points])
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
-
-
-def short_text(response: requests.Response) -> str:
-    text = " ".join(response.text[:2000].split())
-    return text[:300] or response.reason or "no text"
-
-
-def _reason(err: BaseException) -> str:
-    """The innermost cause of an HTTP failure in its own words, without the URL that requests repeats."""
-    cause: BaseException = err
-    while True:
-        inner = getattr(cause, "reason", None) or cause.__cause__ or cause.__context__
-        if not isinstance(inner, BaseException):
-            inner = next((arg for arg in cause.args if isinstance(arg, BaseException)), None)
-        if inner is None or inner is cause:
-            break
-        cause = inner
-    return getattr(cause, "strerror", None) or str(cause).rpartition(": ")[2] or type(cause).__name__

@@ -14,11 +14,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from harness.engines.base import with_log
 from harness.engines.cleanup import forget, remember, shielded
 from harness.engines.private import folder_error, folder_name, make_folder, remove_folder, sweep
 from harness.engines.spawned import Spawned
-from harness.errors import EngineError
+from harness.errors import EngineError, with_log
 
 _PORT_TRIES = 5
 _POLL_S = 0.005

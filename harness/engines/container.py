@@ -17,13 +17,13 @@ from urllib.parse import urlsplit
 
 import requests
 
-from harness.engines.base import Engine, with_log
+from harness.engines.base import Engine
 from harness.engines.child import free_port
 from harness.engines.cleanup import forget, remember, shielded
 from harness.engines.owner import Owner
 from harness.engines.private import PREFIX
 from harness.engines.process import config_text, server_flags
-from harness.errors import EngineError
+from harness.errors import EngineError, with_log
 from harness.prometheus import DEFAULTS, ServerSettings
 from harness.toolchain import probe_container_engine
 

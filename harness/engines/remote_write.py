@@ -23,8 +23,8 @@ from functools import cache, lru_cache
 
 import cramjam
 
-from harness.engines.base import Labels, Samples
-from harness.series import NativeHistogram
+from harness.engines.samples import Samples
+from harness.series import Labels, NativeHistogram
 
 REQUEST_BYTES = 8 << 20
 """Size of a request before compression: Prometheus refuses 32 MiB, and fewer, larger ones save little time."""

@@ -18,7 +18,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import cramjam
 import requests
 
-from harness.engines.base import Engine, Notes, short_text
+from harness.engines.answers import Notes, short_text
+from harness.engines.base import Engine
 from harness.errors import EngineError, HarnessError, InputError, Span, UnsupportedError
 from harness.prometheus import DEFAULTS, ServerSettings, parse_prometheus_yml
 from harness.source import SourceFile

@@ -14,7 +14,7 @@ from harness.alertmanager.file import Inhibition
 from harness.contracts import Contract, ContractKind, Op
 from harness.contracts.model import Shape, Signal
 from harness.contracts.world import Scrapes, Trace, traces
-from harness.engines.base import Engine, QueryError
+from harness.engines import Engine, QueryError
 from harness.errors import UnsupportedError
 from harness.live.clock import Clock
 from harness.proof.model import LocatedAlert

@@ -14,7 +14,8 @@ import requests
 from harness.alertmanager.amtool import routed_to
 from harness.alertmanager.file import AlertmanagerFile
 from harness.contracts import Contract, ContractKind
-from harness.engines.base import Engine, QueryError, new_session
+from harness.engines import Engine, QueryError
+from harness.engines.base import new_session
 from harness.engines.private import private_folder
 from harness.engines.promtool import Promtool
 from harness.errors import EngineError, HarnessError, UnsupportedError

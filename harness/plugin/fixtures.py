@@ -13,7 +13,8 @@ from harness.api.alert_rules import AlertRules
 from harness.api.prometheus import NotPlayed, Prometheus
 from harness.api.series import Time, Values
 from harness.api.stories import Stories, play
-from harness.engines.promtool import CompletedRun, Promtool, RuleProblem
+from harness.engines.promtool import CompletedRun, Promtool
+from harness.engines.promtool_complaints import RuleProblem
 from harness.errors import HarnessError
 from harness.rules import RuleFile
 

@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from harness.engines.gostrings import go_unquote
 from harness.engines.handed import Handed, handed
-from harness.engines.promtool import Promtool, RuleProblem, go_unquote, unknown_fields
+from harness.engines.promtool import Promtool
+from harness.engines.promtool_complaints import RuleProblem, unknown_fields
 from harness.errors import InputError
 from harness.rules import AlertRule, Group, RuleFault, RuleFile
 from harness.rules.model import Rule

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.contracts import Contract
 from harness.contracts.model import ContractKind
-from harness.engines.base import Engine, QueryError
+from harness.engines import Engine, QueryError
 from harness.engines.promtool import Promtool
 from harness.errors import EngineError, HarnessError, InputError, UnsupportedError
 from harness.proof.checked import check_rule_files

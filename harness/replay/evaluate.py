@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.engines.base import Engine, QueryError, Samples, Series
+from harness.engines import Engine, QueryError, Samples, Series
 from harness.errors import UnsupportedError
 from harness.prometheus import ServerSettings
 from harness.replay.labels import alert_labels, equal_labels, identity, recorded_labels, shown, told_apart_by

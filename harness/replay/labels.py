@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.engines.base import QueryError
+from harness.engines import QueryError
 from harness.rules import AlertRule, Group, RecordingRule, Rule
 from harness.series import Labels, format_labels
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from harness.contracts.world import Trace
-from harness.engines.base import Engine, Samples
+from harness.engines import Engine, Samples
 from harness.errors import UnsupportedError
 from harness.series import Labels
 

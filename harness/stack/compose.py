@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.config import Config
-from harness.engines.base import with_log
 from harness.engines.cleanup import forget, remember, shielded
 from harness.engines.container import OWNER_LABEL
 from harness.engines.owner import Owner
 from harness.engines.private import private_folder, sweep
-from harness.errors import EngineError, InputError
+from harness.errors import EngineError, InputError, with_log
 from harness.live.clock import Clock
 from harness.source import display_path
 from harness.stack.compose_command import Compose

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.engines.base import with_log
-from harness.errors import EngineError
+from harness.errors import EngineError, with_log
 from harness.stack.reaper import Reaper, ending
 
 _COMMAND_S = 120.0

@@ -16,12 +16,12 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import requests
 
-from harness.engines.base import new_session, with_log
+from harness.engines.base import new_session
 from harness.engines.child import end_of, tail
 from harness.engines.cleanup import forget, remember, shielded
 from harness.engines.private import private_folder, sweep
 from harness.engines.spawned import Spawned
-from harness.errors import EngineError, InputError
+from harness.errors import EngineError, InputError, with_log
 from harness.live.clock import Clock
 from harness.stack.configs import (
     StackFolder,

@@ -12,7 +12,8 @@ from itertools import pairwise
 
 import requests
 
-from harness.engines.base import Engine, Series, new_session
+from harness.engines import Engine, Series
+from harness.engines.base import new_session
 from harness.errors import EngineError
 from harness.live.model import BusyRun
 from harness.rules import RuleFile

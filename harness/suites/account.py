@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from harness.engines.promtool import go_unquote
+from harness.engines.gostrings import go_unquote
 from harness.suites import goglob
 from harness.suites.model import ObservedStates, SuiteFile, TestGroup
 from harness.units import format_duration, parse_duration_ms

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from harness.engines.promtool import Alert, AlertFailure, go_unquote, parse_failures
+from harness.engines.gostrings import go_unquote
+from harness.engines.promtool_failures import Alert, AlertFailure, parse_failures
 from harness.suites.model import AlertAssertion, ExprAssertion, Labelled, Result, Status, SuiteFile, TestGroup
 from harness.suites.reads import Reads, read_series
 from harness.units import parse_duration_ms

@@ -16,7 +16,8 @@ import yaml
 
 from harness.engines.owner import processes_with
 from harness.engines.private import private_folder
-from harness.engines.promtool import CompletedRun, Promtool, unknown_fields
+from harness.engines.promtool import CompletedRun, Promtool
+from harness.engines.promtool_complaints import unknown_fields
 from harness.errors import EngineError, HarnessError, InputError, InputErrors, Span
 from harness.rules.copies import line_map
 from harness.source import display_path

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.engines.base import Samples
+from harness.engines import Samples
 from harness.engines.process import ProcessEngine
 from harness.series import labels_of
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from harness.engines.base import Engine, Samples, make_labels
+from harness.engines import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
 from harness.toolchain import Toolchain
 

@@ -10,7 +10,7 @@ import resource
 import time
 from fractions import Fraction
 
-from harness.engines.base import Samples, make_labels
+from harness.engines import Samples, make_labels
 from harness.engines.process import ProcessEngine
 from harness.errors import Span
 from harness.report.slo.html import slo_report_html

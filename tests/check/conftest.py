@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.check import MetricsServer
-from harness.engines.base import Engine, Samples, make_labels
+from harness.engines import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
 
 SINCE_MS = 600_000

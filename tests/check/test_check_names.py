@@ -8,7 +8,7 @@ import pytest
 
 from harness.check import Known, MetricsServer, ProblemKind, Use, UseFinding, Wants, Weight, check
 from harness.check.names import name_of, readings, selected
-from harness.engines.base import Engine, Samples, make_labels
+from harness.engines import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
 from harness.errors import Span
 from harness.source import Text

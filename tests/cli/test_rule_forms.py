@@ -14,7 +14,7 @@ import pytest
 import yaml
 from scripting import Outcome, clean_environ, in_process
 
-from harness.engines.base import Engine, Samples, make_labels
+from harness.engines import Engine, Samples, make_labels
 from harness.rules import RuleFile, load_rules
 from harness.rules.copies import copy_of
 from harness.rules.forms import FOREIGN_GROUP, FOREIGN_RULE, FOREIGN_TOP, KINDS

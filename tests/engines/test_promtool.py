@@ -9,13 +9,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.engines.promtool import (
-    AlertFailure,
-    Promtool,
-    RuleProblem,
-    go_unquote,
-    parse_failures,
-)
+from harness.engines.gostrings import go_unquote
+from harness.engines.promtool import Promtool
+from harness.engines.promtool_complaints import RuleProblem
+from harness.engines.promtool_failures import AlertFailure, parse_failures
 from harness.errors import EXIT_ENGINE, EngineError, InputError
 
 HOSTILE = "a\"b}, {c='\\d', got:[ \n tab\t é 😀 \x01\x7f \u2028 ÿ\n        got:[\n0:\n  Labels:{}, x=\""

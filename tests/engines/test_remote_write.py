@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.engines.base import STALE, Engine, Samples, make_labels
+from harness.engines import STALE, Engine, Samples, make_labels
 from harness.engines.remote_write import requests_of, varint
 
 

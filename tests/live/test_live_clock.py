@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.engines.base import Engine, Samples, make_labels
+from harness.engines import Engine, Samples, make_labels
 from harness.errors import HarnessError, InputError, Span, UnsupportedError
 from harness.live.clock import Clock
 from harness.prometheus import ServerSettings

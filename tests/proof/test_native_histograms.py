@@ -10,7 +10,7 @@ import pytest
 
 from harness.contracts import Contract, load_contracts
 from harness.contracts.world import Scrapes, traces
-from harness.engines.base import Engine, Samples
+from harness.engines import Engine, Samples
 from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.errors import UnsupportedError

@@ -15,7 +15,7 @@ from harness.commands import prove as command
 from harness.commands.project import RunChoices
 from harness.config import load_config
 from harness.contracts import Contract, load_contracts
-from harness.engines.base import Engine, QueryError
+from harness.engines import Engine, QueryError
 from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.errors import EngineError

@@ -18,8 +18,10 @@ import yaml
 from hypothesis import strategies as st
 
 from harness.contracts.world import Trace
-from harness.engines.base import Engine, QueryError
-from harness.engines.promtool import CompletedRun, Promtool, go_unquote, parse_failures
+from harness.engines import Engine, QueryError
+from harness.engines.gostrings import go_unquote
+from harness.engines.promtool import CompletedRun, Promtool
+from harness.engines.promtool_failures import parse_failures
 from harness.errors import UnsupportedError
 from harness.replay import AlertState, AlertTimeline, Batch, Replay, SlotWriter
 from harness.rules import load_rule_file

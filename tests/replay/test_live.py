@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.contracts.world import Trace
-from harness.engines.base import STALE, Engine, Samples, make_labels
+from harness.engines import STALE, Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
 from harness.replay import AlertState, Batch, Replay, SlotWriter
 from harness.rules import Group, RuleFile, load_rule_file

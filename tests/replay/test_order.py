@@ -10,7 +10,7 @@ import pytest
 from replay_examples import Example, World, difference, judged, replayed
 
 from harness.contracts.world import Trace
-from harness.engines.base import Engine, QueryError, make_labels
+from harness.engines import Engine, QueryError, make_labels
 from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.errors import UnsupportedError

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.contracts.world import Trace
-from harness.engines.base import STALE, Engine, QueryError, make_labels
+from harness.engines import STALE, Engine, QueryError, make_labels
 from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.errors import HarnessError, UnsupportedError

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.engines.base import Engine, Samples, make_labels
+from harness.engines import Engine, Samples, make_labels
 from harness.series import STALE
 from harness.slo import Objective, load_objectives
 from harness.slo.compile.rules import CompiledGroup, CompiledRule

@@ -15,7 +15,7 @@ from report_world import MINUTE, START
 from slo_bench import THRESHOLD, document, ratio, read
 from test_report_page import SCHEMA
 
-from harness.engines.base import Engine, Samples, make_labels
+from harness.engines import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
 from harness.errors import InputError
 from harness.report.slo.csv import slo_report_csv

@@ -15,7 +15,7 @@ from slo_bench import THRESHOLD, document, ratio, read
 from test_report_page import SCHEMA
 
 from harness.cli import main
-from harness.engines.base import Engine, Samples, make_labels
+from harness.engines import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
 from harness.errors import InputError
 from harness.report.slo.charts import spark

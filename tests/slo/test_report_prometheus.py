@@ -17,7 +17,7 @@ from test_sli_counting import LIMIT, covered_seconds, expected, worlds
 
 from harness.commands.slo_report import ReportChoices, run
 from harness.config import load_config
-from harness.engines.base import Engine, Samples, make_labels
+from harness.engines import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
 from harness.errors import InputError
 from harness.prometheus import ServerSettings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.engines.base import Series
+from harness.engines import Series
 from harness.errors import EXIT_INPUT, InputError
 from harness.rules import load_rules
 from harness.series import labels_of

@@ -13,7 +13,7 @@ from typing import TypeVar
 from harness.contracts import Contract, ContractKind, Op, Situation
 from harness.contracts.model import Shape
 from harness.contracts.world import KnobSteps, Scrapes, Trace, traces
-from harness.engines.base import QueryError
+from harness.engines import QueryError
 from harness.proof.measuring.ages import check_ages, is_bound_to_a_clock, positive_from_ms
 from harness.proof.measuring.explain import Why, always_returns, nearest, returns_nothing, unmatched
 from harness.proof.measuring.phases import ANY_BEGIN, PhaseReport, find_phases, probe

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Self
 
 from harness.engines.private import folder_error, private_folder
-from harness.engines.promtool import Alert, Promtool
+from harness.engines.promtool import Promtool
+from harness.engines.promtool_failures import Alert
 from harness.prometheus import DEFAULTS, ServerSettings
 from harness.proof.model import Fact, LocatedAlert
 from harness.proof.pairing import fixed_labels

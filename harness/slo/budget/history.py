@@ -21,7 +21,7 @@ from typing import Any
 
 import promql_parser as promql
 
-from harness.engines.base import Engine, QueryError, Series
+from harness.engines import Engine, QueryError, Series
 from harness.errors import UnsupportedError
 from harness.prometheus import DEFAULTS
 from harness.rules.selectors import selectors_of

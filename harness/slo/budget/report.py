@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from harness.engines.base import Engine, QueryError
+from harness.engines import Engine, QueryError
 from harness.errors import InputError, UnsupportedError, printable
 from harness.prometheus import DEFAULTS
 from harness.series import Labels, format_labels
