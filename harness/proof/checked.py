@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.engines.gostrings import go_unquote
-from harness.engines.handed import Handed, handed
 from harness.engines.promtool import Promtool
 from harness.engines.promtool_complaints import RuleProblem, unknown_fields
+from harness.engines.promtool_input import PromtoolInput, promtool_inputs
 from harness.errors import InputError
 from harness.rules import AlertRule, Group, RuleFault, RuleFile
 from harness.rules.model import Rule
@@ -46,7 +46,7 @@ def check_rule_files(promtool: Promtool, files: Sequence[RuleFile]) -> Checked:
     asked = dict(enumerate(files))
     while asked:
         again: dict[int, RuleFile] = {}
-        with handed(list(asked.values())) as given:
+        with promtool_inputs(list(asked.values())) as given:
             problems = promtool.check_rules([one.path for one in given], lint=False)
         for number, one in zip(asked, given, strict=True):
             found = _FileFaults()
@@ -67,7 +67,7 @@ def check_rule_files(promtool: Promtool, files: Sequence[RuleFile]) -> Checked:
 
 def lint(promtool: Promtool, files: Sequence[RuleFile]) -> list[RuleProblem]:
     """What `promtool check rules` finds in matters of style, by the user's files and lines."""
-    with handed(files) as given:
+    with promtool_inputs(files) as given:
         problems = promtool.check_rules([one.path for one in given], lint=True)
     by_name = {display_path(one.path): one for one in given}
     return [
@@ -88,7 +88,7 @@ class _FileFaults:
     """The ids of rules and groups that are refused."""
 
 
-def _take(one: Handed, problem: RuleProblem, version: str, found: _FileFaults) -> None:
+def _take(one: PromtoolInput, problem: RuleProblem, version: str, found: _FileFaults) -> None:
     match = _IN_RULE.search(problem.message)
     placed = _rule_of(one.file, go_unquote(match["group"]), int(match["rule"])) if match else None
     if match is not None and placed is not None:

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.engines.handed import Handed, hand
 from harness.engines.promtool import Promtool
+from harness.engines.promtool_input import PromtoolInput, promtool_input
 from harness.errors import HarnessError, InputError, by_place
 from harness.prometheus import DEFAULTS, ServerSettings
 from harness.proof.checked import check_rule_files
@@ -25,7 +25,7 @@ class LoadedFile:
     """A rule file: what promtool is given of it, and what it says."""
 
     path: Path
-    given: tuple[Handed, ...]
+    given: tuple[PromtoolInput, ...]
     """The rules that we can read, and where they are for promtool."""
     problems: tuple[HarnessError, ...] = ()
     """What is wrong with the others."""
@@ -134,8 +134,8 @@ class RuleFiles:
         problems = by_place([*file.problems, *(fault.error for fault in checked.faults)])
         return LoadedFile(file.path, self._given(checked.files), tuple(problems), refused=True)
 
-    def _given(self, files: Iterable[RuleFile]) -> tuple[Handed, ...]:
-        return tuple(hand(file, self.folder, f"rules-{next(self._numbers)}.yml") for file in files)
+    def _given(self, files: Iterable[RuleFile]) -> tuple[PromtoolInput, ...]:
+        return tuple(promtool_input(file, self.folder, f"rules-{next(self._numbers)}.yml") for file in files)
 
 
 def _joined(base: Path, pattern: str) -> str:

@@ -13,7 +13,7 @@ from harness.rules.copies import Copy, copy_of
 
 
 @dataclass(frozen=True, slots=True)
-class Handed:
+class PromtoolInput:
     """A rule file, and what promtool reads of it."""
 
     file: RuleFile
@@ -26,21 +26,23 @@ class Handed:
         return number if self.copy is None else self.copy.line(number)
 
 
-def hand(file: RuleFile, folder: Path, name: str) -> Handed:
+def promtool_input(file: RuleFile, folder: Path, name: str) -> PromtoolInput:
     """What promtool is given of a file; a copy is written to `folder` under `name`. Raises OSError."""
     if file.as_it_is:
-        return Handed(file, file.path, None)
+        return PromtoolInput(file, file.path, None)
     copy, path = copy_of(file), folder / name
     path.write_text(copy.text, encoding="utf-8")
-    return Handed(file, path, copy)
+    return PromtoolInput(file, path, copy)
 
 
 @contextmanager
-def handed(files: Sequence[RuleFile]) -> Iterator[list[Handed]]:
+def promtool_inputs(files: Sequence[RuleFile]) -> Iterator[list[PromtoolInput]]:
     """What promtool is given of each file. Copies go with the context; raises InputError if the disk is full."""
     with private_folder() as folder:
         try:
-            given = [hand(file, folder, f"{number}-{file.path.stem}.yml") for number, file in enumerate(files)]
+            given = [
+                promtool_input(file, folder, f"{number}-{file.path.stem}.yml") for number, file in enumerate(files)
+            ]
         except OSError as err:
             raise folder_error(err) from err
         yield given
