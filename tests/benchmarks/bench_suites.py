@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_suites.py [FOLDER]
 
-FOLDER holds promtool unit tests (default: the shared corpus, else our own). Both run after one another, three times;
+FOLDER holds promtool unit tests (default: our own). Both run after one another, three times;
 the least of each counts.
 """
 
@@ -18,7 +18,6 @@ from pathlib import Path
 from harness.toolchain import Toolchain
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-CORPUS = ROOT.parent / "shared" / "corpus" / "tests"
 ROUNDS = 3
 
 
@@ -33,7 +32,7 @@ def _measure(work: Callable[[], None]) -> tuple[float, float]:
 
 def main() -> None:
     """Measure and print."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else CORPUS if CORPUS.is_dir() else ROOT / "tests" / "rules"
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "tests" / "rules"
     files = [
         file
         for file in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")])
