@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.cli import slo_prove, slo_report
+from harness.cli import slo_convert, slo_prove, slo_report
 from harness.cli.parsing import Commands, config_of
 
 
 def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "slo",
-        help="service level objectives: compile to rules, prove these, report",
+        help="service level objectives: compile to rules, convert, prove, report",
         description="Reads service level objectives (OpenSLO v1, sloth prometheus/v1), compiles them to burn-rate "
-        "rules, measures how good such rules are, and reports how the budgets stand.",
+        "rules, converts them to OpenSLO, measures how good such rules are, and reports how the budgets stand.",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_compile(actions)
+    slo_convert.add(actions)
     slo_prove.add(actions)
     slo_report.add(actions)
 

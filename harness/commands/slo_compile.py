@@ -16,7 +16,7 @@ from harness.engines.promtool import Promtool
 from harness.errors import EXIT_OK, InputError
 from harness.slo.compile.rules import CompiledGroup, compile_objectives
 from harness.slo.compile.unittests import unit_tests_yaml
-from harness.slo.compile.write import MARK, Format, file_name, rules_yaml
+from harness.slo.compile.write import MARK, Format, rules_yaml
 from harness.slo.spec.windows import windows_of
 from harness.slo.windows import choose
 from harness.units import count_of
@@ -85,7 +85,7 @@ def _files(groups: Sequence[CompiledGroup], form: Format) -> dict[str, str]:
     """Relative path → text; tests stand beside plain rule files, which is what promtool reads."""
     files: dict[str, str] = {}
     for group in groups:
-        name = file_name(group)
+        name = group.objective.file_name
         if f"rules/{name}.yml" in files:
             raise InputError(
                 f"the files of two objectives would both be named {name}.yml",

@@ -22,7 +22,7 @@ from harness.report.quality.terminal import quality_table, summary
 from harness.report.terminal import console, watching
 from harness.rules import RuleFile, load_rules, read_rules
 from harness.slo.compile.rules import compile_objectives
-from harness.slo.compile.write import file_name, rules_yaml
+from harness.slo.compile.write import rules_yaml
 from harness.slo.model import Objective
 from harness.slo.quality.prove import STEPS, Subject, prove
 from harness.slo.spec.windows import windows_of
@@ -124,6 +124,6 @@ def _subjects(
 
 def _compiled(objective: Objective, windows: Sequence[Catalogue], interval: str, folder: Path) -> tuple[RuleFile, ...]:
     (group,) = compile_objectives([objective], windows=windows, interval_ms=duration_ms("--interval", interval))
-    path = folder / f"{file_name(group)}.yml"
+    path = folder / f"{objective.file_name}.yml"
     path.write_text(rules_yaml([group]), encoding="utf-8")
     return tuple(load_rules([path]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -309,6 +310,11 @@ class Objective:
     def id(self) -> str:
         """sloth's ``sloth_id``."""
         return f"{self.service}-{self.name}"
+
+    @property
+    def file_name(self) -> str:
+        """The id as it is safe in the name of a file and of a Kubernetes object (RFC 1123)."""
+        return re.sub(r"[^a-z0-9]+", "-", self.id.lower()).strip("-")[:200].strip("-") or "objective"
 
     @property
     def budget(self) -> Fraction:

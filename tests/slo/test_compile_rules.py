@@ -19,8 +19,8 @@ from harness.errors import EXIT_OK, HarnessError
 from harness.rules import load_rules
 from harness.slo.compile.rules import compile_objectives
 from harness.slo.compile.unittests import unit_tests_yaml
-from harness.slo.compile.write import Format, file_name, rules_yaml
-from harness.slo.spec.openslo.write import write_openslo
+from harness.slo.compile.write import Format, rules_yaml
+from harness.slo.spec.convert import convert
 from harness.slo.spec.windows import windows_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -249,7 +249,8 @@ def test_who_is_told_of_absent_data(tmp_path: Path) -> None:
     (group,) = compile_objectives(read(tmp_path, _policies("", f"alertWhenBreaching: false\n        {yes}")))
     assert [pair.severity for rule in group.burn_alerts for pair in rule.pairs] == ["page"]
     assert [rule.labels["sloth_severity"] for rule in group.no_data_alerts] == ["ticket"]
-    (written,) = read(tmp_path, write_openslo([group.objective]))
+    ((_, text),) = convert([group.objective]).documents
+    (written,) = read(tmp_path, text)
     assert written.alerting == group.objective.alerting
 
 
@@ -307,7 +308,7 @@ def test_any_name_and_label_value_comes_through(
     for rule, read_back in zip(group.rules, loaded.groups[0].rules, strict=True):
         assert read_back.expr.value == rule.expr
         assert {key: text.value for key, text in read_back.labels.items()} == rule.labels
-    assert set(file_name(group)) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert set(group.objective.file_name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
 # -- what cannot be compiled ---------------------------------------------------------------------------------------

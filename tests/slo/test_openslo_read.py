@@ -9,35 +9,26 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from slo_bench import THRESHOLD, document, ratio, read
+from slo_bench import document, ratio, read
 
 from harness.commands.objectives import load
 from harness.config import load_config
-from harness.errors import InputError, Span
-from harness.slo import Objective, load_objectives
+from harness.errors import InputError
+from harness.slo import load_objectives
 from harness.slo.calendar import bounds_ms
 from harness.slo.compile.rules import compile_objectives
 from harness.slo.model import (
-    Alerting,
     BurnPair,
     Calendar,
     Events,
-    IndicatorQuery,
     Metadata,
-    Occurrences,
-    RatioTimeslices,
-    RawRatio,
     Rolling,
-    SeverityAlert,
-    ThresholdIndicator,
-    ThresholdOp,
     Timeslices,
     WindowPlacement,
 )
-from harness.slo.spec.openslo.write import write_openslo
-from harness.source import Text
+from harness.slo.spec.convert import convert
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -158,7 +149,8 @@ def test_gte_fires_at_the_threshold_too(tmp_path: Path) -> None:
     assert pair.burns(pair.threshold(objective.target), objective.target)
     (group,) = compile_objectives([objective])
     assert group.burn_alerts[0].expr.endswith(">= 0.002")
-    assert read(tmp_path, write_openslo([objective]))[0].alerting.pairs == objective.alerting.pairs
+    ((_, text_again),) = convert([objective]).documents
+    assert read(tmp_path, text_again)[0].alerting.pairs == objective.alerting.pairs
     (usual,) = read(tmp_path, text.replace("gte", "gt"))[0].alerting.pairs or ()
     assert not usual.inclusive
     assert not usual.burns(usual.threshold(objective.target), objective.target)
@@ -268,120 +260,6 @@ def test_every_moment_lies_in_one_period_and_periods_join(
     assert bounds_ms(calendar, begin) == (begin, end)
     assert bounds_ms(calendar, end)[0] == end
     assert bounds_ms(calendar, begin - 1)[1] == begin
-
-
-# -- round trip ----------------------------------------------------------------------------------------------------
-
-WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\x85\u2028\u2029\ufeff"), max_size=20)
-FILLED = WORDS.filter(lambda text: bool(text.strip()))
-KEYS = st.sampled_from(["a", "team", "x.y", "x-y", "Z_9", "0", "null", "yes"])
-TEXTS = st.dictionaries(KEYS, WORDS, max_size=3)
-RATIOS = st.decimals("0.0001", "0.9999", places=4).map(Fraction)
-MINUTES = st.integers(1, 100_000).map(lambda count: count * 60_000)
-
-
-def _query(expr: str, reading: WindowPlacement) -> IndicatorQuery:
-    return IndicatorQuery(expr, reading, Text(expr, Span("", 1, 1)), "Prometheus", None)
-
-
-def _selector(name: str) -> st.SearchStrategy[str]:
-    return WORDS.map(lambda value: f"{name}{{a={_quoted(value)}}}")
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
-
-
-def _first_day(moment: datetime) -> datetime:
-    return moment.replace(day=1, microsecond=0)
-
-
-@st.composite
-def objectives(draw: st.DrawFn) -> Objective:
-    reading = draw(st.sampled_from([WindowPlacement.COUNTER, WindowPlacement.GAUGE]))
-    total = _query(draw(_selector("all_total")), reading)
-    part = _query(draw(_selector("part_total")), reading)
-    instant = _query(draw(_selector("value")), WindowPlacement.INSTANT)
-    indicator = draw(
-        st.sampled_from(
-            [
-                Events(total, good=part),
-                Events(total, bad=part),
-                RawRatio(instant, True),
-                RawRatio(instant, False),
-                ThresholdIndicator(
-                    instant, draw(st.sampled_from(ThresholdOp)), draw(st.decimals(-9, 9, places=3).map(Fraction))
-                ),
-            ]
-        )
-    )
-    settings_of = st.builds(
-        SeverityAlert, labels=TEXTS, annotations=TEXTS, hold_ms=st.none() | MINUTES, disabled=st.booleans()
-    )
-    pairs = st.builds(
-        BurnPair, severity=FILLED, long_ms=MINUTES, short_ms=st.none(),
-        factor=st.decimals("0.01", 99, places=2).map(Fraction), hold_ms=st.just(0) | MINUTES,
-    )  # fmt: skip
-    return Objective(
-        name=draw(FILLED),
-        service=draw(FILLED),
-        target=draw(RATIOS),
-        period=draw(
-            st.builds(Rolling, MINUTES)
-            | st.builds(
-                Calendar, st.sampled_from([1, 2, 3, 12]), st.just(0),
-                st.datetimes(datetime(2000, 1, 1), datetime(2030, 1, 28)).map(_first_day),
-                st.sampled_from(["UTC", "Europe/Berlin"]),
-            )
-        ),
-        indicator=indicator,
-        budgeting=draw(
-            st.just(Occurrences()) | st.builds(Timeslices, RATIOS, MINUTES) | st.builds(RatioTimeslices, MINUTES)
-        ),
-        alerting=draw(
-            st.builds(
-                Alerting, name=st.none() | FILLED, labels=TEXTS, annotations=TEXTS,
-                severities=st.dictionaries(st.sampled_from(["page", "ticket"]), settings_of),
-                pairs=st.none() | st.lists(pairs, min_size=1, max_size=2).map(tuple), min_events=st.integers(0, 9),
-            )
-        ),
-        display_name=draw(WORDS),
-        description=draw(WORDS),
-        labels=draw(st.dictionaries(KEYS, WORDS | st.lists(WORDS, max_size=3).map(tuple), max_size=3)),
-        annotations=draw(TEXTS),
-        goal=draw(WORDS),
-        indicator_about=Metadata(draw(FILLED), draw(WORDS), draw(WORDS), draw(TEXTS), draw(TEXTS)),
-        service_about=Metadata(),
-    )  # fmt: skip
-
-
-@given(objectives())
-@settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
-def test_what_is_written_reads_back_as_the_same_objective(tmp_path: Path, objective: Objective) -> None:
-    file = tmp_path / "slo.yml"
-    file.write_text(write_openslo([objective]), encoding="utf-8")
-    assert load_objectives([file]) == [objective]
-
-
-def test_services_are_written_once(tmp_path: Path) -> None:
-    found = read(tmp_path, REFERENCES.replace("  alertPolicies: [{alertPolicyRef: fast}]\n", ""))
-    text = write_openslo(found)
-    assert text.count("kind: Service") == 1
-    assert read(tmp_path, text) == found
-
-
-def test_thresholds_and_slices_survive(tmp_path: Path) -> None:
-    text = document(
-        indicator=THRESHOLD.format(query="sum(depth)"),
-        method="Timeslices",
-        goal="{op: lte, value: 0.1, target: 0.99, timeSliceTarget: 0.5, timeSliceWindow: 5}",
-    )
-    (objective,) = read(tmp_path, text)
-    assert objective.budgeting == Timeslices(Fraction(1, 2), 300_000)
-    assert read(tmp_path, write_openslo([objective])) == [objective]
 
 
 def test_a_windowed_query_may_stand_in_openslo(tmp_path: Path) -> None:

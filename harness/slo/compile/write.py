@@ -6,7 +6,6 @@ objectives always give the same bytes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 
@@ -37,16 +36,11 @@ def rules_yaml(groups: Sequence[CompiledGroup], form: Format = Format.PROMETHEUS
     return "\n".join(lines) + "\n"
 
 
-def file_name(group: CompiledGroup) -> str:
-    """A name that is safe as a file's and as a Kubernetes object's (RFC 1123)."""
-    return re.sub(r"[^a-z0-9]+", "-", group.objective.id.lower()).strip("-")[:200].strip("-") or "objective"
-
-
 def _object(group: CompiledGroup) -> Iterator[str]:
     yield "apiVersion: monitoring.coreos.com/v1"
     yield "kind: PrometheusRule"
     yield "metadata:"
-    yield f"  name: {scalar(f'slo-{file_name(group)}')}"
+    yield f"  name: {scalar(f'slo-{group.objective.file_name}')}"
     yield "spec:"
     yield "  groups:"
     yield from (f"  {line}" if line else "" for line in _group(group))

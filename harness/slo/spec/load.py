@@ -22,10 +22,18 @@ def load_objectives(paths: Sequence[Path], *, period_ms: int | None = None) -> l
     a `timeWindow` are refused. Raises InputError for what is wrong, and UnsupportedError for what is legal but not
     treated, at its line and column.
     """
+    objectives = read_objectives([SourceFile.read(path) for path in paths], period_ms)
+    if not objectives:
+        names = ", ".join(str(path) for path in paths)
+        raise InputError(f"no objective in {names}", hint="add a document of `kind: SLO`")
+    return objectives
+
+
+def read_objectives(sources: Sequence[SourceFile], period_ms: int | None = None) -> list[Objective]:
+    """As :func:`load_objectives`, from texts; none of them needs to hold an objective."""
     index = openslo.DocumentIndex()
     found: list[Pending | Objective] = []
-    for path in paths:
-        source = SourceFile.read(path)
+    for source in sources:
         documents = _documents(source)
         if not documents:
             raise InputError(f"{source.name} is empty, expected an objective", hint="see docs/slo.md for an example")
@@ -42,9 +50,6 @@ def load_objectives(paths: Sequence[Path], *, period_ms: int | None = None) -> l
         for entry in found
         for objective in ([entry] if isinstance(entry, Objective) else resolve(entry, index, period_ms))
     ]
-    if not objectives:
-        names = ", ".join(str(path) for path in paths)
-        raise InputError(f"no objective in {names}", hint="add a document of `kind: SLO`")
     refuse_clashes(objectives)
     return objectives
 

@@ -1,8 +1,8 @@
-"""Objectives as OpenSLO v1 documents, which read back as the same objectives."""
+"""Objectives as OpenSLO v1 documents; `harness.slo.spec.convert` sees to it that they read back as they were."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Context, Decimal, Inexact
 from fractions import Fraction
 
@@ -40,20 +40,24 @@ class _Plain(str):
     __slots__ = ()
 
 
-def write_openslo(objectives: Sequence[Objective]) -> str:
-    """One SLO document for each objective, self-contained, after the Service documents that they belong to.
+def slo_document(objective: Objective) -> str:
+    """One objective as a `SLO` document that refers to nothing but its service.
 
     Raises UnsupportedError for what OpenSLO has no words for.
     """
-    documents: list[Mapping[str, object]] = []
-    services: set[str] = set()
-    for objective in objectives:
-        about = objective.service_about
-        if about != Metadata() and about.name not in services:
-            services.add(about.name)
-            documents.append(_document("Service", about, _present(description=about.description)))
-    documents += [_slo(objective) for objective in objectives]
-    return "---\n".join("".join(f"{line}\n" for line in _lines(document, 0)) for document in documents)
+    return _text(_slo(objective))
+
+
+def service_documents(objectives: Iterable[Objective]) -> str:
+    """The services of which the objectives' documents say more than the name, each once; empty if there are none."""
+    known = {about.name: about for one in objectives if (about := one.service_about) != Metadata()}
+    return "---\n".join(
+        _text(_document("Service", about, _present(description=about.description))) for about in known.values()
+    )
+
+
+def _text(document: Mapping[str, object]) -> str:
+    return "".join(f"{line}\n" for line in _lines(document, 0))
 
 
 def _document(kind: str, about: Metadata, spec: Mapping[str, object]) -> Mapping[str, object]:
