@@ -60,7 +60,7 @@ def slo_report_html(report: SloReport, title: str = "") -> str:
         title=title or "Service level objectives",
         answer=said,
         tone=tone,
-        range=range_text(report),
+        explanation=range_text(report),
         tiles=[
             (number, verdict.value, TONES[verdict] if number else "soft") for verdict, number in verdict_counts(report)
         ],
