@@ -10,6 +10,7 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from harness.report import svg
+from harness.report.slo.wording import signed_percent
 from harness.report.svg import Band, Frame, Mark, Number, Scale
 from harness.slo.budget.budget import Point
 from harness.slo.budget.report import ObjectiveReport
@@ -91,9 +92,8 @@ def budget_chart(one: ObjectiveReport) -> Chart | None:
     zero = y_of(0)
     labels: list[tuple[Number, str]] = [(Fraction(part, 2), f"{part * 50} %") for part in (0, 1, 2)]
     if low < 0:
-        labels.append((low, f"−{percent(-low)}"))
+        labels.append((low, signed_percent(low)))
     cut = f" (the line is cut off at {float(low) * 100:.0f} %)" if min(lefts) < low else ""
-    left = percent(one.left) if one.left >= 0 else f"−{percent(-one.left)}"
     ys = [None if point.gap or point.left is None else y_of(point.left) for point in one.points]
     chart = _chart(
         one,
@@ -101,7 +101,7 @@ def budget_chart(one: ObjectiveReport) -> Chart | None:
         limit_y=zero,
         limit_text="",
         y_marks=svg.y_axis(y_of, labels, thin=False),
-        described=f"{left} left at the end{cut}",
+        described=f"{signed_percent(one.left)} left at the end{cut}",
     )
     return replace(chart, area=svg.filled(_steps(one, ys, _x_of(one)), zero))
 

@@ -11,7 +11,8 @@ from jinja2 import Template
 
 from harness.report.html.template import page_template, shown
 from harness.report.slo.alert_quality import quality_table
-from harness.report.slo.charts import FRAME, LETTERS, budget_chart, sli_chart, spark
+from harness.report.slo.charts import FRAME, budget_chart, sli_chart, spark
+from harness.report.slo.tables import alert_rows, hour_rows, incident_rows, small_incidents, step_rows
 from harness.report.slo.wording import (
     MARKS,
     TONES,
@@ -26,24 +27,20 @@ from harness.report.slo.wording import (
     range_text,
     sentence,
     sli_cell,
-    state_text,
     target_cell,
     trend_text,
     verdict_counts,
     what_is_counted,
 )
 from harness.slo.annotations import BUDGET_POLICY
-from harness.slo.budget.buckets import EventTally
-from harness.slo.budget.budget import Point, thinned
+from harness.slo.budget.budget import thinned
 from harness.slo.budget.report import ObjectiveReport, SloReport, count_text, unit_of
 from harness.slo.budget.verdict import HORIZON, PACE_MS, BudgetVerdict, Rules, factor, lasting, percent
 from harness.slo.model import Calendar
 from harness.slo.periods import Window, moment
-from harness.units import count_of, format_duration
 
 _MANY = 30
 """Objectives beyond which details are left to the JSON: a page of a hundred stays under a megabyte."""
-_ROWS = 31
 _FEWER_STEPS, _FEWER_INCIDENTS = 120, 4
 _LONGEST_QUERY = 4000
 
@@ -124,17 +121,13 @@ def _view(number: int, one: ObjectiveReport, report: SloReport, many: bool) -> d
             for name, chart in (("SLI against target", sli_chart(one)), ("Error budget left", budget_chart(one)))
             if chart is not None
         ],
-        "alerts": _alerts(one),
+        "alerts": alert_rows(one),
         "quality": quality_table(report.quality, objective) if report.quality is not None else None,
-        "incidents": _incidents(one),
+        "incidents": incident_rows(one),
         "incident_count": len(whole.incidents.listed) if whole.incidents else 0,
-        "small": _small(one, whole),
-        "hours": [
-            (moment(hour.start_ms), _bad(one, hour.tally), percent(hour.tally.error_ratio or Fraction(0)),
-             percent(hour.cost))
-            for hour in one.hours
-        ],
-        "table": [] if many else _table(one),
+        "small": small_incidents(one, whole),
+        "hours": hour_rows(one),
+        "table": [] if many else step_rows(one),
         "caveats": [shown(sentence(text)) for text in one.caveats],
         "counted": what_is_counted(objective),
         "queries": [(name, _cut(expr)) for name, expr in queries(objective)],
@@ -191,100 +184,6 @@ def _facts(one: ObjectiveReport) -> list[tuple[str, str, str]]:
         word, _, more = trend_text(one).partition(": ")
         facts.append(("Trend", word, more))
     return facts
-
-
-def _alerts(one: ObjectiveReport) -> list[dict[str, str]]:
-    rows = []
-    for burning in one.alerts:
-        pair = burning.pair
-        now = [(format_duration(pair.long_ms), burning.long), (format_duration(pair.windows_ms[0]), burning.short)]
-        fired = "never"
-        if burning.times:
-            count = f"{burning.times} time{'' if burning.times == 1 else 's'}"
-            last = f", last until {moment(burning.last_ms, one.judged.zone)}" if burning.last_ms is not None else ""
-            fired = f"{count}, {lasting(burning.firing_ms)}{last}"
-        hold = f", for {format_duration(pair.hold_ms)}" if pair.hold_ms else ""
-        lasts = "–"
-        if burning.runs_out_ms is not None:
-            lasts = "gone" if burning.runs_out_ms == 0 else lasting(burning.runs_out_ms)
-        elif burning.long == 0:
-            lasts = "not burning"
-        rows.append(
-            {
-                "name": f"{shown(pair.severity)} {pair.label}",
-                "above": f"{factor(pair.factor)} (θ = {percent(burning.threshold)}){hold}",
-                "now": ", ".join(
-                    f"{name}: {factor(burn) if burn is not None else 'no events'}" for name, burn in dict(now).items()
-                ),
-                "state": state_text(burning),
-                "tone": "bad" if burning.firing else "" if burning.seen else "soft",
-                "fired": fired,
-                "lasts": lasts,
-            }
-        )
-    return rows
-
-
-def _incidents(one: ObjectiveReport) -> list[dict[str, str]]:
-    if one.incidents is None:
-        return []
-    rows = []
-    for i, incident in enumerate(one.incidents.listed):
-        mean = percent(incident.bad.error_ratio or Fraction(0))
-        worst = percent(incident.worst)
-        rows.append(
-            {
-                "letter": LETTERS[i] if i < len(LETTERS) else "",
-                "when": moment(incident.start_ms, one.judged.zone),
-                "lasted": lasting(incident.end_ms - incident.start_ms),
-                "bad": _bad(one, incident.bad),
-                "ratio": mean if mean == worst else f"{mean}, at worst {worst}",
-                "cost": percent(incident.cost),
-            }
-        )
-    return rows
-
-
-def _small(one: ObjectiveReport, whole: ObjectiveReport) -> str:
-    """What the table of incidents leaves out: dear ones of a page of many objectives, and small ones."""
-    if one.incidents is None or whole.incidents is None:
-        return ""
-    said, hidden = [], whole.incidents.listed[len(one.incidents.listed) :]
-    if hidden:
-        cost = sum((each.cost for each in hidden), Fraction(0))
-        said.append(f"{count_of(len(hidden), 'more incident')}, together {percent(cost)} of the budget.")
-    number, more = one.incidents.small, "more" if one.incidents.listed else "short"
-    if number:
-        said.append(
-            f"{number} {more} {'stretch' if number == 1 else 'stretches'} of fast burning, together "
-            f"{percent(one.incidents.small_cost)} of the budget."
-        )
-    return " ".join(said)
-
-
-def _bad(one: ObjectiveReport, tally: EventTally) -> str:
-    return f"{count_text(tally.bad)} of {count_text(tally.total)} {unit_of(one.objective)}"
-
-
-def _table(one: ObjectiveReport) -> list[tuple[str, ...]]:
-    """The charts' steps, joined to about a month of rows."""
-    return [_row(one, point) for point in thinned(one.points, _ROWS)]
-
-
-def _row(one: ObjectiveReport, point: Point) -> tuple[str, ...]:
-    tally = point.tally
-    if one.trusted and tally.sli is not None:
-        sli = percent(tally.sli)
-    else:
-        sli = "no data" if tally.measured_ms == 0 else "no events"
-    return (
-        moment(point.start_ms, one.judged.zone),
-        count_text(tally.total),
-        count_text(tally.bad),
-        sli,
-        "–" if point.left is None else percent(point.left) if point.left >= 0 else f"−{percent(-point.left)}",
-        percent(Fraction(tally.measured_ms, point.end_ms - point.start_ms)),
-    )
 
 
 def _rules(rules: Rules) -> list[tuple[str, str]]:

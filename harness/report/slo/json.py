@@ -10,6 +10,7 @@ from harness.report.proof.json import document_text
 from harness.report.slo.wording import queries, what_is_counted
 from harness.slo.budget.buckets import Count, EventTally
 from harness.slo.budget.budget import BurnIncident, Burning, Hour, Point, utc
+from harness.slo.budget.history import Provenance
 from harness.slo.budget.report import BurnPace, ObjectiveReport, SloReport, unit_of
 from harness.slo.budget.verdict import BudgetVerdict
 from harness.slo.model import Calendar
@@ -35,65 +36,13 @@ def slo_report_json(report: SloReport) -> str:
 
 
 def _objective(one: ObjectiveReport) -> dict[str, Any]:
-    objective, period = one.objective, one.objective.period
     return {
-        "id": objective.id,
-        "name": objective.name,
-        "service": objective.service,
-        "display_name": objective.display_name,
-        "description": objective.description,
-        "labels": {name: list(value) if isinstance(value, tuple) else value for name, value in objective.labels.items()}
-        | dict(one.group),
-        "group": dict(one.group) if one.group else None,
-        "sum_of_groups": one.sum_of,
-        "target": float(objective.target),
-        "counted": what_is_counted(objective),
-        "queries": dict(queries(objective)),
-        "period": {
-            "label": period.label,
-            "kind": "calendar" if isinstance(period, Calendar) else "rolling",
-            "zone": one.judged.zone,
-            "start": utc(one.judged.start_ms),
-            "end": utc(one.judged.end_ms),
-            "closes": utc(one.judged.closes_ms),
-        },
+        **_defined(one),
         "verdict": one.ruling.verdict.name.lower(),
         "reason": one.ruling.reason,
         "budget_policy": one.policy,
-        "unit": unit_of(one.objective, 1),
-        "counts": _tally(one.whole),
-        "events_beneath": _tally(one.events) if objective.slice_ms is not None else None,
-        "sli": _ratio(one.whole.sli) if one.trusted else None,
-        "error_ratio": _ratio(one.whole.error_ratio) if one.trusted else None,
-        "budget": {
-            "left": _ratio(one.left),
-            "allowed_bad": float(one.allowed_bad) if one.trusted else None,
-            "paces": [_pace(pace) for pace in one.paces],
-        },
-        "trend": None
-        if one.trend is None
-        else {
-            "length_s": one.trend.length_ms / 1000,
-            "spent": float(one.trend.last),
-            "spent_before": float(one.trend.before),
-        },
-        "coverage": {
-            "measured": float(one.coverage),
-            "of_period": float(one.seen_of_period),
-            "counts_from": None if one.counts_from_ms is None else utc(one.counts_from_ms),
-            "gaps": [{"from": utc(begin), "to": utc(end)} for begin, end in one.gaps],
-        },
-        "counting": None
-        if one.how is None
-        else {
-            "method": one.how.counting.value,
-            "step_s": one.how.step_ms / 1000,
-            "resets": one.how.oddities.resets,
-            "left_out": one.how.oddities.not_numbers,
-            "series_begun_unseen": one.how.oddities.born_unseen,
-            "events_after_gaps": _count(one.how.oddities.after_gaps),
-            "warnings": list(one.how.warnings),
-        },
+        **_measured(one),
+        "counting": None if one.how is None else _counting(one.how),
         "alerts": [_alert(burning) for burning in one.alerts],
         "incidents": [_incident(incident) for incident in one.incidents.listed] if one.incidents else [],
         "small_incidents": {
@@ -108,6 +57,71 @@ def _objective(one: ObjectiveReport) -> dict[str, Any]:
         ],
         "defects": list(one.defects),
         "caveats": list(one.caveats),
+    }
+
+
+def _defined(one: ObjectiveReport) -> dict[str, Any]:
+    """What the objective says, and the stretch of time over which it was judged."""
+    objective, period = one.objective, one.objective.period
+    labels = {name: list(value) if isinstance(value, tuple) else value for name, value in objective.labels.items()}
+    return {
+        "id": objective.id,
+        "name": objective.name,
+        "service": objective.service,
+        "display_name": objective.display_name,
+        "description": objective.description,
+        "labels": labels | dict(one.group),
+        "group": dict(one.group) if one.group else None,
+        "sum_of_groups": one.sum_of,
+        "target": float(objective.target),
+        "counted": what_is_counted(objective),
+        "queries": dict(queries(objective)),
+        "period": {
+            "label": period.label,
+            "kind": "calendar" if isinstance(period, Calendar) else "rolling",
+            "zone": one.judged.zone,
+            "start": utc(one.judged.start_ms),
+            "end": utc(one.judged.end_ms),
+            "closes": utc(one.judged.closes_ms),
+        },
+    }
+
+
+def _measured(one: ObjectiveReport) -> dict[str, Any]:
+    """What was counted, what it leaves of the budget, and how much of the time was seen."""
+    trend = one.trend
+    return {
+        "unit": unit_of(one.objective, 1),
+        "counts": _tally(one.whole),
+        "events_beneath": _tally(one.events) if one.objective.slice_ms is not None else None,
+        "sli": _ratio(one.whole.sli) if one.trusted else None,
+        "error_ratio": _ratio(one.whole.error_ratio) if one.trusted else None,
+        "budget": {
+            "left": _ratio(one.left),
+            "allowed_bad": float(one.allowed_bad) if one.trusted else None,
+            "paces": [_pace(pace) for pace in one.paces],
+        },
+        "trend": None
+        if trend is None
+        else {"length_s": trend.length_ms / 1000, "spent": float(trend.last), "spent_before": float(trend.before)},
+        "coverage": {
+            "measured": float(one.coverage),
+            "of_period": float(one.seen_of_period),
+            "counts_from": None if one.counts_from_ms is None else utc(one.counts_from_ms),
+            "gaps": [{"from": utc(begin), "to": utc(end)} for begin, end in one.gaps],
+        },
+    }
+
+
+def _counting(how: Provenance) -> dict[str, Any]:
+    return {
+        "method": how.counting.value,
+        "step_s": how.step_ms / 1000,
+        "resets": how.oddities.resets,
+        "left_out": how.oddities.not_numbers,
+        "series_begun_unseen": how.oddities.born_unseen,
+        "events_after_gaps": _count(how.oddities.after_gaps),
+        "warnings": list(how.warnings),
     }
 
 

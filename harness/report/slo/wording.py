@@ -101,11 +101,14 @@ def target_cell(objective: Objective) -> str:
     return f"{format_number(objective.target * 100)} %"
 
 
+def signed_percent(share: Fraction) -> str:
+    """``25 %``, ``−20.9 %``."""
+    return f"−{percent(-share)}" if share < 0 else percent(share).replace("-", "−")
+
+
 def left_cell(one: ObjectiveReport) -> str:
     """The share of the error budget that is left; overspent: minus so much."""
-    if one.left is None:
-        return "–"
-    return percent(one.left).replace("-", "−") if one.left >= 0 else f"−{percent(-one.left)}"
+    return "–" if one.left is None else signed_percent(one.left)
 
 
 def coverage_cell(one: ObjectiveReport) -> str:
