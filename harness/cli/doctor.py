@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
+from typing import TYPE_CHECKING
 
-from harness.cli.parsing import Commands, config_of
+from harness.choices.doctor import DoctorChoices
+from harness.cli.parsing import Commands, add_command
+
+if TYPE_CHECKING:
+    from harness.config import Config
 
 
 def add(commands: Commands) -> None:
-    parser = commands.add_parser(
+    add_command(
+        commands,
         "doctor",
+        DoctorChoices,
+        run,
         help="show which tools were found, and what to do about missing ones",
         description="Shows promtool, prometheus, alertmanager, amtool, node exporter and the container engine: where, "
         "which version, and for each missing one what to do.",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--fetch", action="store_true", help="fetch what is missing into the cache")
-    parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    config = config_of(arguments)
+def run(config: Config, choices: DoctorChoices) -> int:
+    # Imported here, so that `--help` and usage errors answer at once.
     from harness.commands import doctor
 
-    return doctor.run(config, as_json=arguments.json, fetch=arguments.fetch)
+    return doctor.run(config, choices)

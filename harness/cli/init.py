@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from harness.cli.parsing import Commands
+from harness.choices.init import InitChoices
+from harness.cli.parsing import Commands, add_options, chosen
 
 
 def add(commands: Commands) -> None:
@@ -15,11 +15,12 @@ def add(commands: Commands) -> None:
         description="Looks for alert rules in a folder and writes what is missing: alert-harness.toml, a contract "
         "skeleton for each alert, and snippets for GitHub and GitLab. Never overwrites. Every guess says `confirm:`.",
     )
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(), metavar="DIR", help="default: this folder")
+    add_options(parser, InitChoices)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Without the settings: there are none yet, or wrong ones that it leaves as they are."""
     from harness.commands import init
 
-    return init.run(arguments.folder)
+    return init.run(chosen(InitChoices, arguments).folder)

@@ -1,20 +1,20 @@
-"""The parser, and the options that several commands share."""
+"""The parser: how a command and its options come from the dataclass of what one can choose."""
 
 from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
-from harness.config import Config, load_config
+from harness.choices.option import is_required, options_of
 from harness.errors import near_miss, printable
-from harness.units import parse_duration_ms
 
 if TYPE_CHECKING:
-    from harness.commands.project import RunChoices
-    from harness.report.outputs import Outputs
+    from harness.config import Config
 
+Chosen = TypeVar("Chosen")
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What a command adds its parser to."""
 
@@ -65,82 +65,49 @@ class Parser(argparse.ArgumentParser):
         return sorted(found)
 
 
-def add_project_options(command: argparse.ArgumentParser) -> None:
-    """Which rules and contracts, and on which engine."""
-    command.add_argument("--rules", action="append", metavar="PATH", help="rule file, folder or glob (repeatable)")
-    command.add_argument("--contracts", action="append", metavar="PATH", help="contract file, folder or glob")
-    command.add_argument(
-        "--engine",
-        metavar="KIND",
-        help="process (a local prometheus), docker, url, or auto: a process if there is a binary, else docker",
-    )
-    command.add_argument("--image", metavar="NAME", help="container image of Prometheus for --engine docker")
-    command.add_argument("--url", metavar="URL", help="Prometheus-compatible API with remote write for --engine url")
+def add_command(
+    commands: Commands,
+    name: str,
+    choices: type[Chosen],
+    run: Callable[[Config, Chosen], int],
+    *,
+    help: str,
+    description: str,
+) -> None:
+    """Add a command: its options are the fields of `choices`, and `run` gets the settings and an instance.
+
+    `help` stands in the list of commands, `description` in the command's own help.
+    """
+    parser = commands.add_parser(name, help=help, description=description)
+    add_options(parser, choices)
+
+    def call(arguments: argparse.Namespace) -> int:
+        # Not above: reading settings takes longer to import than all the help.
+        from harness.config import load_config
+
+        config = load_config(Path.cwd(), arguments.config)
+        return run(config, chosen(choices, arguments))
+
+    parser.set_defaults(run=call)
 
 
-def add_proof_options(command: argparse.ArgumentParser) -> None:
-    """Where a proof goes besides the terminal."""
-    command.add_argument("--json", metavar="FILE", help="write the proof as JSON; - prints it instead of the table")
-    command.add_argument("--markdown", metavar="FILE", help="write it as a Markdown table; - prints it instead")
-    command.add_argument(
-        "--alert-timeout",
-        type=_seconds,
-        metavar="TIME",
-        help="how long one alert may take before it is an error and the next comes (default: 30s)",
-    )
-    command.add_argument("--emit", type=Path, metavar="DIR", help="write what was proved as promtool unit tests")
+def add_options(parser: argparse.ArgumentParser, choices: type[object]) -> None:
+    """What the fields of a dataclass say."""
+    for field, option in options_of(choices):
+        how: dict[str, Any] = {"help": option.help, **option.how}
+        if not option.flags:
+            parser.add_argument(field.name, default=None if is_required(field) else field.default, **how)
+        else:  # what is not written is left to the dataclass
+            parser.add_argument(
+                *option.flags, dest=field.name, default=argparse.SUPPRESS, required=is_required(field), **how
+            )
 
 
-def _seconds(text: str) -> float:
-    try:
-        ms = parse_duration_ms(text)
-    except ValueError as err:
-        raise argparse.ArgumentTypeError(f"{err}; write a number and a unit, such as 30s or 2m") from err
-    if ms < 1000:
-        raise argparse.ArgumentTypeError("at least 1s is needed")
-    return ms / 1000
-
-
-def add_output_options(command: argparse.ArgumentParser) -> None:
-    """Where results go for people and CI."""
-    command.add_argument(
-        "--report", metavar="DIR", help="folder of the HTML page (default: build/report); none: no page"
-    )
-    command.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
-    command.add_argument(
-        "--annotate",
-        metavar="KIND",
-        help="findings beside the lines: github (workflow commands), gitlab or gitlab=FILE (code quality)",
-    )
-
-
-def config_of(arguments: argparse.Namespace) -> Config:
-    """The settings that hold where the user stands."""
-    return load_config(Path.cwd(), arguments.config)
-
-
-def outputs_of(arguments: argparse.Namespace, config: Config) -> Outputs:
-    """A folder on the command line is relative to where the user stands, one in the settings to their file."""
-    from harness.report.outputs import OFF, Outputs
-
-    page = config.report if arguments.report is None else arguments.report
-    folder = config.folder if arguments.report is None else Path()
-    return Outputs(None if page in OFF else folder / page, arguments.junit, arguments.annotate)
-
-
-def choices_of(arguments: argparse.Namespace, config: Config) -> RunChoices:
-    from harness.commands.project import RunChoices
-
-    return RunChoices(
-        rules=arguments.rules,
-        contracts=arguments.contracts,
-        engine=arguments.engine,
-        image=arguments.image,
-        url=arguments.url,
-        json=arguments.json,
-        markdown=arguments.markdown,
-        emit=arguments.emit,
-        alerts=getattr(arguments, "alert", None),
-        alert_timeout_s=getattr(arguments, "alert_timeout", None),
-        outputs=outputs_of(arguments, config),
-    )
+def chosen(choices: type[Chosen], arguments: argparse.Namespace) -> Chosen:
+    """What the command line chose. Raises InputError as the options' conversions do."""
+    written = {}
+    for field, option in options_of(choices):
+        if field.name in arguments:
+            value = getattr(arguments, field.name)
+            written[field.name] = option.convert(value) if option.convert else value
+    return choices(**written)

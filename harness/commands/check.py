@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness.check import (
@@ -19,9 +18,10 @@ from harness.check import (
     load_dashboard,
     rule_uses,
 )
+from harness.choices.check import CheckChoices
 from harness.commands.objectives import read
 from harness.commands.project import tell_notes
-from harness.commands.writing import must_be_writable, write
+from harness.commands.writing import check_targets, write
 from harness.config import Config, dashboard_files, objective_files, rule_files
 from harness.engines.url import UrlEngine
 from harness.errors import EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, InputError, InputErrors
@@ -39,30 +39,11 @@ _WINDOW = "5m"
 """For objectives' queries that take one; any will do to see whether they run."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckChoices:
-    """What the command line chose; None where it chose nothing."""
-
-    against: str
-    since: str
-    scrape_interval: str
-    rules: Sequence[str] | None = None
-    dashboards: Sequence[str] | None = None
-    objectives: Sequence[str] | None = None
-    json: str | None = None
-
-    @property
-    def named(self) -> bool:
-        """Whether anything was named; then it is checked alone, without what is configured."""
-        return bool(self.rules or self.dashboards or self.objectives)
-
-
 def run(config: Config, choices: CheckChoices) -> int:
     """Check and print; 1 if a name is not real or a panel has no data."""
     since_ms = _duration_ms("--since", choices.since)
     scrape_ms = _duration_ms("--scrape-interval", choices.scrape_interval)
-    if choices.json is not None and choices.json != "-":
-        must_be_writable("--json", Path(choices.json), folder=False)
+    check_targets(choices)
     # Also where only dashboards are checked: the rules tell what is recorded, and which alerts there are.
     loaded = read_rules(_paths(rule_files, choices.rules, "rules", config))
     files = loaded.files

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.alertmanager.file import AlertmanagerFile
-from harness.commands.project import Project, RunChoices, load, promtool_for, toolchain
-from harness.commands.writing import write
+from harness.choices.live import LiveChoices
+from harness.choices.shared import EngineChoices, ProjectChoices
+from harness.commands.project import Project, load, promtool_for, toolchain
+from harness.commands.writing import checked_outputs, write
 from harness.config import Config
 from harness.engines.base import Engine
 from harness.engines.private import sweep
@@ -28,11 +30,12 @@ from harness.report.terminal import console
 from harness.toolchain import Toolchain
 
 
-def command(config: Config, choices: RunChoices, *, factor: int | None, alertmanager: Path | None) -> int:
+def command(config: Config, choices: LiveChoices) -> int:
     """Run, and print one row per alert; 3 if any is an `error`, else 2 if a rule is wrong, else 1 if any is not
     exact."""
+    outputs = checked_outputs(config, choices)
     with live_progress() as progress:
-        report = run(config, choices, factor=factor, alertmanager=alertmanager, progress=progress)
+        report = run(config, choices, factor=choices.compress, alertmanager=choices.alertmanager, progress=progress)
     out = console(sys.stderr if choices.json == "-" else None)
     if choices.json != "-":
         live_table(report, out)
@@ -41,7 +44,7 @@ def command(config: Config, choices: RunChoices, *, factor: int | None, alertman
         live_summary(report, out)
     if choices.json is not None:
         write(choices.json, live_json(report))
-    choices.outputs.write(Outcome(live=report, warnings=report.warnings), out)
+    outputs.write(Outcome(live=report, warnings=report.warnings), out)
     for fault in report.faults:
         print(f"alert-harness: {fault}", file=sys.stderr)
     if report.failed:
@@ -53,7 +56,7 @@ def command(config: Config, choices: RunChoices, *, factor: int | None, alertman
 
 def run(
     config: Config,
-    choices: RunChoices,
+    choices: ProjectChoices,
     *,
     factor: int | None = None,
     alertmanager: Path | None = None,
@@ -81,7 +84,7 @@ def over(
     project: Project,
     tools: Toolchain,
     config: Config,
-    choices: RunChoices,
+    choices: EngineChoices,
     routing: AlertmanagerFile,
     *,
     factor: int | None = None,
@@ -118,14 +121,14 @@ def _clock(factor: int | None, project: Project) -> Clock:
     return Clock(fits, project.server)
 
 
-def _tools(config: Config, choices: RunChoices, found: Toolchain, server: ServerSettings) -> Tools:
+def _tools(config: Config, choices: EngineChoices, found: Toolchain, server: ServerSettings) -> Tools:
     opener, replay = _engines(config, choices, found, server)
     promtool = promtool_for(found, server)
     return Tools(opener, replay, found.find("alertmanager"), found.find("amtool"), promtool)
 
 
 def _engines(
-    config: Config, choices: RunChoices, tools: Toolchain, server: ServerSettings
+    config: Config, choices: EngineChoices, tools: Toolchain, server: ServerSettings
 ) -> tuple[Opener, Callable[[], Engine]]:
     """How the live Prometheus is started, and the engine for replay beside it: the same kind."""
     kind = choices.engine or config.engine

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.commands.writing import check_outputs, must_be_writable
+from harness.choices.shared import EngineChoices, ProjectChoices
 from harness.config import Config, rule_files
 from harness.contracts import Contract, load_contracts
 from harness.engines import KINDS, open_engine
@@ -18,31 +18,8 @@ from harness.engines.promtool import Promtool
 from harness.errors import HarnessError, InputError, InputErrors, by_place, near_miss, printable
 from harness.prometheus import ServerSettings
 from harness.proof.checked import check_rule_files
-from harness.report.outputs import NO_OUTPUTS, Outputs
 from harness.rules import Loaded, RuleFile, read_rules
 from harness.toolchain import Toolchain
-
-
-@dataclass(frozen=True, slots=True)
-class RunChoices:
-    """What a command line chose over the configuration; None where it chose nothing."""
-
-    rules: Sequence[str] | None = None
-    contracts: Sequence[str] | None = None
-    engine: str | None = None
-    image: str | None = None
-    url: str | None = None
-    json: str | None = None
-    markdown: str | None = None
-    emit: Path | None = None
-    alerts: Sequence[str] | None = None
-    alert_timeout_s: float | None = None
-    outputs: Outputs = NO_OUTPUTS
-
-    @property
-    def prints_document(self) -> bool:
-        """Whether standard output belongs to JSON or Markdown."""
-        return "-" in (self.json, self.markdown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +50,13 @@ class Project:
         )
 
 
-def load(config: Config, choices: RunChoices) -> Project:
+def load(config: Config, choices: ProjectChoices) -> Project:
     """Load rules and contracts; with `choices.alerts` only these contracts, and no word on other alerts.
 
     What is wrong with single rules is in the project's `faults`; raised where there is nothing else.
     """
     # A path on the command line is relative to where the user stands, one in the configuration to its own folder.
-    check_choices(config, choices)
+    check_engine(config, choices)
     here = Path.cwd()
     rules = rule_files(choices.rules, here) if choices.rules else rule_files(config.rules, config.folder)
     found = rule_files(choices.contracts, here) if choices.contracts else _own_contracts(config)
@@ -121,8 +98,8 @@ def _own_contracts(config: Config) -> list[Path]:
         ) from err
 
 
-def check_choices(config: Config, choices: RunChoices) -> None:
-    """Refuse what would only fail, or be silently ignored, after minutes of measuring."""
+def check_engine(config: Config, choices: EngineChoices) -> None:
+    """Raise InputError for an engine that there is none of, and for options that mean nothing to the one chosen."""
     kind = choices.engine or config.engine
     if kind not in KINDS:
         span = config.places.get("engine") if choices.engine is None else None
@@ -134,14 +111,6 @@ def check_choices(config: Config, choices: RunChoices) -> None:
             raise InputError(
                 f"{option} means nothing to --engine {kind}", hint=f"add --engine {takers[0]}, or leave {option} out"
             )
-    if choices.json == "-" and choices.markdown == "-":
-        raise InputError("--json - and --markdown - both want standard output", hint="write one of them to a file")
-    for option, target in (("--json", choices.json), ("--markdown", choices.markdown)):
-        if target is not None and target != "-":
-            must_be_writable(option, Path(target), folder=False)
-    if choices.emit is not None:
-        must_be_writable("--emit", choices.emit, folder=True)
-    check_outputs(choices.outputs)
 
 
 def toolchain(config: Config) -> Toolchain:
@@ -183,7 +152,7 @@ def server_of(config: Config, kind: str, url: str | None) -> ServerSettings:
         return engine.tell_server(own, config.named())
 
 
-def open_for(config: Config, choices: RunChoices, tools: Toolchain, server: ServerSettings) -> Engine:
+def open_for(config: Config, choices: EngineChoices, tools: Toolchain, server: ServerSettings) -> Engine:
     sweep()  # whatever engine a killed run used, its promtool files lay in the folder for temporary files
     return open_engine(
         choices.engine or config.engine,

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from harness.commands.project import Project, RunChoices, load, open_for, promtool_for, toolchain
-from harness.commands.writing import write
+from harness.choices.shared import RunChoices
+from harness.commands.project import Project, load, open_for, promtool_for, toolchain
+from harness.commands.writing import checked_outputs, write
 from harness.config import Config
 from harness.engines.base import Engine
 from harness.engines.promtool import Promtool
@@ -19,6 +20,7 @@ from harness.proof.model import AlertResult, Verdict
 from harness.proof.pairing import pair
 from harness.proof.prove import ALERT_TIMEOUT_S
 from harness.report.outcome import Outcome, Proved
+from harness.report.outputs import Outputs
 from harness.report.proof.json import proof_json
 from harness.report.proof.markdown import proof_markdown
 from harness.report.terminal import ProofTable, console, proof_reasons, watching
@@ -34,6 +36,7 @@ def run(config: Config, choices: RunChoices) -> int:
     2). What is known when
     the run is interrupted is printed and written too.
     """
+    outputs = checked_outputs(config, choices)
     project = load(config, choices)
     tools = toolchain(config)
     promtool = promtool_for(tools, project.server)
@@ -47,9 +50,9 @@ def run(config: Config, choices: RunChoices) -> int:
             faults = prove_all(proved, project, engine, promtool, choices, "proving", out)
         except KeyboardInterrupt:
             proved.complete = False
-            _tell(proved, choices, out)
+            _tell(proved, choices, outputs, out)
             raise
-        _tell(proved, choices, out)
+        _tell(proved, choices, outputs, out)
     for fault in (*project.faults, *faults):
         print(f"alert-harness: {fault}", file=sys.stderr)
     code = proved.exit_code
@@ -96,7 +99,7 @@ def prove_all(
     return proof.faults
 
 
-def _tell(proved: Proved, choices: RunChoices, out: Console) -> None:
+def _tell(proved: Proved, choices: RunChoices, outputs: Outputs, out: Console) -> None:
     if not proved.results:  # interrupted before the first, or all that there was to prove is wrong input
         return
     if not choices.prints_document:
@@ -104,7 +107,7 @@ def _tell(proved: Proved, choices: RunChoices, out: Console) -> None:
         out.print()
         out.print(Text(summary(proved.results, proved.engine, proved.version), style="bold"))
     write_documents(proved, choices)  # last: if a disk is full, the table was shown
-    choices.outputs.write(Outcome(proved), out)
+    outputs.write(Outcome(proved), out)
 
 
 def write_documents(proved: Proved, choices: RunChoices) -> None:

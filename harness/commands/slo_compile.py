@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from harness.choices.slo_compile import CompileChoices
 from harness.commands import project
 from harness.commands.objectives import duration_ms, load, tell
-from harness.commands.writing import must_be_writable, write
+from harness.commands.writing import check_targets, write
 from harness.config import Config
 from harness.engines.private import private_folder
 from harness.engines.promtool import Promtool
@@ -22,24 +22,9 @@ from harness.slo.windows import choose
 from harness.units import count_of
 
 
-@dataclass(frozen=True, slots=True)
-class CompileChoices:
-    """What the command line says."""
-
-    files: Sequence[str]
-    output: Path | None
-    format: str
-    windows: str
-    interval: str
-    period: str | None
-    one_alert: bool = False
-    no_data: bool = True
-
-
 def run(config: Config, choices: CompileChoices) -> int:
     """Compile the objectives; everything is read, and promtool has seen the rules, before anything is written."""
-    if choices.output is not None:
-        must_be_writable("-o", choices.output, folder=True)
+    check_targets(choices)
     windows = windows_of(choices.windows)
     objectives = load(config, choices.files, choices.period)
     groups = compile_objectives(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from harness.choices.slo_convert import ConvertChoices
 from harness.commands.objectives import load
-from harness.commands.writing import must_be_writable, write
+from harness.commands.writing import check_targets, write
 from harness.config import Config
 from harness.errors import EXIT_INPUT, EXIT_OK, InputError
 from harness.slo.spec.convert import Conversion, convert
@@ -18,19 +17,9 @@ SERVICES = "services.yml"
 """The file of the `Service` documents; an objective's file has the names of service and objective, so never this."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConvertChoices:
-    """What the command line says."""
-
-    files: Sequence[str]
-    output: Path | None
-    period: str | None
-
-
 def run(config: Config, choices: ConvertChoices) -> int:
     """Write what can be said in OpenSLO, to standard output or into a folder; 2 if something cannot."""
-    if choices.output is not None:
-        must_be_writable("-o", choices.output, folder=True)
+    check_targets(choices)
     objectives = load(config, choices.files, choices.period)
     found = convert(objectives)
     if choices.output is None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.text import Text
 
+from harness.choices.slo_prove import QualityChoices
 from harness.commands import project
 from harness.commands.objectives import duration_ms, load, tell
-from harness.commands.writing import must_be_writable, write
+from harness.commands.writing import check_targets, write
 from harness.config import Config, rule_files
 from harness.engines.private import private_folder
 from harness.errors import EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, InputError, InputErrors, near_miss
@@ -29,29 +29,10 @@ from harness.slo.spec.windows import windows_of
 from harness.slo.windows import Catalogue, choose
 
 
-@dataclass(frozen=True, slots=True)
-class QualityChoices:
-    """What the command line says."""
-
-    files: Sequence[str] = ()
-    rules: Sequence[str] | None = None
-    windows: str = "workbook"
-    objectives: Sequence[str] | None = None
-    interval: str = "1m"
-    period: str | None = None
-    json: str | None = None
-    picture: str | None = None
-    engine: str | None = None
-    image: str | None = None
-    url: str | None = None
-
-
 def run(config: Config, choices: QualityChoices) -> int:
     """Prove, print a row per severity, write documents; 1 if any severity is not as meant."""
-    chosen = project.RunChoices(engine=choices.engine, image=choices.image, url=choices.url, json=choices.json)
-    project.check_choices(config, chosen)
-    if choices.picture is not None:
-        must_be_writable("--picture", Path(choices.picture), folder=False)
+    project.check_engine(config, choices)
+    check_targets(choices)
     objectives = _objectives(config, choices)
     tools = project.toolchain(config)
     server = project.server_of(config, choices.engine or config.engine, project.url_of(config, choices.url))
@@ -62,7 +43,7 @@ def run(config: Config, choices: QualityChoices) -> int:
         if loaded is not None:
             project.tell_notes(loaded)
         subjects = _subjects(objectives, choices, folder, None if loaded is None else tuple(loaded.files))
-        with project.open_for(config, chosen, tools, server) as engine, _progress(len(subjects)) as advance:
+        with project.open_for(config, choices, tools, server) as engine, _progress(len(subjects)) as advance:
             qualities = list(prove(subjects, engine, advance))
             kind, version = engine.kind, engine.version
     out = console(sys.stderr if choices.json == "-" else None)

@@ -7,15 +7,16 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 
+from harness.choices.slo_report import ReportChoices
 from harness.commands.objectives import duration_ms, load, tell
-from harness.commands.writing import must_be_writable, write
+from harness.commands.writing import check_targets, must_be_writable, write
 from harness.config import Config
 from harness.engines.base import Engine
 from harness.engines.url import UrlEngine
@@ -49,38 +50,6 @@ FAIL_ON: Mapping[str, frozenset[BudgetVerdict]] = {
 """What each `--fail-on` fails; an indicator that cannot be right fails with all but `none`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReportChoices:
-    """What a command line chose; None where it chose nothing."""
-
-    files: Sequence[str] = ()
-    prometheus: str | None = None
-    begin: str | None = None
-    end: str | None = None
-    window: str = Window.PERIOD.value
-    compress: int = 1
-    step: str | None = None
-    gap: str | None = None
-    min_coverage: str | None = None
-    at_risk: str | None = None
-    period: str | None = None
-    timeout: str = "2m"
-    quality: Path | None = None
-    page: str | None = None
-    json: str | None = None
-    markdown: str | None = None
-    csv: str | None = None
-    junit: Path | None = None
-    fail_on: Sequence[str] | None = None
-    sum_groups: bool = False
-    maintenance: Path | None = None
-
-    @property
-    def prints_document(self) -> bool:
-        """Whether standard output belongs to a document."""
-        return "-" in (self.json, self.markdown, self.csv)
-
-
 def run(config: Config, choices: ReportChoices) -> int:
     """Report on the objectives; 1 if a verdict is one of those that `--fail-on` names."""
     now_ms = time.time_ns() // 1_000_000
@@ -96,7 +65,9 @@ def run(config: Config, choices: ReportChoices) -> int:
     )
     failing = verdicts_that_fail(choices.fail_on)
     page = _page(config, choices)
-    _check_outputs(choices, page)
+    check_targets(choices)
+    if page is not None:
+        must_be_writable("--report", page, folder=False)
     quality = _quality(choices.quality)
     objectives = load(config, choices.files, choices.period)
     file = choices.maintenance or config.maintenance
@@ -203,21 +174,6 @@ def _page(config: Config, choices: ReportChoices) -> Path | None:
         return None
     folder = config.folder if choices.page is None else Path()
     return folder / named / PAGE
-
-
-def _check_outputs(choices: ReportChoices, page: Path | None) -> None:
-    """Refuse what would only fail after minutes of reading."""
-    documents = (("--json", choices.json), ("--markdown", choices.markdown), ("--csv", choices.csv))
-    printed = [option for option, target in documents if target == "-"]
-    if len(printed) > 1:
-        raise InputError(f"{' - and '.join(printed)} - both want standard output", hint="write one of them to a file")
-    for option, target in documents:
-        if target is not None and target != "-":
-            must_be_writable(option, Path(target), folder=False)
-    if choices.junit is not None:
-        must_be_writable("--junit", choices.junit, folder=False)
-    if page is not None:
-        must_be_writable("--report", page, folder=False)
 
 
 def _share(text: str | None, option: str, default: Fraction) -> Fraction:

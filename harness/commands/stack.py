@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+from harness.choices.stack import DownChoices, LogsChoices, StatusChoices, UpChoices
 from harness.config import Config
 from harness.errors import EXIT_FINDINGS, EXIT_OK, EngineError, InputError
 from harness.live.clock import Clock
@@ -25,20 +26,20 @@ _POLL_S = 0.5
 _LINES = 100
 
 
-def up(config: Config, *, runtime: str, compress: int | None, ports: Sequence[str], wait: bool) -> int:
+def up(config: Config, choices: UpChoices) -> int:
     """Start the stack and leave it running; 0, also if it is up already."""
     out = console()
-    kind = RuntimeKind.of(runtime)
-    chosen = _ports(ports)
+    kind = RuntimeKind.of(choices.runtime)
+    chosen = _ports(choices.ports)
     with narrating("stack") as step:
         found = running(config)
         if found is not None:
-            _same(found, kind, compress)
+            _same(found, kind, choices.compress)
             step("is up already")
         else:
-            spec = Spec.from_environment(config, Clock(1 if compress is None else compress), chosen)
+            spec = Spec.from_environment(config, Clock(1 if choices.compress is None else choices.compress), chosen)
             found = bring_up(spec, kind, step)
-        if wait:
+        if choices.wait:
             _wait_for_targets(found, step)
         status = _status_of(found)
     stack_report(status, out)
@@ -93,44 +94,45 @@ def _status_of(found: Runtime) -> StackStatus:
         return StackStatus(found.kind, found.clock.factor, services, (), err.message)
 
 
-def status(config: Config, *, as_json: bool) -> int:
+def status(config: Config, choices: StatusChoices) -> int:
     """Show how the stack is; 1 if it is not up, or something that ought to run does not."""
     found = running(config)
     if found is None:
         why = stopped(config)
-        if as_json:
+        if choices.json:
             sys.stdout.write(stack_json(None))
         else:
             console().print(f"{why}; `alert-harness stack up` starts it")
         return EXIT_FINDINGS
     seen = _status_of(found)
-    if as_json:
+    if choices.json:
         sys.stdout.write(stack_json(seen))
     else:
         stack_report(seen, console())
     return EXIT_OK if seen.well else EXIT_FINDINGS
 
 
-def down(config: Config, *, volumes: bool) -> int:
+def down(config: Config, choices: DownChoices) -> int:
     """End the stack; 0, also if there is none."""
     with narrating("stack") as step:
-        was_up = take_down(config, volumes=volumes, progress=step)
-    data = "its data are gone too" if volumes else "its data stay"
+        was_up = take_down(config, volumes=choices.volumes, progress=step)
+    data = "its data are gone too" if choices.volumes else "its data stay"
     console().print(f"the stack is down; {data}" if was_up else "there was no stack to end")
     return EXIT_OK
 
 
-def logs(config: Config, name: str | None, *, follow: bool) -> int:
+def logs(config: Config, choices: LogsChoices) -> int:
     """Print what a service, or all of them, have written."""
     found = running(config)
     if found is None:
         raise InputError(stopped(config), hint="`alert-harness stack up` starts it; its logs end with it")
+    name = choices.name
     names = [name] if name else [each.name for each in found.services() if each.state is not ServiceState.ABSENT]
     for each in names:
         lines = found.logs(each).splitlines()
         for line in lines if name else lines[-_LINES:]:
             _print(line if name else f"{each} | {line}")
-    if follow:
+    if choices.follow:
         _follow(found, names, prefix=name is None)
     return EXIT_OK
 

@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from harness.choices.stack import ScenarioChoices
 from harness.commands.project import toolchain
-from harness.commands.writing import check_outputs, must_be_writable, write
+from harness.commands.writing import checked_outputs, write
 from harness.config import Config, rule_files
 from harness.engines.url import UrlEngine
 from harness.errors import EXIT_FINDINGS, EXIT_OK, InputError, near_miss
 from harness.live.clock import Clock
 from harness.live.model import BusyRun
 from harness.report.outcome import Outcome
-from harness.report.outputs import NO_OUTPUTS, Outputs
 from harness.report.scenario.json import scenario_json
 from harness.report.scenario.terminal import scenario_report
 from harness.report.terminal import console, narrating
@@ -31,26 +31,16 @@ COMPRESS = 60
 """How much faster than real time a stack of our own runs."""
 
 
-def run(
-    config: Config,
-    name: str,
-    *,
-    runtime: str = RuntimeKind.AUTO,
-    compress: int | None = None,
-    seed: int = 1,
-    json: str | None = None,
-    outputs: Outputs = NO_OUTPUTS,
-) -> int:
+def run(config: Config, choices: ScenarioChoices) -> int:
     """Play a scenario (a file, or the name of a shipped one) and print what fired; 1 if that is not what should."""
-    if json is not None and json != "-":
-        must_be_writable("--json", Path(json), folder=False)
-    check_outputs(outputs)
-    scenario = find_scenario(config, name)
+    outputs, json = checked_outputs(config, choices), choices.json
+    scenario = find_scenario(config, choices.scenario)
     files = load_rules(rule_files(config.rules, config.folder))
     scenario.check_alerts(files)
     out = console(sys.stderr if json == "-" else None)
     with narrating(f"playing {scenario.name}") as step:
-        result = played(config, scenario, files, RuntimeKind.of(runtime), compress, seed=seed, step=step)
+        kind = RuntimeKind.of(choices.runtime)
+        result = played(config, scenario, files, kind, choices.compress, seed=choices.seed, step=step)
     if json != "-":
         scenario_report(result, out)
     if json is not None:

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from harness.choices.test import SuiteChoices
 from harness.commands.project import Project, promtool_for, toolchain
-from harness.commands.writing import check_outputs, must_be_writable, write
+from harness.commands.writing import checked_outputs, write
 from harness.config import Config, rule_files, unit_test_files
 from harness.engines.promtool import Promtool
 from harness.errors import EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, InputError
 from harness.report.outcome import Outcome
-from harness.report.outputs import Outputs
 from harness.report.suites.json import suites_json
 from harness.report.suites.terminal import write_file, write_report
 from harness.report.terminal import console, watching
@@ -23,17 +23,25 @@ from harness.suites.model import Status, SuiteReport
 from harness.suites.run import Options, SuiteRun
 
 
-def run(config: Config, paths: Sequence[str], options: Options, *, json: str | None, outputs: Outputs) -> int:
+def run(config: Config, choices: SuiteChoices) -> int:
     """Run promtool unit tests, print what they and the checks find; 1 if anything fails, 2 for a file that is none."""
-    if json is not None and json != "-":
-        must_be_writable("--json", Path(json), folder=False)
-    check_outputs(outputs)
-    files = unit_test_files(paths, Path.cwd()) if paths else unit_test_files(config.tests, config.folder)
+    outputs = checked_outputs(config, choices)
+    json = choices.json
+    files = (
+        unit_test_files(choices.files, Path.cwd()) if choices.files else unit_test_files(config.tests, config.folder)
+    )
     if not files:
         raise InputError("no unit-test file was named", hint="name one, or set `tests` in [tool.alert-harness]")
+    options = Options(
+        strict=config.strict_tests if choices.strict is None else choices.strict,
+        run=tuple(choices.run_groups),
+        features=tuple(choices.features),
+        ignore_unknown_fields=choices.ignore_unknown_fields,
+        jobs=max(0, choices.jobs),
+        evaluation_ms=config.told_evaluation_ms(),
+    )
     with contextlib.suppress(InputError):  # unit tests need no configured rules
         options = replace(options, configured_rules=tuple(rule_files(config.rules, config.folder)))
-    options = replace(options, evaluation_ms=config.told_evaluation_ms())
     promtool = promtool_for(toolchain(config), config.server())
     run = SuiteRun(files, promtool, options)
     out = console(sys.stderr if json == "-" else None)

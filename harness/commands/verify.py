@@ -14,11 +14,14 @@ from rich.text import Text
 
 from harness.alertmanager.file import AlertmanagerFile
 from harness.alertmanager.unused import UnusedPart
+from harness.choices.shared import RunChoices
+from harness.choices.verify import VerifyChoices
 from harness.commands import live, slo_report, stack_run
 from harness.commands.objectives import read
-from harness.commands.project import Project, RunChoices, load, open_for, promtool_for, toolchain
+from harness.commands.project import Project, load, open_for, promtool_for, toolchain
 from harness.commands.prove import prove_all, write_documents
 from harness.commands.test import run_beside
+from harness.commands.writing import checked_outputs
 from harness.config import Config, objective_files, unit_test_files
 from harness.engines.promtool import Promtool
 from harness.engines.url import UrlEngine
@@ -56,33 +59,34 @@ SKIPPABLE = ("live", "stack")
 """Steps that take their time."""
 
 
-def run(config: Config, choices: RunChoices, *, tests: Sequence[str] | None, skip: Sequence[str] = ()) -> int:
+def run(config: Config, choices: VerifyChoices) -> int:
     """Everything that is configured, step by step; ends in a clear yes or no.
 
     Neither findings of one step nor its failure keep the next from running; the gravest exit code is the run's. What
-    is known when it is interrupted is written too. `skip` names steps of :data:`SKIPPABLE` that are left out.
+    is known when it is interrupted is written too. `choices.skip` names steps of :data:`SKIPPABLE` that are left out.
     """
-    for step in skip:
+    for step in choices.skip:
         if step not in SKIPPABLE:
             raise InputError(
                 f"--skip {step}: there is no such step{near_miss(step, SKIPPABLE)}",
                 hint=f"steps that can be left out: {', '.join(SKIPPABLE)}",
             )
     out = console(sys.stderr if choices.prints_document else None)
+    outputs = checked_outputs(config, choices)
     project = load(config, choices)
     alerts = sum(len(group.alerts()) for file in project.files for group in file.groups)
     _step(out, True, f"loaded {count_of(alerts, 'alert')} from {count_of(len(project.files), 'rule file')}, "
           f"{count_of(len(project.contracts), 'contract')}")  # fmt: skip
     found = _Found()
     try:
-        _steps(config, choices, project, tests, skip, out, found)
+        _steps(config, choices, project, out, found)
     except KeyboardInterrupt:
         if found.proved is not None:
             found.proved.complete = False
-        choices.outputs.write(found.outcome(), out)
+        outputs.write(found.outcome(), out)
         raise
     outcome = found.outcome()
-    choices.outputs.write(outcome, out)
+    outputs.write(outcome, out)
     out.print()
     out.print(_answer(outcome))
     for fault in found.faults:
@@ -124,10 +128,8 @@ class _Found:
 
 def _steps(
     config: Config,
-    choices: RunChoices,
+    choices: VerifyChoices,
     project: Project,
-    tests: Sequence[str] | None,
-    skip: Sequence[str],
     out: Console,
     found: _Found,
 ) -> None:
@@ -154,7 +156,7 @@ def _steps(
         routing, found.warnings = _routing(config, project, tools, out)
     found.faults = [*found.faults, *found.failures[known:]]
     with _attempt("promtool test rules", out, found):
-        found.suites = _tested(config, project, promtool, tests, out)
+        found.suites = _tested(config, project, promtool, choices.tests, out)
     if not project.files:
         raise InputErrors(project.faults)
     with _attempt("prove", out, found), open_for(config, choices, tools, project.server) as engine:
@@ -169,10 +171,10 @@ def _steps(
     if found.proved is not None and kind == "process" and (choices.engine or config.engine) == "auto":
         with _attempt("prove in a container", out, found):
             found.problems += _prove_in_container(config, choices, project, promtool, out)
-    if "live" not in skip:
+    if "live" not in choices.skip:
         with _attempt("live", out, found):
             found.live = _live(config, choices, project, tools, routing, out)
-    if "stack" not in skip:
+    if "stack" not in choices.skip:
         with _attempt("stack", out, found):
             found.scenario, found.objectives = _played(config, project, out)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from harness.choices.shared import RunChoices  # noqa: E402
 from harness.commands import live  # noqa: E402
-from harness.commands.project import RunChoices  # noqa: E402
 from harness.config import load_config  # noqa: E402
 
 

@@ -16,8 +16,8 @@ import pytest
 from live_project import left_in, write_project
 
 from harness.alertmanager.file import AlertmanagerFile
+from harness.choices.shared import RunChoices
 from harness.commands import live as command
-from harness.commands.project import RunChoices
 from harness.config import load_config
 from harness.contracts import load_contracts
 from harness.engines.base import Engine

@@ -9,8 +9,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from harness.choices.shared import RunChoices
 from harness.commands import live
-from harness.commands.project import RunChoices
 from harness.config import load_config
 from harness.live.model import LiveReport, LiveResult, LiveVerdict
 from harness.report.live.json import live_json

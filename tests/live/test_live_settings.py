@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.choices.shared import RunChoices
 from harness.commands import live
-from harness.commands.project import RunChoices
 from harness.config import load_config
 from harness.live.model import LiveVerdict
 

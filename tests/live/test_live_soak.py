@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.choices.shared import RunChoices
 from harness.commands import live
-from harness.commands.project import RunChoices
 from harness.config import load_config
 
 ROOT = Path(__file__).resolve().parents[2]

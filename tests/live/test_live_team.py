@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from live_team import ALERTS, Alert, write_team
 
+from harness.choices.live import LiveChoices
+from harness.choices.shared import RunChoices
 from harness.commands import live
-from harness.commands.project import RunChoices
 from harness.config import Config
 from harness.errors import EXIT_ENGINE, EXIT_FINDINGS
 from harness.live.model import LiveReport, LiveVerdict
@@ -38,7 +39,7 @@ def test_an_error_is_the_exit_code_of_the_run(
     assert len(others) == len(team.results) - 1
     for report, code in ((team, EXIT_ENGINE), (replace(team, results=others), EXIT_FINDINGS)):
         monkeypatch.setattr(live, "run", lambda *args, report=report, **kept: report)
-        assert live.command(Config(tmp_path), RunChoices(), factor=None, alertmanager=None) == code
+        assert live.command(Config(tmp_path), LiveChoices()) == code
 
 
 def test_a_contract_without_a_rule(team: LiveReport) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.choices.shared import RunChoices
 from harness.commands import live
-from harness.commands.project import RunChoices
 from harness.config import Config
 from harness.live.model import LiveReport, LiveVerdict
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.choices.shared import RunChoices
 from harness.commands import prove as command
-from harness.commands.project import RunChoices
 from harness.config import load_config
 from harness.contracts import Contract, load_contracts
 from harness.engines import Engine, QueryError
@@ -22,7 +22,6 @@ from harness.errors import EngineError
 from harness.proof import AlertResult, Proof, Verdict
 from harness.proof.model import AlertFinding, Measured
 from harness.report.outcome import Proved
-from harness.report.outputs import Outputs
 from harness.rules import RuleFile, load_rules
 
 RULES = """\
@@ -236,7 +235,7 @@ def test_interrupted_what_is_known_is_printed_and_written(
         return true_query(self, expr, start_ms, end_ms, step_ms)
 
     monkeypatch.setattr(ProcessEngine, "query_range", query)
-    choices = RunChoices(engine="process", json="p.json", outputs=Outputs(page=tmp_path / "page"))
+    choices = RunChoices(engine="process", json="p.json", report=str(tmp_path / "page"))
     with pytest.raises(KeyboardInterrupt):
         command.run(load_config(tmp_path), choices)
     rows = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "exact" in line and "jobs" in line]

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from report_world import DAY, END, MINUTE, START
 from test_sli_counting import LIMIT, covered_seconds, expected, worlds
 
-from harness.commands.slo_report import ReportChoices, run
+from harness.choices.slo_report import ReportChoices
+from harness.commands.slo_report import run
 from harness.config import load_config
 from harness.engines import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
