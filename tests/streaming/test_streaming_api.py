@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import uuid
 
 import pytest
@@ -89,6 +90,17 @@ def test_a_wrong_webhook_token_changes_nothing(shared_server: Server, token: str
     assert shared_server.value("gtvision_lpr_events_total") == before
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/lpr/events"), ("PUT", "/faults")])
+def test_a_token_is_asked_for_before_a_body_is_read(shared_server: Server, method: str, path: str) -> None:
+    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong\r\nContent-Type: application/json\r\n"
+    for body in ("Content-Length: 60000\r\n\r\n{", "Content-Length: 1\r\n\r\n{"):
+        with socket.create_connection(("127.0.0.1", shared_server.port), timeout=10) as client:
+            client.sendall((head + body).encode())
+            assert client.recv(1 << 16).startswith(b"HTTP/1.1 401 "), (
+                "also if no more of it ever comes, or if it is none"
+            )
+
+
 def test_no_token_configured_takes_no_plates(start) -> None:
     server = start(WEBHOOK_TOKEN="")
     server.camera()
@@ -97,12 +109,23 @@ def test_no_token_configured_takes_no_plates(start) -> None:
     assert server.value("gtvision_lpr_events_total") == 0
 
 
+def test_mistakes_are_told_without_what_was_sent_and_not_by_the_thousand(shared_server: Server) -> None:
+    body = "{" + ", ".join(f'"\\u0000{number}": "secret"' for number in range(2000)) + "}"
+    answer = shared_server.ask("POST", "/api/streams", data=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert "secret" not in answer.text
+    mistakes = answer.json()["detail"]
+    assert mistakes[0] == {"type": "missing", "loc": ["body", "camera_id"], "msg": "Field required"}
+    assert len(mistakes) == 20
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
         ("/api/cameras", {"camera_id": "with space", "name": "x"}),
         ("/api/cameras", {"camera_id": "x" * 65, "name": "x"}),
         ("/api/cameras", {"camera_id": "x", "name": ""}),
+        ("/api/cameras", {"camera_id": "x", "name": "a\0"}),
         ("/api/cameras", {"camera_id": "x", "name": "x", "nmae": "x"}),
         ("/api/streams", {}),
         ("/api/recordings", {"stream_id": None}),

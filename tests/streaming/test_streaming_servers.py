@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -16,7 +17,9 @@ import psycopg
 import pytest
 import redis
 from needs import refuse_to_skip
-from streaming_server import Server, spawn, wait_for
+from odd_requests import malformed
+from streaming_server import FAULTS_TOKEN, Server, spawn, wait_for
+from test_streaming_odd import send_all
 
 from harness.engines.process import free_port
 
@@ -173,6 +176,14 @@ def test_several_services_start_at_once_on_an_empty_database(start: Start, clean
     assert {server.ask("GET", "/api/cameras").json()[0]["camera_id"] for server in servers} == {"gate"}
 
 
+def test_malformed_requests_are_refused_before_they_reach_the_database(start: Start, clean: dict[str, str]) -> None:
+    server = start(FAULTS="1", FAULTS_TOKEN=FAULTS_TOKEN, **clean)
+    server.camera()
+    asyncio.run(send_all(server.port, list(malformed())))
+    counted = {dict(pairs)["status"] for name, pairs in server.metrics() if name == "http_requests_total"}
+    assert counted == {"200", "201", "400", "422"}
+
+
 def test_redis_away_and_back(start: Start, clean: dict[str, str], redis_server: tuple[Daemon, str]) -> None:
     server = start(**clean)
     server.camera()
@@ -180,7 +191,10 @@ def test_redis_away_and_back(start: Start, clean: dict[str, str], redis_server: 
     try:
         assert server.ask("POST", "/api/cameras/gate/heartbeat").status_code == 503
         ready = server.ask("GET", "/ready")
-        assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
+        assert ready.status_code == 503
+        assert ready.json() == {"status": "not ready", "problems": ["heartbeats: no answer"]}, "no hosts, no drivers"
+        reasons = [line["error"] for line in server.log_lines() if line["event"] == "not ready"]
+        assert "Redis does not do what it is asked: " in reasons[0]
         assert server.ask("GET", "/health").status_code == 200
         assert server.ask("POST", "/api/streams", json={"camera_id": "gate"}).status_code == 201
         # What cannot be known is not told: neither all online nor all offline would be true.
@@ -201,7 +215,7 @@ def test_the_database_away_and_back(start: Start, clean: dict[str, str], postgre
         answer = server.ask("POST", "/api/recordings", json={"stream_id": stream_id})
         assert (answer.status_code, answer.json()) == (503, {"detail": "stored state cannot be reached at the moment"})
         assert server.value("gtvision_recording_errors_total") == 1, "a recording failed, whatever the reason"
-        assert server.ask("GET", "/ready").status_code == 503
+        assert server.ask("GET", "/ready").json()["problems"] == ["the database: no answer"]
         wait_for(lambda: ("gtvision_active_streams", frozenset()) not in server.metrics(), "the gauges to be left out")
     finally:
         postgres[0].start()
