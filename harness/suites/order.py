@@ -144,7 +144,7 @@ class EvaluationOrder:
         links = [link for found in self._links.values() for _, link in found if link is not None]
         return [link for link in links if not self.promised(link.reader, link.writer)]
 
-    def leaned_on(self, tests: TestGroup) -> list[Link]:
+    def undecided_behind(self, tests: TestGroup) -> list[Link]:
         """The undecided links on which something asserted in a test group depends, the nearest to the asserted first;
         one per pair of groups."""
         todo = self._asserted(tests)
@@ -224,7 +224,7 @@ class EvaluationOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaning:
+class OrderDependence:
     """A test group whose assertions go one way or another with the order of groups."""
 
     group: TestGroup
@@ -274,7 +274,7 @@ def _makes(group: Group, rule: Rule) -> tuple[Mapping[str, str], ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class PromtoolRules:
     """The rule files that promtool reads, and the names of their groups in the order of evaluation."""
 
     paths: tuple[Path, ...]
@@ -285,7 +285,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Arranged:
+class DistinctGroups:
     """What promtool is given to evaluate groups in any order we like."""
 
     paths: tuple[Path, ...]
@@ -293,15 +293,15 @@ class Arranged:
     """By number of a unit."""
     shown: Mapping[str, Path]
 
-    def given(self, order: Sequence[Unit]) -> Given:
-        return Given(self.paths, tuple(self.names[unit.number] for unit in order), self.shown)
+    def in_order(self, order: Sequence[Unit]) -> PromtoolRules:
+        return PromtoolRules(self.paths, tuple(self.names[unit.number] for unit in order), self.shown)
 
 
 def _place(file: RuleFile, group: Group) -> tuple[Path, Span]:
     return file.path.resolve(), replace(group.span, file="")
 
 
-def arrange(order: EvaluationOrder, rules: TestedRules, folder: Path, prefix: str) -> Arranged:
+def distinct_groups(order: EvaluationOrder, rules: TestedRules, folder: Path, prefix: str) -> DistinctGroups:
     """The rule files as they are; where two groups share a name, copies in which each has one of its own."""
     bearers: dict[str, list[int]] = defaultdict(list)
     for unit in order.units:
@@ -324,4 +324,4 @@ def arrange(order: EvaluationOrder, rules: TestedRules, folder: Path, prefix: st
                 paths[one.path] = copy = folder / f"{prefix}-{len(paths)}-{one.path.name}"
                 copy.write_text(copy_of(one.file, own).text, encoding="utf-8")
                 shown[str(copy)] = file.path
-    return Arranged(tuple(paths.values()), tuple(names), shown)
+    return DistinctGroups(tuple(paths.values()), tuple(names), shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from harness.engines.gostrings import go_unquote
 from harness.engines.promtool_failures import Alert, AlertFailure, parse_failures
@@ -19,75 +20,93 @@ def group_results(suite: SuiteFile, group: TestGroup, said: str, reads: Reads) -
 
     Raises EngineError if promtool's report cannot be read.
     """
-    failures = parse_failures(said)
-    exprs: list[tuple[str, int, str]] = []
-    whole: list[str] = []
-    ended_ms: int | None = None  # the tick at which a rule could not be evaluated: nothing is judged from there on
-    for entry in failures.other:
-        if match := _EXPR.match(entry):
-            exprs.append((go_unquote(match["expr"]), parse_duration_ms(match["time"]), match["said"]))
-            continue
-        whole.append(entry)
-        at = _duration(match["time"]) if (match := _RULE.match(entry)) else 0
-        ended_ms = at if ended_ms is None else min(ended_ms, at)
-    not_judged = _not_judged(whole)
-    results = []
-    alerts = list(failures.alerts)
-    for assertion in group.alerts:
-        failed = _take_alert(alerts, assertion)
-        status, got, message = Status.PASSED, assertion.expected, ""
-        if failed is not None:
-            status, got = Status.FAILED, tuple(Labelled(*alert) for alert in failed.got)
-        elif ended_ms is not None and suite.tick_ms(assertion.eval_time_ms) >= ended_ms:
-            status, message = Status.ERROR, not_judged
-        names = reads.of_alert(assertion.alertname.value)[0] if status is Status.FAILED else set()
-        results.append(
-            Result(
-                file=suite.name,
-                group=group.title,
-                group_index=group.index,
-                kind="alert",
-                subject=assertion.alertname.value,
-                eval_time_ms=assertion.eval_time_ms,
-                span=assertion.span,
-                status=status,
-                expected=assertion.expected,
-                got=None if status is Status.ERROR else got,
-                message=message,
-                inputs=_inputs(group, names),
-            )
-        )
-    for expr in group.exprs:
-        said_of = _take_expr(exprs, expr)
-        status, message = Status.PASSED, ""
-        if said_of is not None:
-            status = Status.ERROR if said_of.startswith("err:") else Status.FAILED
-            message = "\n".join(line.strip() for line in said_of.splitlines())
-        elif ended_ms is not None:
-            status, message = Status.ERROR, not_judged
-        names = reads.of_expr(expr.expr)[0] if status is Status.FAILED else set()
-        results.append(
-            Result(
-                file=suite.name,
-                group=group.title,
-                group_index=group.index,
-                kind="expr",
-                subject=expr.expr.value,
-                eval_time_ms=expr.eval_time_ms,
-                span=expr.span,
-                status=status,
-                message=message,
-                inputs=_inputs(group, names),
-            )
-        )
-    # Whatever cannot be laid at the door of an assertion is not lost.
-    whole += [f"alert {alert.alertname}: failed at an unknown place" for alert in alerts]
-    whole += [f"{expr}: {text}" for expr, _, text in exprs]
-    return results, whole
+    report = _Report.of(said)
+    results = [_alert_result(suite, group, assertion, report, reads) for assertion in group.alerts]
+    results += [_expr_result(suite, group, assertion, report, reads) for assertion in group.exprs]
+    return results, report.whole + report.unplaced()
 
 
-def _not_judged(whole: list[str]) -> str:
-    return f"promtool did not get here: {whole[0]}" if whole else ""
+@dataclass(slots=True)
+class _Report:
+    """What promtool said of a test group; a failure is taken out by the assertion that it belongs to."""
+
+    alerts: list[AlertFailure]
+    exprs: list[tuple[str, int, str]]
+    """(expression, milliseconds, what was said), in the order of the file."""
+    whole: list[str]
+    """What was said of no assertion."""
+    ended_ms: int | None
+    """The tick at which a rule could not be evaluated: nothing is judged from there on."""
+
+    @classmethod
+    def of(cls, said: str) -> _Report:
+        failures = parse_failures(said)
+        report = cls(list(failures.alerts), [], [], None)
+        for entry in failures.other:
+            if match := _EXPR.match(entry):
+                report.exprs.append((go_unquote(match["expr"]), parse_duration_ms(match["time"]), match["said"]))
+                continue
+            report.whole.append(entry)
+            at = _duration(match["time"]) if (match := _RULE.match(entry)) else 0
+            report.ended_ms = at if report.ended_ms is None else min(report.ended_ms, at)
+        return report
+
+    def not_judged(self) -> str:
+        return f"promtool did not get here: {self.whole[0]}" if self.whole else ""
+
+    def unplaced(self) -> list[str]:
+        """What no assertion has taken is not lost."""
+        alerts = [f"alert {alert.alertname}: failed at an unknown place" for alert in self.alerts]
+        return alerts + [f"{expr}: {text}" for expr, _, text in self.exprs]
+
+
+def _alert_result(
+    suite: SuiteFile, group: TestGroup, assertion: AlertAssertion, report: _Report, reads: Reads
+) -> Result:
+    failed = _take_alert(report.alerts, assertion)
+    status, got, message = Status.PASSED, assertion.expected, ""
+    if failed is not None:
+        status, got = Status.FAILED, tuple(Labelled(*alert) for alert in failed.got)
+    elif report.ended_ms is not None and suite.tick_ms(assertion.eval_time_ms) >= report.ended_ms:
+        status, message = Status.ERROR, report.not_judged()
+    names = reads.of_alert(assertion.alertname.value)[0] if status is Status.FAILED else set()
+    return Result(
+        file=suite.name,
+        group=group.title,
+        group_index=group.index,
+        kind="alert",
+        subject=assertion.alertname.value,
+        eval_time_ms=assertion.eval_time_ms,
+        span=assertion.span,
+        status=status,
+        expected=assertion.expected,
+        got=None if status is Status.ERROR else got,
+        message=message,
+        inputs=_inputs(group, names),
+    )
+
+
+def _expr_result(suite: SuiteFile, group: TestGroup, assertion: ExprAssertion, report: _Report, reads: Reads) -> Result:
+    said = _take_expr(report.exprs, assertion)
+    status, message = Status.PASSED, ""
+    if said is not None:
+        status = Status.ERROR if said.startswith("err:") else Status.FAILED
+        message = "\n".join(line.strip() for line in said.splitlines())
+    elif report.ended_ms is not None:
+        status, message = Status.ERROR, report.not_judged()
+    names = reads.of_expr(assertion.expr)[0] if status is Status.FAILED else set()
+    return Result(
+        file=suite.name,
+        group=group.title,
+        group_index=group.index,
+        kind="expr",
+        subject=assertion.expr.value,
+        eval_time_ms=assertion.eval_time_ms,
+        span=assertion.span,
+        status=status,
+        message=message,
+        inputs=_inputs(group, names),
+    )
 
 
 def _duration(text: str) -> int:

@@ -23,8 +23,8 @@ from harness.rules.copies import line_map
 from harness.source import display_path
 from harness.suites import checks
 from harness.suites.account import probes, read_account, write_copy
+from harness.suites.capped_windows import CappedWindow, TestedSuite, capped_windows
 from harness.suites.coverage import coverage
-from harness.suites.filled import Filling, fillings
 from harness.suites.load import load_suite
 from harness.suites.model import (
     FileResult,
@@ -36,7 +36,15 @@ from harness.suites.model import (
     SuiteReport,
     TestGroup,
 )
-from harness.suites.order import Arranged, EvaluationOrder, Given, Leaning, Link, arrange, blamed
+from harness.suites.order import (
+    DistinctGroups,
+    EvaluationOrder,
+    Link,
+    OrderDependence,
+    PromtoolRules,
+    blamed,
+    distinct_groups,
+)
 from harness.suites.outcome import group_results
 from harness.suites.reads import Reads
 from harness.suites.rulefiles import RuleFiles, TestedRules
@@ -145,17 +153,18 @@ class SuiteRun:
             return replace(result, seconds=time.monotonic() - begun), none
         groups = [group for group in suite.groups if chosen is None or group.name in chosen]
         copy = folder / f"{number}.test.yml"
-        result, leanings = self._run_file(suite, groups, rule_set, copy, number)
+        result, order_dependences = self._run_file(suite, groups, rule_set, copy, number)
         refused = result.problem is None and result.errors and all(r.status is Status.ERROR for r in result.results)
         if groups and refused:  # see what loads of its rules
             sound = rules.without_refused(rule_set, self.promtool)
             if sound.problems:
                 rule_set = sound
-                result, leanings = self._run_file(suite, groups, rule_set, copy, number)
+                result, order_dependences = self._run_file(suite, groups, rule_set, copy, number)
                 result = replace(result, problem=InputErrors(sound.problems), promtool_passed=False)
         view = checks.FileView.of(
             suite, groups, rule_set, result, strict=self.options.strict, configured=self.options.configured_rules,
-            fillings=self._fillings(suite, groups, rule_set, copy, result), leanings=leanings,
+            capped_windows=self._capped_windows(suite, groups, rule_set, copy, result),
+            order_dependences=order_dependences,
         )  # fmt: skip
         unread = () if refused else map(_not_understood, rule_set.problems)
         result = result.with_findings((*unread, *checks.check_file(view)))
@@ -163,12 +172,12 @@ class SuiteRun:
 
     def _run_file(
         self, suite: SuiteFile, groups: list[TestGroup], rule_set: TestedRules, copy: Path, number: int
-    ) -> tuple[FileResult, tuple[Leaning, ...]]:
+    ) -> tuple[FileResult, tuple[OrderDependence, ...]]:
         order = EvaluationOrder.of(suite, rule_set)
         if order.undecided():  # left to promtool, the next run might say something else
-            arranged = arrange(order, rule_set, copy.parent, f"{number}-rules")
-            result = self._judged(suite, groups, rule_set, copy, arranged.given(order.main()))
-            return result, self._leanings(suite, groups, rule_set, copy, order, arranged, result)
+            distinct = distinct_groups(order, rule_set, copy.parent, f"{number}-rules")
+            result = self._judged(suite, groups, rule_set, copy, distinct.in_order(order.main()))
+            return result, self._order_dependences(suite, groups, rule_set, copy, order, distinct, result)
         return self._judged(suite, groups, rule_set, copy), ()
 
     def _misread(self, path: Path, err: InputError) -> FileResult:
@@ -184,10 +193,15 @@ class SuiteRun:
         return FileResult(path, name, None, True, (), (), findings=(_not_understood(err),))
 
     def _judged(
-        self, suite: SuiteFile, groups: list[TestGroup], rule_set: TestedRules, copy: Path, given: Given | None = None
+        self,
+        suite: SuiteFile,
+        groups: list[TestGroup],
+        rule_set: TestedRules,
+        copy: Path,
+        given: PromtoolRules | None = None,
     ) -> FileResult:
         if given is None:
-            given = Given(rule_set.paths, None, {})
+            given = PromtoolRules(rule_set.paths, None, {})
         tree = write_copy(suite, groups, given.paths, copy, given.order)
         run: CompletedRun = self.promtool.test_rules([copy], flags=self.options.flags)
         account = read_account(run.stderr, len(groups))
@@ -224,22 +238,22 @@ class SuiteRun:
 
     # -- the order of groups -------------------------------------------------------------------------------------------
 
-    def _leanings(
+    def _order_dependences(
         self,
         suite: SuiteFile,
         groups: list[TestGroup],
         rule_set: TestedRules,
         copy: Path,
         order: EvaluationOrder,
-        arranged: Arranged,
+        distinct: DistinctGroups,
         result: FileResult,
-    ) -> tuple[Leaning, ...]:
+    ) -> tuple[OrderDependence, ...]:
         """The test groups of which an assertion goes another way in another order that promtool may take."""
         main = order.main()
         was = {each.span: each for each in result.results}
         alike: dict[frozenset[tuple[int, int]], tuple[list[Link], list[TestGroup]]] = {}
         for group in groups:
-            links = order.leaned_on(group)
+            links = order.undecided_behind(group)
             if links and any(each.group_index == group.index for each in result.results):
                 alike.setdefault(frozenset(link.pair for link in links), (links, []))[1].append(group)
         found = []
@@ -247,36 +261,36 @@ class SuiteRun:
             for way in order.orders(links):
                 if way == main or not left:
                     continue
-                other = self._judged(suite, left, rule_set, copy.with_suffix(".order.yml"), arranged.given(way))
+                other = self._judged(suite, left, rule_set, copy.with_suffix(".order.yml"), distinct.in_order(way))
                 turned = [each for each in other.results if each.status is not was[each.span].status]
                 for group in [each for each in left if any(t.group_index == each.index for t in turned)]:
                     left.remove(group)
                     mine = tuple((was[t.span], t) for t in turned if t.group_index == group.index)
-                    found.append(Leaning(group, mine, blamed(links, main, way), order))
-        return tuple(sorted(found, key=lambda leaning: leaning.group.index))
+                    found.append(OrderDependence(group, mine, blamed(links, main, way), order))
+        return tuple(sorted(found, key=lambda dependence: dependence.group.index))
 
     # -- windows beyond the cap ---------------------------------------------------------------------------------------
 
-    def _fillings(
+    def _capped_windows(
         self,
         suite: SuiteFile,
         groups: list[TestGroup],
         rule_set: TestedRules,
         copy: Path,
         result: FileResult,
-    ) -> tuple[Filling, ...]:
+    ) -> tuple[CappedWindow, ...]:
         """The alerts whose windows promtool cannot fill, in test groups that pass."""
         unpassed = {each.group_index for each in result.results if each.status is not Status.PASSED}
-        found = fillings(
+        passed = [group for group in groups if result.promtool_passed and group.index not in unpassed]
+        tested = TestedSuite(
             suite,
-            [group for group in groups if result.promtool_passed and group.index not in unpassed and probes(group)],
-            rule_set,
-            lambda: [unit.group for unit in EvaluationOrder.of(suite, rule_set).main()],
-            lambda group, time_ms: result.observed.get((group.index, suite.tick_ms(time_ms)), None),
-            lambda path: self.promtool.test_rules([path], flags=self.options.flags, timeout_s=_PATIENCE_S),
-            copy.with_suffix(".filled.yml"),
+            Reads(rule_set),
+            order=lambda: [unit.group for unit in EvaluationOrder.of(suite, rule_set).main()],
+            seen=lambda group, time_ms: result.observed.get((group.index, suite.tick_ms(time_ms)), None),
+            run=lambda path: self.promtool.test_rules([path], flags=self.options.flags, timeout_s=_PATIENCE_S),
+            target=copy.with_suffix(".backfilled.yml"),
         )
-        return tuple(found)
+        return tuple(capped_windows(tested, filter(probes, passed)))
 
     # -- `--run` -------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from harness.errors import Span
-from harness.suites.filled import Filling
+from harness.suites.capped_windows import CappedWindow
 from harness.suites.model import (
     FileResult,
     ObservedStates,
@@ -28,7 +28,7 @@ from harness.suites.model import (
     SuiteFinding,
     TestGroup,
 )
-from harness.suites.order import Leaning
+from harness.suites.order import OrderDependence
 from harness.suites.reads import Reads
 from harness.suites.rulefiles import TestedRules
 
@@ -62,9 +62,9 @@ class FileView:
     unpassed: frozenset[int]
     """Indexes of the groups of which some assertion did not pass."""
     by_span: Mapping[Span, Result]
-    fillings: tuple[Filling, ...] = ()
+    capped_windows: tuple[CappedWindow, ...] = ()
     """The alerts whose windows promtool cannot fill, where that decides, or nobody can tell."""
-    leanings: tuple[Leaning, ...] = ()
+    order_dependences: tuple[OrderDependence, ...] = ()
     """The test groups that lean on an order of rule groups which promtool does not promise."""
 
     @classmethod
@@ -77,15 +77,15 @@ class FileView:
         *,
         strict: bool,
         configured: tuple[Path, ...],
-        fillings: tuple[Filling, ...] = (),
-        leanings: tuple[Leaning, ...] = (),
+        capped_windows: tuple[CappedWindow, ...] = (),
+        order_dependences: tuple[OrderDependence, ...] = (),
     ) -> FileView:
         """The view of a file that was run."""
         unpassed = frozenset(r.group_index for r in result.results if r.status is not Status.PASSED)
         by_span = {r.span: r for r in result.results}
         return cls(
-            suite, tuple(groups), rules, Reads(rules), result, strict, configured, unpassed, by_span, fillings,
-            leanings,
+            suite, tuple(groups), rules, Reads(rules), result, strict, configured, unpassed, by_span, capped_windows,
+            order_dependences,
         )  # fmt: skip
 
     def observed(self, group: TestGroup, time_ms: int) -> ObservedStates | None:

@@ -11,28 +11,28 @@ from collections.abc import Iterator
 from harness.errors import near_miss
 from harness.suites.checks import FileView, Hit
 from harness.suites.model import Status
-from harness.suites.order import Leaning, Link, Unit
+from harness.suites.order import Link, OrderDependence, Unit
 from harness.units import format_duration
 
 
 def check(view: FileView) -> Iterator[Hit]:
-    for leaning in view.leanings:
-        was, other = leaning.turned[0]
-        link = leaning.links[0]
-        main = leaning.order.main()
+    for dependence in view.order_dependences:
+        was, other = dependence.turned[0]
+        link = dependence.links[0]
+        main = dependence.order.main()
         makes, reads = _shown(link.writer, link), _shown(link.reader, link)
         first, second = (makes, reads) if main.index(link.writer) < main.index(link.reader) else (reads, makes)
         ends = {Status.PASSED: "passes", Status.FAILED: "fails", Status.ERROR: "cannot be evaluated"}
-        more = f", and {len(leaning.turned) - 1} more assertions," if len(leaning.turned) > 1 else ""
-        tied = leaning.order.tied(link.writer, link.reader)
+        more = f", and {len(dependence.turned) - 1} more assertions," if len(dependence.turned) > 1 else ""
+        tied = dependence.order.tied(link.writer, link.reader)
         leans = "passes or fails by chance" if tied else "leans on an order that promtool does not promise"
         yield Hit(
             was.span,
             f"`{was.subject}` at {format_duration(was.eval_time_ms)}{more} {leans}: `{link.by}` of group "
             f"{reads} reads `{link.reads}` of group {makes}; it {ends[was.status]} where {first} is evaluated "
-            f"before {second}, and {ends[other.status]} the other way round. {_why(leaning, link)}",
-            _hint(leaning, link),
-            leaning.group.title,
+            f"before {second}, and {ends[other.status]} the other way round. {_why(dependence, link)}",
+            _hint(dependence, link),
+            dependence.group.title,
         )
 
 
@@ -44,8 +44,8 @@ def _of_one_name(link: Link) -> bool:
     return link.writer.name == link.reader.name
 
 
-def _why(leaning: Leaning, link: Link) -> str:
-    order = leaning.order
+def _why(dependence: OrderDependence, link: Link) -> str:
+    order = dependence.order
     if _of_one_name(link):
         return "Whatever `group_eval_order` says, promtool evaluates two groups of one name in random order"
     if not order.named:
@@ -59,6 +59,6 @@ def _why(leaning: Leaning, link: Link) -> str:
     return why
 
 
-def _hint(leaning: Leaning, link: Link) -> str:
-    order = f"`group_eval_order: [{', '.join(leaning.order.suggestion(leaning.links))}]`"
+def _hint(dependence: OrderDependence, link: Link) -> str:
+    order = f"`group_eval_order: [{', '.join(dependence.order.suggestion(dependence.links))}]`"
     return f"rename one of the two groups, and name both in {order}" if _of_one_name(link) else f"write {order}"
