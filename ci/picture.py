@@ -20,7 +20,7 @@ from harness.contracts import load_contracts
 from harness.engines import open_engine
 from harness.engines.promtool import Promtool
 from harness.proof import Proof
-from harness.proof.prove import pair
+from harness.proof.pairing import pair
 from harness.report.terminal import ProofTable, proof_reasons
 from harness.report.wording import summary
 from harness.rules import load_rules

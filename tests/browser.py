@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from needs import refuse_to_skip
+from tests.needs import refuse_to_skip
 
 OPEN_PAGE = Path(__file__).resolve().parent / "open_page.mjs"
 PACKAGES = ("axe-core@4.10.3", "playwright-core@1.55.0")

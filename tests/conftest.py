@@ -9,13 +9,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from distribution import BySharedFixtures, long_ones_first
-from limits import children_obey_signals, limit
-from needs import binary_of, refuse_to_skip
 
 from harness.engines.base import Engine
 from harness.engines.process import ProcessEngine
 from harness.toolchain import Toolchain, probe_container_engine
+from tests.distribution import BySharedFixtures, long_ones_first
+from tests.limits import children_obey_signals, limit
+from tests.needs import binary_of, refuse_to_skip
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cut import unlike
-from foreign import corpus
 
 from harness.cli import main
 from harness.engines.promtool import Promtool
@@ -17,6 +15,8 @@ from harness.prometheus import DEFAULTS
 from harness.rules import RuleFile, load_rule_file
 from harness.rules.expr import comparisons, reach_ms, subquery_steps_ms
 from harness.rules.selectors import metric_names
+from tests.cut import unlike
+from tests.foreign import corpus
 
 ROOT = Path(__file__).resolve().parent.parent
 FOREIGN = corpus("rules")
@@ -59,7 +59,8 @@ def _has_rules(file: Path) -> bool:
 @pytest.fixture(scope="module", params=["own", *(["foreign"] if FOREIGN else [])])
 def collection(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Collection:
     paths = FOREIGN if request.param == "foreign" else own(tmp_path_factory.mktemp("own"))
-    loaded, refused = [], {}
+    loaded: list[RuleFile] = []
+    refused: dict[Path, HarnessError] = {}
     for path in paths:
         try:
             loaded.append(load_rule_file(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -76,7 +77,7 @@ def test_an_aliased_route_is_one_in_two_places(tmp_path: Path, amtool: Tool) -> 
     path = written(tmp_path, ALIASED)
     file = AlertmanagerFile.load(path, amtool)
     made = config_for_run(file, Clock(60), lambda name: "http://127.0.0.1/")
-    page = {"matchers": ["severity=page"], "group_wait": "1s", "continue": False}
+    page: dict[str, Any] = {"matchers": ["severity=page"], "group_wait": "1s", "continue": False}
     page["routes"] = [{"matchers": ["team=x"], "group_interval": "10s", "continue": False}]
     assert made["route"]["routes"] == [
         page,

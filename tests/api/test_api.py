@@ -77,7 +77,7 @@ def test_public_names_stand_once_in_each_list() -> None:
 
 def test_an_unknown_name() -> None:
     with pytest.raises(AttributeError, match="module 'harness' has no attribute 'prove_alert'"):
-        _ = harness.prove_alert  # type: ignore[attr-defined]
+        _ = harness.prove_alert
 
 
 def test_the_import_alone_loads_nothing() -> None:

@@ -194,7 +194,7 @@ def processor_s() -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=10_000, help="cases of the engine per round")
     parser.add_argument("--groups", type=int, default=200, help="test groups per round")
     parser.add_argument("--processes", type=int, default=10, help="processes per round")

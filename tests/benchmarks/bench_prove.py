@@ -21,11 +21,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench_engine import ROOT, Bench, spread
 from tabulate import tabulate
 
 from harness.engines.promtool import Promtool
 from harness.toolchain import Toolchain
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.benchmarks.bench_engine import ROOT, Bench, spread
 
 PROBES_PER_ALERT = 60
 

@@ -37,9 +37,9 @@ from streaming.observability.ledger import Ledger
 from tabulate import tabulate
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "streaming"))
+sys.path.insert(0, str(ROOT))
 
-from streaming_server import Server  # noqa: E402
+from tests.streaming.streaming_server import Server  # noqa: E402
 
 SERIES = 10_000
 PAGE_LIMIT = 1.1
@@ -169,7 +169,7 @@ def bench_page(rounds: int) -> bool:
     per_endpoint = len(BUCKETS_S) + 4  # the buckets, +Inf, sum, count, and the counter of requests
     endpoints = -(-SERIES // per_endpoint)
     ledgers = {1: Ledger(HTTP_FAMILIES), 2: Ledger(HTTP_FAMILIES, workers=2)}
-    prometheus_client.disable_created_metrics()
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     requests = prometheus_client.Counter(REQUESTS.name, REQUESTS.help, REQUESTS.labels, registry=registry)
     durations = prometheus_client.Histogram(

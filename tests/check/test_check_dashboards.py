@@ -248,7 +248,7 @@ def variable(name: str, kind: str = "custom", **more: Any) -> Variable:
     ],
 )
 def test_variables_are_replaced_as_grafana_does(server: MetricsServer, text: str, replaced: str) -> None:
-    everything = {"current": {"value": ["$__all"]}, "includeAll": True, "multi": True}
+    everything: dict[str, Any] = {"current": {"value": ["$__all"]}, "includeAll": True, "multi": True}
     jobs = {"query": "label_values(up, job)"}
     listed = [
         variable("one", query="a.b,c", current={"value": "a.b"}),

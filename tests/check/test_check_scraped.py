@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import requests
-from needs import refuse_to_skip
 
 from fixtures.dashboards import OUTPUT
 from harness.cli import main
@@ -18,6 +17,7 @@ from harness.engines.child import Child
 from harness.engines.process import ProcessEngine
 from harness.errors import EngineError
 from harness.toolchain import Toolchain
+from tests.needs import refuse_to_skip
 
 ROOT = Path(__file__).resolve().parents[2]
 

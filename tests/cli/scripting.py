@@ -193,7 +193,7 @@ def in_process(arguments: Sequence[str], folder: Path, environ: Mapping[str, str
         texts = []
         for stream in (out, err):
             stream.flush()
-            texts.append(stream.buffer.getvalue().decode("utf-8"))  # type: ignore[attr-defined]
+            texts.append(stream.buffer.getvalue().decode("utf-8"))
     return Outcome(code, *texts)
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from scripting import COMMAND, SCRIPTS, clean_environ
+
+from tests.cli.scripting import COMMAND, SCRIPTS, clean_environ
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = ["--config", str(ROOT / "pyproject.toml"), "prove"]
@@ -204,7 +205,7 @@ def test_a_signal_while_a_container_measures(
 
     def ours(pid: int) -> list[str]:
         found = client.containers.list(all=True, filters={"label": "alert-harness.owner"}, ignore_removed=True)
-        return [c.name for c in found if f'"pid": {pid},' in c.labels["alert-harness.owner"]]
+        return [str(c.name) for c in found if f'"pid": {pid},' in c.labels["alert-harness.owner"]]
 
     try:
         child = start(*OWN, "--engine", "docker", "--image", image)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from scripting import Outcome, clean_environ, in_process
 
 from harness.engines import Engine, Samples, make_labels
 from harness.rules import RuleFile, load_rules
 from harness.rules.copies import copy_of
 from harness.rules.forms import FOREIGN_GROUP, FOREIGN_RULE, FOREIGN_TOP, KINDS
+from tests.cli.scripting import Outcome, clean_environ, in_process
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "rules.md"
 Run = Callable[..., Outcome]

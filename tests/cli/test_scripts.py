@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from scripting import (
+
+from tests.cli.scripting import (
     SCRIPTS,
     Outcome,
     Scenario,

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripting import COMMAND, SCRIPTS, Outcome, clean_environ, in_process
+
+from tests.cli.scripting import COMMAND, SCRIPTS, Outcome, clean_environ, in_process
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = SCRIPTS / "project"

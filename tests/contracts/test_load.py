@@ -139,7 +139,7 @@ def test_a_series_that_is_there_or_not(
     assert [comes.present({"x": Fraction(x)}) for x in (0, 1)] == [0, 1]
     assert [stays.present({"x": Fraction(x)}) for x in (0, 1)] == [1, 1]
     first, second = found.situations
-    assert first.knob == ((0, quiet_at),)
+    assert first.knob == ((0, Fraction(quiet_at)),)
     assert first.signal.series == found.signal.series
     assert second.signal.series[0].present is None  # not the contract's own: there unless it says otherwise
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from needs import binary_of
 
 from harness.engines.promtool import Promtool
 from harness.proof.checked import check_rule_files
 from harness.rules import load_rules
 from harness.suites.run import SuiteRun
+from tests.needs import binary_of
 
 RULES = """\
 apiVersion: monitoring.coreos.com/v1

@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from live_project import left_in, write_project
 
 from harness.alertmanager.file import AlertmanagerFile
 from harness.choices.shared import RunChoices
@@ -29,6 +28,7 @@ from harness.live.model import LiveReport, LiveVerdict
 from harness.live.run import Tools, live
 from harness.rules import load_rules
 from harness.toolchain import Toolchain
+from tests.live.live_project import left_in, write_project
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from live_team import ALERTS, Alert, write_team
 
 from harness.choices.live import LiveChoices
 from harness.choices.shared import RunChoices
@@ -14,6 +13,7 @@ from harness.commands import live
 from harness.config import Config
 from harness.errors import EXIT_ENGINE, EXIT_FINDINGS
 from harness.live.model import LiveReport, LiveVerdict
+from tests.live.live_team import ALERTS, Alert, write_team
 
 
 @pytest.fixture(scope="module")

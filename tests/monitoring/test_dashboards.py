@@ -45,6 +45,7 @@ def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
 
 def panel_of(built: dict[str, dict[str, Any]], alert: str) -> dict[str, Any]:
     dashboard, number, _, _ = ALERT_PANELS[alert]
+    panel: dict[str, Any]
     [panel] = [panel for panel in built[dashboard]["panels"] if panel["id"] == number]
     return panel
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
-from needs import refuse_to_skip
 
 from harness.contracts import load_contracts
 from harness.errors import EngineError
 from harness.rules import load_rules
 from harness.toolchain import Toolchain
+from tests.needs import refuse_to_skip
 
 ROOT = Path(__file__).resolve().parents[2]
 MONITORING = ROOT / "fixtures" / "monitoring"

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from plugin_project import FILES, Pytest
+
+from tests.plugin.plugin_project import FILES, Pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 

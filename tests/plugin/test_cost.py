@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from plugin_project import Pytest
+from tests.plugin.plugin_project import Pytest
 
 CONFTEST = """\
 import json, sys

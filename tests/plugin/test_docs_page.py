@@ -6,9 +6,8 @@ import inspect
 import re
 from pathlib import Path
 
-from plugin_project import Pytest
-
 from harness import pytest_plugin
+from tests.plugin.plugin_project import Pytest
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "pytest.md"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plugin_project import Pytest
+from tests.plugin.plugin_project import Pytest
 
 GIVEN = '''\
 from hypothesis import example, given, settings

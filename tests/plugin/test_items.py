@@ -6,7 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from plugin_project import Pytest
+from tests.plugin.plugin_project import Pytest
 
 GOOD = [
     f"rules/r.yml::Good::{aspect}"

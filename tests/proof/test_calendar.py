@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from proving import prove_files
 
 from harness.engines.base import Engine
 from harness.proof import AlertResult, Verdict
+from tests.proof.proving import prove_files
 
 EXACT, SITUATION = Verdict.EXACT, Verdict.WRONG_SITUATION
 

@@ -8,7 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from faults import EQUIVALENTS, FAULTS, HOMES, RULES, Edit, Fault, telling
 
 from harness.contracts import Contract, Signal, load_contracts
 from harness.contracts.world import KnobSteps, Scrapes, Trace, traces
@@ -18,6 +17,7 @@ from harness.engines.promtool import Promtool
 from harness.proof import AlertResult, Proof, Verdict
 from harness.replay import SlotWriter
 from harness.rules import load_rules
+from tests.proof.faults import EQUIVALENTS, FAULTS, HOMES, RULES, Edit, Fault, telling
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from proving import prove_files
 
 from harness.contracts import load_contracts
 from harness.engines.base import Engine
@@ -15,6 +14,7 @@ from harness.engines.promtool import Promtool
 from harness.errors import InputError
 from harness.proof import Proof, Verdict
 from harness.rules import load_rules
+from tests.proof.proving import prove_files
 
 SIZE = 'gauge: queue_size{host="h1", team="infra"}\n        value: x'
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from needs import binary_of, refuse_to_skip
 
 from harness.contracts import Contract, load_contracts
 from harness.engines.base import Engine
@@ -27,6 +26,7 @@ from harness.proof.measuring.measure import Measurement, Measurer
 from harness.proof.model import LocatedAlert
 from harness.rules import load_rules
 from harness.toolchain import probe_container_engine
+from tests.needs import binary_of, refuse_to_skip
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = ("2.53", "3.5")

@@ -71,7 +71,8 @@ def test_an_engine_that_dies_over_one_alert(
 ) -> None:
     """Killed in the middle of the second alert: that one is an error, with the log's words; the third is measured."""
     module_engine.reset()
-    true_query, killed = module_engine.query_range, []
+    true_query = module_engine.query_range
+    killed: list[int | None] = []
 
     def query(expr: str, start_ms: int, end_ms: int, step_ms: int):  # type: ignore[no-untyped-def]
         if "second" in expr and not killed:

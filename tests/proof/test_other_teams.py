@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from proving import prove_files
 
 from harness.engines.base import Engine
 from harness.proof import Verdict
+from tests.proof.proving import prove_files
 
 GAUGE = 'gauge: load{instance="a:1"}\n        value: x'
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from needs import binary_of
 
 from harness.contracts import load_contracts
 from harness.engines.process import ProcessEngine
@@ -18,6 +17,7 @@ from harness.proof.checked import check_rule_files
 from harness.proof.model import AlertResult
 from harness.replay import AlertState
 from harness.rules import load_rules
+from tests.needs import binary_of
 
 RULES = """\
 groups:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from proving import prove_files
 
 from harness.engines.base import Engine
 from harness.proof import AlertResult, Verdict
 from harness.report.proof.aspects import aspects
 from harness.report.wording import row
+from tests.proof.proving import prove_files
 
 EXACT = Verdict.EXACT
 UP = "signal: [{gauge: 'up{job=\"api\"}', value: 1}]"

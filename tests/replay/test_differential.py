@@ -10,11 +10,11 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis.errors import NoSuchExample
-from replay_examples import Account, Example, difference, examples, judged, refuses, replayed
 
 from harness.engines.process import ProcessEngine
 from harness.engines.promtool import Promtool
 from harness.replay import SlotWriter
+from tests.replay.replay_examples import Account, Example, difference, examples, judged, refuses, replayed
 
 _SHRINK_S = 30
 """After so long the smallest failing example so far has to do."""

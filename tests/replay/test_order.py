@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from replay_examples import Example, World, difference, judged, replayed
 
 from harness.contracts.world import Trace
 from harness.engines import Engine, QueryError, make_labels
@@ -16,6 +15,7 @@ from harness.engines.promtool import Promtool
 from harness.errors import UnsupportedError
 from harness.replay import AlertState, Batch, GroupPhases, Replay, SlotWriter
 from harness.rules import RuleFile, load_rule_file
+from tests.replay.replay_examples import Example, World, difference, judged, replayed
 
 MINUTE = 60_000
 _LETTERS = {AlertState.INACTIVE: ".", AlertState.PENDING: "p", AlertState.FIRING: "F"}

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import HOSTILE, views_of
 
 from harness.contracts import load_contracts
 from harness.live.model import BusyRun, Delivery, LiveReport, LiveResult, LiveVerdict
@@ -18,6 +17,7 @@ from harness.report.outcome import Outcome, Proved
 from harness.stack.load import RequestTally
 from harness.stack.run import Episode, ScenarioResult, judge
 from harness.stack.scenario import load_scenario
+from tests.browser import HOSTILE, views_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

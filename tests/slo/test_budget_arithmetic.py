@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_world import objectives
 
 from harness.errors import InputError
 from harness.slo.budget.buckets import Bins, EventBuckets, EventTally, Grid
@@ -31,6 +30,7 @@ from harness.slo.budget.budget import (
 from harness.slo.budget.verdict import lasting, percent
 from harness.slo.model import BurnPair, Calendar, Objective
 from harness.slo.periods import Window, judged, parse_time_ms
+from tests.slo.report_world import objectives
 
 M = 60_000
 H = 60 * M

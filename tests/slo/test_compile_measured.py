@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from slo_bench import MINUTE_MS, START_MS, THRESHOLD, document, play, ratio, read, ticks, unique, write_series
 
 from harness.engines.base import Engine
 from harness.slo import Objective
@@ -26,6 +25,7 @@ from harness.slo.compile.series import (
     error_ratio,
     total_events,
 )
+from tests.slo.slo_bench import MINUTE_MS, START_MS, THRESHOLD, document, play, ratio, read, ticks, unique, write_series
 
 HOUR = 60
 RUNNING = 10**6

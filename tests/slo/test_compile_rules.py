@@ -11,7 +11,6 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from slo_bench import THRESHOLD, document, ratio, read
 
 from harness.cli import main
 from harness.engines.promtool import Promtool
@@ -22,6 +21,7 @@ from harness.slo.compile.unittests import unit_tests_yaml
 from harness.slo.compile.write import Format, rules_yaml
 from harness.slo.spec.convert import convert
 from harness.slo.spec.windows import windows_of
+from tests.slo.slo_bench import THRESHOLD, document, ratio, read
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from slo_bench import THRESHOLD, document, ratio, read
 
 from harness.errors import HarnessError, InputError, UnsupportedError
 from harness.rules.expr import UnreadableError
+from tests.slo.slo_bench import THRESHOLD, document, ratio, read
 
 GOAL = "{target: 0.999}"
 POLICY = document(policies=[("2", "1h")])

@@ -11,7 +11,6 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slo_bench import document, ratio, read
 
 from harness.commands.objectives import load
 from harness.config import load_config
@@ -29,6 +28,7 @@ from harness.slo.model import (
     WindowPlacement,
 )
 from harness.slo.spec.convert import convert
+from tests.slo.slo_bench import document, ratio, read
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,8 +9,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from published_rules import pyrra, sloth
-from quality_worlds import BAD_OF_ALL, PAGE, TICKET, at_ratios, compiled, measure, objective, of_kinds, query
 
 from harness.engines.base import Engine
 from harness.engines.process import ProcessEngine
@@ -35,6 +33,8 @@ from harness.slo.quality.prove import Subject, percents_apart, prove, told_apart
 from harness.slo.queries import grouped
 from harness.slo.spec.windows import windows_of
 from harness.slo.windows import pairs_of
+from tests.slo.published_rules import pyrra, sloth
+from tests.slo.quality_worlds import BAD_OF_ALL, PAGE, TICKET, at_ratios, compiled, measure, objective, of_kinds, query
 
 DAY_MS = 86_400_000
 SHORT_LIBRARY = of_kinds(IncidentKind.QUIET, IncidentKind.OUTAGE, IncidentKind.SPIKE, IncidentKind.GROUP)

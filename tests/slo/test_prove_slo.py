@@ -10,7 +10,15 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from quality_worlds import (
+
+from harness.engines.base import Engine
+from harness.engines.process import ProcessEngine
+from harness.errors import InputError, UnsupportedError
+from harness.slo import closedform
+from harness.slo.model import BurnPair, Events, WindowPlacement
+from harness.slo.quality.incidents import MINUTE_MS, IncidentKind
+from harness.slo.quality.model import QualityVerdict
+from tests.slo.quality_worlds import (
     GOOD_OF_ALL,
     PAGE,
     SLOW_PAGE,
@@ -24,14 +32,6 @@ from quality_worlds import (
     of_kinds,
     query,
 )
-
-from harness.engines.base import Engine
-from harness.engines.process import ProcessEngine
-from harness.errors import InputError, UnsupportedError
-from harness.slo import closedform
-from harness.slo.model import BurnPair, Events, WindowPlacement
-from harness.slo.quality.incidents import MINUTE_MS, IncidentKind
-from harness.slo.quality.model import QualityVerdict
 
 TICK_MS = 60_000
 TWO = (PAGE, TICKET)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from quality_worlds import PAGE, SLOW_PAGE, TICKET, at_ratios, compiled, measure, objective
 
 from harness.engines.base import Engine
 from harness.engines.process import ProcessEngine
@@ -22,6 +21,7 @@ from harness.report.quality.json import quality_json
 from harness.report.quality.terminal import quality_table, summary
 from harness.report.terminal import console
 from harness.slo.quality.model import ObjectiveQuality, QualityVerdict
+from tests.slo.quality_worlds import PAGE, SLOW_PAGE, TICKET, at_ratios, compiled, measure, objective
 
 ROOT = Path(__file__).resolve().parents[2]
 _SVG = "{http://www.w3.org/2000/svg}"

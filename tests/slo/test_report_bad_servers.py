@@ -12,11 +12,11 @@ from urllib.parse import parse_qs
 from xml.etree.ElementTree import fromstring
 
 import pytest
-import report_world as world
-from report_world import END
 
 from harness.cli import main
 from harness.engines.base import Engine
+from tests.slo import report_world as world
+from tests.slo.report_world import END
 
 Answer = Callable[[BaseHTTPRequestHandler, dict[str, list[str]]], tuple[int, dict[str, str], bytes]]
 OK = {"Content-Type": "application/json"}

@@ -11,9 +11,6 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from report_world import MINUTE, START
-from slo_bench import THRESHOLD, document, ratio, read
-from test_report_page import SCHEMA
 
 from harness.engines import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
@@ -28,6 +25,9 @@ from harness.slo.budget.report import SloReport, make_report
 from harness.slo.budget.verdict import BudgetVerdict
 from harness.slo.model import Grouping
 from harness.slo.periods import Window, judged
+from tests.slo.report_world import MINUTE, START
+from tests.slo.slo_bench import THRESHOLD, document, ratio, read
+from tests.slo.test_report_page import SCHEMA
 
 END = START + 120 * MINUTE
 PER_MINUTE = {"a": (100, 0), "b": (50, 2), "c": (10, 0)}

@@ -10,9 +10,6 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from report_world import MINUTE, START
-from slo_bench import THRESHOLD, document, ratio, read
-from test_report_page import SCHEMA
 
 from harness.cli import main
 from harness.engines import Engine, Samples, make_labels
@@ -28,6 +25,9 @@ from harness.slo.budget.maintenance import load_maintenance
 from harness.slo.budget.report import ObjectiveReport, make_report
 from harness.slo.budget.verdict import BudgetVerdict
 from harness.slo.periods import Window, judged
+from tests.slo.report_world import MINUTE, START
+from tests.slo.slo_bench import THRESHOLD, document, ratio, read
+from tests.slo.test_report_page import SCHEMA
 
 MINUTES = 240
 END = START + MINUTES * MINUTE

@@ -14,8 +14,6 @@ from xml.etree.ElementTree import fromstring
 
 import jsonschema
 import pytest
-import report_world as world
-from browser import HOSTILE, views_of
 
 from harness.engines.process import ProcessEngine
 from harness.errors import InputError
@@ -34,6 +32,8 @@ from harness.slo.budget.report import SloReport, make_report
 from harness.slo.budget.verdict import BudgetVerdict, Ruling
 from harness.slo.model import Objective
 from harness.slo.periods import Window
+from tests.browser import HOSTILE, views_of
+from tests.slo import report_world as world
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "docs" / "schema" / "slo-report.schema.json").read_text(encoding="utf-8"))

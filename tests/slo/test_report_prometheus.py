@@ -10,10 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-import report_world as world
 from hypothesis import HealthCheck, given, settings
-from report_world import DAY, END, MINUTE, START
-from test_sli_counting import LIMIT, covered_seconds, expected, worlds
 
 from harness.choices.slo_report import ReportChoices
 from harness.commands.slo_report import run
@@ -30,6 +27,9 @@ from harness.slo.budget.history import Counting, History, ServerClock
 from harness.slo.budget.report import ObjectiveReport, SloReport, judge, make_report
 from harness.slo.budget.verdict import BudgetVerdict, Rules
 from harness.slo.periods import Window, judged
+from tests.slo import report_world as world
+from tests.slo.report_world import DAY, END, MINUTE, START
+from tests.slo.test_sli_counting import LIMIT, covered_seconds, expected, worlds
 
 TARGET = {"job": "shop", "instance": "a:80"}
 

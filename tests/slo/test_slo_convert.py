@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from slo_bench import THRESHOLD, document, read
 
 from harness.cli import main
 from harness.errors import EXIT_INPUT, EXIT_OK, Span
@@ -39,6 +38,7 @@ from harness.slo.spec import convert as conversion
 from harness.slo.spec.convert import convert, in_openslo
 from harness.slo.spec.openslo.write import slo_document
 from harness.source import Text
+from tests.slo.slo_bench import THRESHOLD, document, read
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,7 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from slo_bench import MINUTE_MS, play, ticks, unique, write_series
 
 from harness.engines.base import Engine
 from harness.errors import HarnessError, InputError, UnsupportedError
@@ -16,6 +15,7 @@ from harness.slo import load_objectives
 from harness.slo.compile.rules import compile_objectives
 from harness.slo.compile.series import error_ratio
 from harness.slo.model import Events, RawRatio, Rolling, WindowPlacement
+from tests.slo.slo_bench import MINUTE_MS, play, ticks, unique, write_series
 
 # As in sloth's "getting started": https://sloth.dev/introduction/
 EXAMPLE = """\

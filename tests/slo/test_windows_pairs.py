@@ -7,7 +7,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from slo_bench import document, ratio, read
 
 from harness.errors import InputError
 from harness.slo import Objective, closedform
@@ -15,6 +14,7 @@ from harness.slo.model import DAY_MS
 from harness.slo.spec.windows import windows_of
 from harness.slo.windows import catalogues, choose, pairs_of, recorded_windows_ms
 from harness.units import format_duration
+from tests.slo.slo_bench import document, ratio, read
 
 
 def _objective(tmp_path: Path, period: str = "30d", goal: str = "{target: 0.999}", **more: object) -> Objective:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from needs import binary_of, refuse_to_skip
 
 from harness.config import Config, load_config
 from harness.errors import HarnessError
@@ -17,6 +16,7 @@ from harness.stack.opening import RuntimeKind, throwaway
 from harness.stack.runtime import Runtime
 from harness.stack.spec import ANY_PORTS, Spec
 from harness.toolchain import Toolchain
+from tests.needs import binary_of, refuse_to_skip
 
 ROOT = Path(__file__).resolve().parents[2]
 FACTOR = 30

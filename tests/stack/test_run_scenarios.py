@@ -13,7 +13,6 @@ from urllib.request import Request, urlopen
 
 import jsonschema
 import pytest
-from needs import binary_of
 
 from harness.cli import main
 from harness.commands.stack_run import COMPRESS, find_scenario, play_on, played_on_own
@@ -30,6 +29,7 @@ from harness.stack.runtime import Runtime
 from harness.stack.scenario import load_scenario
 from harness.stack.spec import ANY_PORTS, Spec
 from harness.toolchain import Toolchain
+from tests.needs import binary_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted(file.stem for file in (ROOT / "fixtures" / "scenarios").glob("*.yml"))

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import pytest
-from stack_probes import scraped
 
 from harness.cli import main
 from harness.config import load_config
@@ -16,6 +15,7 @@ from harness.stack.load import Traffic
 from harness.stack.opening import RuntimeKind
 from harness.stack.runtime import Health, Runtime
 from harness.stack.scenario import load_scenario
+from tests.stack.stack_probes import scraped
 
 ROOT = Path(__file__).resolve().parents[2]
 CALM = load_scenario(ROOT / "fixtures" / "scenarios" / "calm.yml").load

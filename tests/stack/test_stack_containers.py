@@ -16,8 +16,6 @@ from typing import Any
 import docker
 import pytest
 import yaml
-from needs import refuse_to_skip
-from stack_probes import PATIENCE_S, add_camera, arguments_of_all_processes, cameras, eventually, query, scraped
 
 from harness.cli import main
 from harness.engines.owner import processes_with
@@ -28,6 +26,16 @@ from harness.stack.reaper import PROJECT_LABEL
 from harness.stack.reaper import sweep as sweep_projects
 from harness.stack.runtime import Health, Runtime, ServiceState
 from harness.stack.services import SERVICES
+from tests.needs import refuse_to_skip
+from tests.stack.stack_probes import (
+    PATIENCE_S,
+    add_camera,
+    arguments_of_all_processes,
+    cameras,
+    eventually,
+    query,
+    scraped,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "fixtures/compose.yaml"

@@ -10,7 +10,12 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from stack_probes import (
+
+from harness.config import Config
+from harness.engines.private import sweep
+from harness.errors import InputError
+from harness.stack.runtime import Health, Runtime, ServiceState
+from tests.stack.stack_probes import (
     PATIENCE_S,
     add_camera,
     arguments_of_all_processes,
@@ -20,11 +25,6 @@ from stack_probes import (
     query,
     scraped,
 )
-
-from harness.config import Config
-from harness.engines.private import sweep
-from harness.errors import InputError
-from harness.stack.runtime import Health, Runtime, ServiceState
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from needs import binary_of
-from stack_probes import PATIENCE_S, add_camera, cameras, eventually, processes_of
 
 from harness.cli import main
 from harness.config import Config
@@ -26,6 +24,8 @@ from harness.stack.opening import running
 from harness.stack.services import SERVICES
 from harness.stack.spec import Spec
 from harness.stack.state import StateFolder
+from tests.needs import binary_of
+from tests.stack.stack_probes import PATIENCE_S, add_camera, cameras, eventually, processes_of
 
 ROOT = Path(__file__).resolve().parents[2]
 ANYWHERE = [f"--port={name}=0" for name in SERVICES]

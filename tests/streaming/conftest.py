@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from streaming_server import FAULTS_TOKEN, Server, served
+
+from tests.streaming.streaming_server import FAULTS_TOKEN, Server, served
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from streaming_server import FAULTS_TOKEN, WEBHOOK_TOKEN
+from tests.streaming.streaming_server import FAULTS_TOKEN, WEBHOOK_TOKEN
 
 _WEBHOOK = f"Authorization: Bearer {WEBHOOK_TOKEN}"
 _FAULTS = f"Authorization: Bearer {FAULTS_TOKEN}"

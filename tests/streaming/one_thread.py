@@ -6,12 +6,14 @@ A test run has more of them, and a child that is forked there may wait for ever 
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+HERE = Path(__file__).resolve().parent
 Plain = TypeVar("Plain")
 
 
@@ -21,7 +23,8 @@ def in_one_thread(scenario: Callable[[], Plain]) -> Plain:
     code = f"from {scenario.__module__} import {name}; print(repr({name}()))"
     done = subprocess.run(
         [sys.executable, "-W", "always", "-c", code],
-        cwd=Path(__file__).parent,
+        cwd=HERE,
+        env=os.environ | {"PYTHONPATH": str(HERE.parents[1])},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

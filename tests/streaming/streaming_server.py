@@ -30,17 +30,20 @@ _SPAWNER = ThreadPoolExecutor(1)
 def spawn(command: list[str], *, log: IO[bytes], cwd: Path | str, **more: Any) -> subprocess.Popen[bytes]:
     """A process, in a session of its own, that the kernel ends if the tests are killed."""
     prctl, pr_set_pdeathsig = ctypes.CDLL(None).prctl, 1
-    return _SPAWNER.submit(
-        subprocess.Popen,
-        command,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-        preexec_fn=lambda: prctl(pr_set_pdeathsig, int(signal.SIGKILL)),
-        **more,
-    ).result()
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=lambda: prctl(pr_set_pdeathsig, int(signal.SIGKILL)),
+            **more,
+        )
+
+    return _SPAWNER.submit(start).result()
 
 
 class Server:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import socket
 import uuid
+from collections.abc import Callable
 
 import pytest
-from streaming_server import Server
+
+from tests.streaming.streaming_server import Server
 
 
 def _new() -> str:
@@ -101,7 +103,7 @@ def test_a_token_is_asked_for_before_a_body_is_read(shared_server: Server, metho
             )
 
 
-def test_no_token_configured_takes_no_plates(start) -> None:
+def test_no_token_configured_takes_no_plates(start: Callable[..., Server]) -> None:
     server = start(WEBHOOK_TOKEN="")
     server.camera()
     for token in ("", "None", "anything"):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from one_thread import in_one_thread
 from streaming.faults import FaultBoard, Faults, is_hit
-from streaming_server import FAULTS_TOKEN, Server
+
+from tests.streaming.one_thread import in_one_thread
+from tests.streaming.streaming_server import FAULTS_TOKEN, Server
 
 RATIOS = st.fractions(0, 1, max_denominator=10_000)
 PHASES = st.fractions(0, Fraction(2**32 - 1, 2**32), max_denominator=2**32)
@@ -68,7 +71,7 @@ def test_the_seed_says_which_and_not_how_many() -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_errors_are_exact_over_http_and_touch_the_api_only(start, workers: str) -> None:
+def test_errors_are_exact_over_http_and_touch_the_api_only(start: Callable[..., Server], workers: str) -> None:
     server: Server = start(FAULTS="1", FAULTS_TOKEN=FAULTS_TOKEN, WORKERS=workers)
     answer = server.faults(error_ratio=0.07, seed=3)
     assert answer.status_code == 200
@@ -102,7 +105,7 @@ def test_errors_are_exact_over_http_and_touch_the_api_only(start, workers: str) 
         assert server.ask("GET", "/api/streams").status_code == 200
 
 
-def test_latency_hits_its_share(start) -> None:
+def test_latency_hits_its_share(start: Callable[..., Server]) -> None:
     server: Server = start(FAULTS="1", FAULTS_TOKEN=FAULTS_TOKEN)
     server.faults(latency_s=0.3, latency_ratio=0.25)
     for _ in range(20):
@@ -117,7 +120,7 @@ def test_latency_hits_its_share(start) -> None:
     assert faster_than("+Inf") == 20
 
 
-def test_recordings_fail_by_their_share_and_are_counted(start) -> None:
+def test_recordings_fail_by_their_share_and_are_counted(start: Callable[..., Server]) -> None:
     server: Server = start(FAULTS="1", FAULTS_TOKEN=FAULTS_TOKEN)
     server.camera()
     stream_id = server.stream()
@@ -132,7 +135,9 @@ def test_recordings_fail_by_their_share_and_are_counted(start) -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"FAULTS": "1"}, {"FAULTS_TOKEN": "x"}, {"FAULTS": "0", "FAULTS_TOKEN": "x"}])
-def test_without_flag_and_token_the_switch_is_an_unknown_path(start, settings: dict[str, str]) -> None:
+def test_without_flag_and_token_the_switch_is_an_unknown_path(
+    start: Callable[..., Server], settings: dict[str, str]
+) -> None:
     server: Server = start(**settings)
     unknown = server.ask("GET", "/nowhere")
     for token in ("", "x"):
@@ -158,5 +163,5 @@ def test_a_wrong_faults_token_changes_nothing(shared_server: Server) -> None:
     "wrong",
     [{"error_ratio": 1.1}, {"error_ratio": -0.1}, {"latency_s": 31}, {"seed": 2**63}, {"error_rate": 0.1}],
 )
-def test_faults_out_of_range_are_refused(shared_server: Server, wrong: dict[str, float]) -> None:
+def test_faults_out_of_range_are_refused(shared_server: Server, wrong: dict[str, Any]) -> None:
     assert shared_server.faults(**wrong).status_code == 422

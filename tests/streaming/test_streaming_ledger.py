@@ -7,15 +7,17 @@ import random
 import time
 from array import array
 from collections.abc import Callable
+from functools import partial
 
 import pytest
-from one_thread import in_one_thread
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from streaming.observability import ledger as module
 from streaming.observability.business import BUSINESS_FAMILIES, STREAMS, BusinessMetrics
 from streaming.observability.exposition import Exposition
 from streaming.observability.ledger import Family, Kind, Ledger, LedgerFull
+
+from tests.streaming.one_thread import in_one_thread
 
 HITS = Family("hits_total", Kind.COUNTER, "Hits.", ("path",))
 TIMES = Family("times_seconds", Kind.HISTOGRAM, "Times.", ("path",), (0.1, 1.0))
@@ -56,7 +58,7 @@ def _three_workers() -> Told:
         sheet.cells[sheet.row(LEVEL)] = worker
 
     for worker in range(3):
-        _in_a_child(lambda worker=worker: work(worker))
+        _in_a_child(partial(work, worker))
     return _told(ledger)
 
 

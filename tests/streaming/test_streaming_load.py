@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from streaming_server import FAULTS_TOKEN, Server
+
+from tests.streaming.streaming_server import FAULTS_TOKEN, Server
 
 RATE = 300
 ERROR_RATIO = 0.01

@@ -8,13 +8,15 @@ import secrets
 import socket
 import struct
 import subprocess
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from streaming_server import FAULTS_TOKEN, Server, wait_for
+
+from tests.streaming.streaming_server import FAULTS_TOKEN, Server, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 BUSINESS = {
@@ -28,7 +30,7 @@ BUSINESS = {
 }
 
 
-def test_the_metrics_endpoint(start) -> None:
+def test_the_metrics_endpoint(start: Callable[..., Server]) -> None:
     server = start()
     answer = server.ask("GET", "/metrics")
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -50,7 +52,7 @@ def test_promtool_only_minds_a_name_that_the_rules_fix(shared_server: Server, pr
     assert told == ['gtvision_cameras_total non-counter metrics should not have "_total" suffix']
 
 
-def test_business_metrics(start) -> None:
+def test_business_metrics(start: Callable[..., Server]) -> None:
     server = start(CAMERA_STATUS_INTERVAL="50ms", FAULTS="1", FAULTS_TOKEN=FAULTS_TOKEN)
     for camera_id in ("gate", "yard", "roof"):
         server.camera(camera_id)
@@ -75,7 +77,7 @@ def test_business_metrics(start) -> None:
     }
 
 
-def test_a_camera_goes_offline_without_heartbeats(start) -> None:
+def test_a_camera_goes_offline_without_heartbeats(start: Callable[..., Server]) -> None:
     server = start(CAMERA_STATUS_INTERVAL="50ms", CAMERA_TIMEOUT="400ms")
     server.camera()
 
@@ -91,7 +93,7 @@ def test_a_camera_goes_offline_without_heartbeats(start) -> None:
     wait_for(lambda: server.value("gtvision_cameras_offline") == 1, "the camera to be offline")
 
 
-def test_http_metrics_are_collected_by_route(start) -> None:
+def test_http_metrics_are_collected_by_route(start: Callable[..., Server]) -> None:
     server = start()
     server.camera()
     for _ in range(3):
@@ -129,7 +131,7 @@ def test_the_buckets_are_those_of_the_contract(shared_server: Server) -> None:
     assert sorted(bounds) == [*slow["signal"][0]["buckets"], float("inf")]
 
 
-def test_scrapes_and_probes_are_not_traffic(start) -> None:
+def test_scrapes_and_probes_are_not_traffic(start: Callable[..., Server]) -> None:
     server = start(FAULTS="1", FAULTS_TOKEN=FAULTS_TOKEN)
     for _ in range(5):
         for path in ("/metrics", "/health", "/ready", "/faults"):
@@ -137,7 +139,7 @@ def test_scrapes_and_probes_are_not_traffic(start) -> None:
     assert server.value("http_requests_total") == 0
 
 
-def test_ten_thousand_paths_add_one_series(start) -> None:
+def test_ten_thousand_paths_add_one_series(start: Callable[..., Server]) -> None:
     server = start()
     server.ask("GET", "/first")
     server.ask("GET", "/api/cameras/first")
@@ -172,7 +174,7 @@ def test_methods_that_http_does_not_define_share_one_value(shared_server: Server
     assert shared_server.value("http_requests_total", method=method) == 0
 
 
-def test_clients_that_hang_up_leave_no_connection_behind(start) -> None:
+def test_clients_that_hang_up_leave_no_connection_behind(start: Callable[..., Server]) -> None:
     server = start(FAULTS="1", FAULTS_TOKEN=FAULTS_TOKEN)
     server.faults(latency_s=4)
     request = b"GET /api/streams HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Iterable
 
 import pytest
-from odd_requests import malformed, odd_framing, odd_heads
-from streaming_server import FAULTS_TOKEN, Server
+
+from tests.streaming.odd_requests import malformed, odd_framing, odd_heads
+from tests.streaming.streaming_server import FAULTS_TOKEN, Server
 
 AT_ONCE = 16
 SILENCE_S = 0.5

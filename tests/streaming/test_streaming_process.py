@@ -10,12 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import requests
 from streaming.settings import Settings
-from streaming_server import FAULTS_TOKEN, Server, run_to_end, wait_for
+
+from tests.streaming.streaming_server import FAULTS_TOKEN, Server, run_to_end, wait_for
 
 Start = Callable[..., Server]
 
@@ -103,6 +105,10 @@ def test_durations_as_prometheus_writes_them() -> None:
     assert (read.camera_timeout_ms, read.camera_status_interval_ms) == (90_000, 1500)
 
 
+def _under_way(server: Server, asking: threading.Thread) -> bool:
+    return server.value("http_connections_active") == 1 or not asking.is_alive()
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sigterm_lets_requests_end_and_leaves_nothing(start: Start, workers: str) -> None:
     server = start(FAULTS="1", FAULTS_TOKEN=FAULTS_TOKEN, WORKERS=workers)
@@ -113,9 +119,7 @@ def test_sigterm_lets_requests_end_and_leaves_nothing(start: Start, workers: str
             target=lambda: statuses.append(requests.get(f"{server.base}/api/streams").status_code)
         )
         asking.start()
-        wait_for(
-            lambda asking=asking: server.value("http_connections_active") == 1 or not asking.is_alive(), "the request"
-        )
+        wait_for(partial(_under_way, server, asking), "the request")
     assert server.terminate() == 0
     asking.join()
     assert set(statuses) == {200}

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import promql_parser
 import pytest
 import yaml
-from needs import refuse_to_skip
-from streaming_server import FAULTS_TOKEN, Server, served, spawn, wait_for
 
 from harness.engines.base import Engine
-from harness.engines.process import ProcessEngine, free_port
+from harness.engines.child import free_port
+from harness.engines.process import ProcessEngine
 from harness.errors import EngineError
 from harness.rules import load_rules
 from harness.rules.expr import comparisons
 from harness.toolchain import Toolchain
+from tests.needs import refuse_to_skip
+from tests.streaming.streaming_server import FAULTS_TOKEN, Server, served, spawn, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 ALERTS = {
@@ -51,8 +54,8 @@ def scraped(prometheus_path: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             extra = {"scrape_configs": [{**each, "scrape_timeout": "1s"} for each in config]}
             with ProcessEngine(prometheus_path, extra_config=extra) as engine:
                 _make_traffic(server)
-                wait_for(lambda engine=engine: len(_ask(engine, "up == 1")) == 2, "both targets to be up")
-                wait_for(lambda engine=engine: _ask(engine, "rate(http_requests_total[5m])"), "two scrapes")
+                wait_for(lambda: len(_ask(engine, "up == 1")) == 2, "both targets to be up")
+                wait_for(lambda: _ask(engine, "rate(http_requests_total[5m])"), "two scrapes")
                 yield engine
     finally:
         process.kill()
@@ -85,7 +88,7 @@ def test_what_an_alert_compares_has_a_value(scraped: Engine, name: str) -> None:
     assert found
     for comparison in found:
         for side in (comparison.left, comparison.right):
-            wait_for(lambda side=side: _ask(scraped, side), f"{name}: {side}")
+            wait_for(partial(_ask, scraped, side), f"{name}: {side}")
 
 
 def _signals() -> list[tuple[str, str, frozenset[str]]]:
@@ -95,7 +98,7 @@ def _signals() -> list[tuple[str, str, frozenset[str]]]:
         for contract in yaml.safe_load(file.read_text())["contracts"]:
             for signal in contract["signal"]:
                 kind = next(kind for kind in ("gauge", "counter", "histogram") if kind in signal)
-                selector = promql_parser.parse(signal[kind])
+                selector: Any = promql_parser.parse(signal[kind])
                 suffix = "_bucket" if kind == "histogram" else ""
                 labels = frozenset(matcher.name for matcher in selector.matchers.matchers)
                 found.add((contract["alert"], selector.name + suffix, labels))

@@ -16,12 +16,12 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
-from needs import refuse_to_skip
-from odd_requests import malformed
-from streaming_server import FAULTS_TOKEN, Server, spawn, wait_for
-from test_streaming_odd import send_all
 
-from harness.engines.process import free_port
+from harness.engines.child import free_port
+from tests.needs import refuse_to_skip
+from tests.streaming.odd_requests import malformed
+from tests.streaming.streaming_server import FAULTS_TOKEN, Server, spawn, wait_for
+from tests.streaming.test_streaming_odd import send_all
 
 Start = Callable[..., Server]
 

@@ -122,9 +122,9 @@ def test_agrees_with_promtool(promtool: Promtool, sequences: list[str]) -> None:
         write_copy(suite, suite.groups, [], copy)
         account = read_account(promtool.test_rules([copy]).stderr, len(sequences))
     assert account.groups
-    for sequence, samples, said in zip(sequences, parsed, account.groups, strict=True):
-        assert ("parse error" in said) is (samples is None), (sequence, said)
-        if samples is not None:
+    for sequence, expected, said in zip(sequences, parsed, account.groups, strict=True):
+        assert ("parse error" in said) is (expected is None), (sequence, said)
+        if expected is not None:
             assert said == "", sequence
 
 

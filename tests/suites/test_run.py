@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from foreign import corpus
 
 from harness.cli import main
 from harness.engines.promtool import Promtool
@@ -20,6 +19,7 @@ from harness.report.suites.json import suites_json
 from harness.suites import checks
 from harness.suites.diff import Change, diff_alerts
 from harness.suites.model import Labelled, Status, SuiteReport
+from tests.foreign import corpus
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toolchain_fakes import Machine, ReleaseHost
+
+from tests.toolchain.toolchain_fakes import Machine, ReleaseHost
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-from toolchain_fakes import Machine, script, tar_gz
 
 from harness.errors import EngineError
 from harness.toolchain import Toolchain
 from harness.toolchain.debian import Distribution
+from tests.toolchain.toolchain_fakes import Machine, script, tar_gz
 
 URL = "https://user:hunter2@mirror.example/debian/x"
 SOURCES = """\
@@ -82,7 +83,7 @@ if [ -e {folder}/$suite.$1 ]; then cat {folder}/$suite.$1 >&2; exit 100; fi
     return FakeApt(folder)
 
 
-def lines(machine: Machine, name: str = "promtool", **settings: str) -> list[str]:
+def lines(machine: Machine, name: str = "promtool", **settings: Any) -> list[str]:
     """The Debian lines of the error, after checking that nothing secret or half-made came out."""
     with pytest.raises(EngineError) as caught:
         machine.toolchain(**settings).find(name)

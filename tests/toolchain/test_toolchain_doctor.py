@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toolchain_fakes import Machine, ReleaseHost, put
 
 from harness import toolchain
 from harness.toolchain import (
@@ -25,6 +24,7 @@ from harness.toolchain import (
     render_text,
     run_doctor,
 )
+from tests.toolchain.toolchain_fakes import Machine, ReleaseHost, put
 
 ENGINE = ContainerEngineStatus(True, "unix:///var/run/docker.sock", "default", "28.2.2", "1.50")
 NO_ENGINE = ContainerEngineStatus(

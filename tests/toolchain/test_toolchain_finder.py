@@ -6,14 +6,15 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from toolchain_fakes import Machine, ReleaseHost, put
 
 from harness.errors import EngineError, InputError
 from harness.toolchain import TOOLS, Toolchain
 from harness.toolchain import probe as probe_module
 from harness.toolchain.tools import matches_prefix, parse_version, parse_version_output
+from tests.toolchain.toolchain_fakes import Machine, ReleaseHost, put
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_setting_wins_over_environment_wins_over_path(machine: Machine, tmp_path
     put(machine.bin, "promtool", "3.5.3")
     by_environment = put(tmp_path / "env", "promtool", "3.4.0")
     explicit = put(tmp_path / "explicit", "promtool", "3.3.0")
-    setting = {"ALERT_HARNESS_PROMTOOL": str(by_environment)}
+    setting: dict[str, Any] = {"ALERT_HARNESS_PROMTOOL": str(by_environment)}
     assert machine.toolchain(**setting).find("promtool").path == by_environment
     tool = machine.toolchain({"promtool": explicit}, **setting).find("promtool")
     assert (tool.path, tool.origin) == (explicit, "setting")
@@ -224,7 +225,7 @@ def test_locate_never_fetches(machine: Machine, release_host: ReleaseHost) -> No
         ({"ALERT_HARNESS_OFFLINE": "perhaps"}, "ALERT_HARNESS_OFFLINE: `perhaps` is neither yes nor no"),
     ],
 )
-def test_settings_that_mean_nothing_are_refused(machine: Machine, settings: dict[str, str], message: str) -> None:
+def test_settings_that_mean_nothing_are_refused(machine: Machine, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError) as caught:
         machine.toolchain(**settings)
     assert message in str(caught.value)

@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
-from toolchain_fakes import Machine, ReleaseHost, script, tar_gz
 
 from harness.errors import EngineError
 from harness.toolchain import releases
 from harness.toolchain.store import Store, this_platform
+from tests.toolchain.toolchain_fakes import Machine, ReleaseHost, script, tar_gz
 
 STEM = f"prometheus-3.5.3.{this_platform()}"
 GOOD = {f"{STEM}/{tool}": script(tool, "3.5.3") for tool in ("prometheus", "promtool")}

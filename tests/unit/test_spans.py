@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TypeVar
 
 import pytest
-from cut import unlike
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from harness.errors import UnsupportedError
 from harness.rules.expr import alternatives, children, comparisons, parse_expr, walk
 from harness.rules.spans import node_span, node_text, one_line, parsed, place_of, tokens
 from harness.source import Fields, SourceFile, Text, load_yaml
+from tests.cut import unlike
 
 
 def text(expr: str) -> Text:
