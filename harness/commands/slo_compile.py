@@ -14,6 +14,7 @@ from harness.config import Config
 from harness.engines.private import private_folder
 from harness.engines.promtool import Promtool
 from harness.errors import EXIT_OK, InputError
+from harness.files import write_document
 from harness.slo.compile.rules import CompiledGroup, compile_objectives
 from harness.slo.compile.unittests import unit_tests_yaml
 from harness.slo.compile.write import MARK, Format, rules_yaml
@@ -92,7 +93,7 @@ def _write_folder(folder: Path, files: dict[str, str]) -> list[str]:
             raise InputError(
                 f"{target} is there and was not generated", hint="choose another folder for -o, or move it away"
             )
-        _replace(target, text)
+        write_document(target, text, hint="choose another folder for -o")
     stale = [
         path
         for part in ("rules", "tests", "manifests")
@@ -109,14 +110,3 @@ def _is_ours(path: Path) -> bool:
         return path.read_text(encoding="utf-8", errors="replace").startswith(MARK)
     except OSError:
         return False
-
-
-def _replace(target: Path, text: str) -> None:
-    """A Prometheus that reloads meanwhile sees the old file or the new one."""
-    beside = target.with_name(f".{target.name}.new")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(target)
-    except OSError as err:
-        raise InputError(f"cannot write {target}: {err.strerror or err}", hint="choose another folder for -o") from err

@@ -21,9 +21,10 @@ from harness.config import Config
 from harness.engines.base import Engine
 from harness.engines.url import UrlEngine
 from harness.errors import EXIT_FINDINGS, EXIT_OK, InputError, near_miss
+from harness.files import write_document
 from harness.numbers import parse_number, shortened
 from harness.prometheus import DEFAULTS
-from harness.report.outputs import OFF, write_file
+from harness.report.outputs import OFF
 from harness.report.slo.alert_quality import check_quality
 from harness.report.slo.csv import slo_report_csv
 from harness.report.slo.html import slo_report_html
@@ -92,7 +93,7 @@ def run(config: Config, choices: ReportChoices) -> int:
         if target is not None:
             write(target, render(report))
     if choices.junit is not None:
-        write_file(choices.junit, slo_report_junit(report, failing))
+        write_document(choices.junit, slo_report_junit(report, failing))
     if page is not None:
         write_page(report, page)
         out.print()
@@ -123,7 +124,7 @@ def report(
 
 def write_page(report: SloReport, file: Path) -> None:
     """The HTML page."""
-    write_file(file, slo_report_html(report))
+    write_document(file, slo_report_html(report))
 
 
 def exit_code(report: SloReport, fail_on: Sequence[str] | None) -> int:

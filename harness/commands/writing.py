@@ -11,6 +11,7 @@ from harness.choices.option import WriteTarget, options_of, printed_documents
 from harness.choices.shared import OutputChoices
 from harness.config import Config
 from harness.errors import InputError
+from harness.files import write_document
 from harness.report.outputs import OFF, Outputs
 
 
@@ -19,11 +20,7 @@ def write(target: str, text: str) -> None:
     if target == "-":
         sys.stdout.write(text)
         return
-    try:
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
-        Path(target).write_text(text, encoding="utf-8")
-    except OSError as err:
-        raise InputError(f"cannot write {target}: {err.strerror or err}", hint="choose another file") from err
+    write_document(Path(target), text, hint="choose another file")
 
 
 def must_be_writable(option: str, target: Path, *, folder: bool) -> None:

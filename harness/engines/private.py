@@ -16,6 +16,7 @@ from pathlib import Path
 
 from harness.engines.owner import Owner, process_start, processes_with
 from harness.errors import EngineError
+from harness.files import write_whole
 
 PREFIX = "alert-harness-"
 _OWNER = "owner.json"
@@ -44,9 +45,7 @@ def _maker_is_dead(name: str) -> bool:
 def make_folder(folder: Path) -> None:
     """Make it, for us alone, and note who owns it. Raises OSError."""
     folder.mkdir(mode=0o700)
-    draft = folder / f"{_OWNER}.new"
-    draft.write_text(Owner.current().text(), encoding="utf-8")
-    draft.rename(folder / _OWNER)
+    write_whole(folder / _OWNER, Owner.current().text(), private=True)
 
 
 @contextlib.contextmanager
@@ -96,7 +95,7 @@ def sweep(temp: Path | None = None) -> list[Path]:
                 # Killed within the millisecond before its owner was noted. Only if its maker is known to be dead, or
                 # it is old, and if it holds nothing that is not ours: other tools may use the prefix too.
                 orphan = _maker_is_dead(entry.name) or time.time() - status.st_mtime > _ORPHAN_S
-                dead = orphan and all(name.startswith(_OWNER) for name in os.listdir(folder))
+                dead = orphan and all(_OWNER in name for name in os.listdir(folder))
         except (OSError, ValueError):
             continue
         if dead:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from harness.errors import InputError, near_miss
+from harness.files import write_document
 from harness.report.outcome import Outcome
 from harness.report.wording import one_line
 from harness.source import display_path
@@ -64,46 +63,26 @@ class Outputs:
         if self.junit is not None:
             from harness.report.junit import junit_xml
 
-            write_file(self.junit, junit_xml(outcome))
+            write_document(self.junit, junit_xml(outcome))
         if self.annotate is not None:
             from harness.report.annotations import github, gitlab
 
             if (target := self._quality_file()) is not None:
-                write_file(target, gitlab(outcome))
+                write_document(target, gitlab(outcome))
             else:
                 sys.stderr.write(github(outcome))
         if self.page is not None:
             from harness.report.html.page import page_html
 
             file = self.page / "index.html"
-            write_file(file, page_html(outcome))
+            write_document(file, page_html(outcome))
             if outcome.objectives is not None:
                 from harness.report.slo.html import slo_report_html
                 from harness.report.slo.summary import PAGE as OBJECTIVES_PAGE
 
-                write_file(self.page / OBJECTIVES_PAGE, slo_report_html(outcome.objectives))
+                write_document(self.page / OBJECTIVES_PAGE, slo_report_html(outcome.objectives))
             out.print()
             out.print(Text(f"report: {one_line(display_path(file))}"), soft_wrap=True)
 
 
 NO_OUTPUTS = Outputs()
-
-
-def write_file(target: Path, text: str) -> None:
-    """Write a document as a whole or not at all; raises InputError."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not target.is_file():  # /dev/stdout and the like
-            target.write_text(text, encoding="utf-8", errors="backslashreplace")
-            return
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(text)
-            Path(name).chmod(0o644)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as err:
-        raise InputError(f"cannot write {target}: {err.strerror or err}", hint="choose another place") from err

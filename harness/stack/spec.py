@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import secrets
@@ -13,6 +12,7 @@ from types import MappingProxyType
 
 from harness.config import Config
 from harness.errors import EngineError
+from harness.files import write_whole
 from harness.live.clock import Clock
 from harness.stack.runtime import Tokens
 from harness.stack.services import SERVICES
@@ -60,16 +60,10 @@ def new_tokens() -> Tokens:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Write a file for our eyes only, whole or not at all. Raises EngineError if the folder does not take it."""
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    """Write a file for our eyes only. Raises EngineError if the folder does not take it."""
     try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        draft.replace(file)
+        write_whole(file, text, private=True)
     except OSError as err:
-        with contextlib.suppress(OSError):
-            draft.unlink()
         raise EngineError(f"cannot write {file}: {err.strerror or err}", hint="make room, or make it writable") from err
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.files import write_whole
 from harness.toolchain.aptsources import AptSource, machine_sources, pick_archive
 from harness.toolchain.attempts import HostUnreachable, Progress, SourceFailed, cache_failed, without_urls
 from harness.toolchain.relocate import relocate
@@ -185,15 +186,16 @@ class _Apt:
             "APT_CONFIG": str(self._config),
             "DEBIAN_FRONTEND": "noninteractive",
         }
-        _write_private(folder / "private.sources", self._sources(distribution, suite))
-        _write_private(self._config, self._configuration(distribution))
+        # Mirrors and proxies may carry a password.
+        write_whole(folder / "private.sources", self._sources(distribution, suite), private=True)
+        write_whole(self._config, self._configuration(distribution), private=True)
 
     def _sources(self, distribution: Distribution, suite: str) -> str:
         archive = distribution.archive
         keys = list(distribution.keyrings)
         if archive.inline_key:
             key = self._folder / "archive-key.asc"
-            _write_private(key, archive.inline_key)
+            write_whole(key, archive.inline_key, private=True)
             keys.append(str(key))
         lines = [
             "Types: deb",
@@ -308,10 +310,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(OSError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def _write_private(file: Path, text: str) -> None:
-    """Mirrors and proxies may carry a password: for our eyes only."""
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)

@@ -7,10 +7,10 @@ import errno
 import json
 import os
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
+from harness.files import write_whole
 from harness.toolchain.attempts import SourceFailed
 from harness.toolchain.tools import KnownTool, Version, parse_version, parse_version_output
 
@@ -115,20 +115,7 @@ class VersionMemo:
     def _save(self) -> None:
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self._file, json.dumps(self._load(), indent=1, sort_keys=True))
-
-
-def write_atomically(file: Path, text: str) -> None:
-    """Replace a file by the text, all or nothing; raises OSError."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.replace(temporary, file)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+            write_whole(self._file, json.dumps(self._load(), indent=1, sort_keys=True), private=True)
 
 
 def _is_script(path: str) -> bool:

@@ -6,7 +6,6 @@ contract's expectation, which fails until the rule is mended: a test must not pi
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from pathlib import Path
 from harness.contracts import Contract
 from harness.engines.promtool import Promtool
 from harness.errors import EngineError, InputError
+from harness.files import write_whole
 from harness.proof.model import AlertFinding, AlertResult, LocatedAlert, Verdict
 from harness.proof.promtool.check import (
     CheckAnswer,
@@ -212,9 +212,9 @@ def _speaks_of(findings: Sequence[AlertFinding], annotation: str) -> bool:
 
 
 def _write(folder: Path, name: str, deed: CheckRequest, text: str) -> None:
-    _write_atomically(folder / f"{name}.test.yml", text)
+    write_whole(folder / f"{name}.test.yml", text)
     for copy, rules in deed.rules.copies(folder, name):
-        _write_atomically(copy, textwrap.dedent(rules.strip("\n")) + "\n")
+        write_whole(copy, textwrap.dedent(rules.strip("\n")) + "\n")
 
 
 def _file_name(located: LocatedAlert) -> str:
@@ -222,9 +222,3 @@ def _file_name(located: LocatedAlert) -> str:
     twins = [r for g in located.file.groups for r in g.alerts() if r.alert == located.rule.alert]
     name = located.rule.alert if len(twins) == 1 or severity is None else f"{located.rule.alert}-{severity.value}"
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
-
-
-def _write_atomically(file: Path, text: str) -> None:
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, file)
