@@ -26,7 +26,7 @@ from harness.engines.private import private_folder
 from harness.engines.promtool import Promtool
 from harness.errors import HarnessError, InputError
 from harness.numbers import shortened
-from harness.proof.model import Fact
+from harness.proof.model import Case
 from harness.proof.pairing import pair
 from harness.proof.positions import KnobPositions
 from harness.proof.promtool.check import CheckRequest, activity_test, other_lookback, says_activity
@@ -357,7 +357,7 @@ class Trial:
         series = [trace for trace in one.series if trace.times_ms]
         step_ms = math.gcd(self.plan.interval_ms, *(at for trace in series for at in trace.times_ms))
         name = shortened(f"{one.example!r}")
-        fact = Fact(name, series, step_ms, 0, self.length_ms // self.plan.interval_ms + 1, ())
+        fact = Case(name, series, step_ms, 0, self.length_ms // self.plan.interval_ms + 1, ())
         deed = CheckRequest(self.located, self._ordered(), (fact,), self.tape.engine.server)
         return activity_test(deed, folder or Path(), self.length_ms, prefix, active=one.fires)
 

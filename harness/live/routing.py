@@ -67,7 +67,7 @@ def known_alerts(files: Sequence[RuleFile], contracts: Sequence[Contract], serve
     known = []
     for pairing in pair(files, contracts):
         names = _names(pairing.contract) if pairing.contract is not None else None
-        for located in (pairing.located, *pairing.twins):
+        for located in (pairing.located, *pairing.duplicates):
             if located is None:
                 continue
             fixed, outside = located.fixed_labels, server.external_labels

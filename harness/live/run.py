@@ -224,7 +224,7 @@ class _Run:
             if contract.kind is ContractKind.SET_ASIDE:
                 continue  # there is nothing that could be run
             result = LiveResult(contract.alert.value, contract, pairing.located)
-            if pairing.located is None or pairing.twins:
+            if pairing.located is None or pairing.duplicates:
                 what = "has no rule" if pairing.located is None else "has several rules"
                 result.find(LiveVerdict.MISSING, f"the contract at {contract.alert.span} {what}")
                 self.results.append(result)

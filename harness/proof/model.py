@@ -116,7 +116,7 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class Case:
     """One world with one course of the knob, and what replay saw in it; promtool must see the same."""
 
     name: str
@@ -134,9 +134,9 @@ class Fact:
     """How long a tick is, where that is not the group's interval."""
 
 
-def told(facts: Sequence[Fact]) -> list[Fact]:
+def told(cases: Sequence[Case]) -> list[Case]:
     """Those that promtool is told, in the same order."""
-    return [fact for fact in facts if fact.promtool_ms is not None]
+    return [case for case in cases if case.promtool_ms is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +178,9 @@ class Measured:
     """The response over the knob's whole range."""
     limit: float | None = None
     """What the rule compares with, where that is one number."""
-    facts: list[Fact] = field(default_factory=list)
+    cases: list[Case] = field(default_factory=list)
     """The main signal's courses: at the boundary, hold, gap, recovery."""
-    situation_facts: list[Fact] = field(default_factory=list)
+    situation_cases: list[Case] = field(default_factory=list)
     made: frozenset[str] = frozenset()
     """Labels that the rule's expression makes itself, or recording rules that it reads set."""
 

@@ -17,7 +17,7 @@ class Pairing:
 
     contract: Contract | None
     located: LocatedAlert | None
-    twins: tuple[LocatedAlert, ...] = ()
+    duplicates: tuple[LocatedAlert, ...] = ()
     """Further rules of the same name and the same fixed labels: nothing tells their alerts apart."""
     others: tuple[LocatedAlert, ...] = ()
     """Without a rule: those of the contract's name that do not have its labels. Without a contract: nothing."""
@@ -108,11 +108,11 @@ def findings_of(pairing: Pairing, files: Sequence[RuleFile]) -> list[AlertFindin
     return [
         AlertFinding(
             Verdict.WRONG_LABELS,
-            f"`{name}` is defined twice with the same labels: {located.rule.span} and {twin.rule.span}",
+            f"`{name}` is defined twice with the same labels: {located.rule.span} and {duplicate.rule.span}",
             ("nothing tells their alerts apart", "measured is the first"),
-            span=twin.rule.span,
+            span=duplicate.rule.span,
         )
-        for twin in pairing.twins
+        for duplicate in pairing.duplicates
     ]
 
 

@@ -27,12 +27,13 @@ from harness.proof.judging.judge import (
     value_labels,
     worst_first,
 )
-from harness.proof.measuring.measure import JUST_PAST, LAST_QUIET, Measurer
-from harness.proof.model import AlertFinding, AlertResult, Fact, LocatedAlert, Measured, Verdict, told
+from harness.proof.measuring.measure import Measurer
+from harness.proof.measuring.timings import JUST_PAST, LAST_QUIET
+from harness.proof.model import AlertFinding, AlertResult, Case, LocatedAlert, Measured, Verdict, told
 from harness.proof.pairing import Pairing, findings_of, pair
 from harness.proof.promtool.check import CheckAnswer, CheckRequest, PromtoolCheck, pinned
-from harness.proof.promtool.emit import Emitted, Proven, emit
-from harness.proof.promtool.expected import Meant, meant
+from harness.proof.promtool.emit import Emitted, ResultToEmit, emit
+from harness.proof.promtool.expected import ExpectedCase, expected_cases
 from harness.proof.promtool.ordered import OrderedRules
 from harness.replay import EndlessSlotWriter, Replay
 from harness.rules import Loaded, RuleFile
@@ -69,14 +70,14 @@ def _draft(contract: Contract) -> AlertFinding:
     )
 
 
-def _facts(result: AlertResult, *, everything: bool) -> tuple[Fact, ...]:
+def _cases(result: AlertResult, *, everything: bool) -> tuple[Case, ...]:
     measured = result.measured
-    return tuple(told([*measured.facts, *measured.situation_facts] if everything else measured.facts))
+    return tuple(told([*measured.cases, *measured.situation_cases] if everything else measured.cases))
 
 
 def _replayed_labels(result: AlertResult) -> dict[str, str]:
     """The labels of the first alert that fires in replay, without those that only a template can tell."""
-    firing = (alert for fact in result.measured.facts for alert in fact.timelines if alert.fires)
+    firing = (alert for case in result.measured.cases for alert in case.timelines if alert.fires)
     return next((dict(alert.labels) for alert in firing), {})
 
 
@@ -85,18 +86,18 @@ _FEW = 16
 
 
 @dataclass(slots=True)
-class _Unfinished:
+class _PendingResult:
     """A result in the making, with what is needed to finish it."""
 
     result: AlertResult
-    deed: CheckRequest | None = None
-    testimony: Future[CheckAnswer] | None = None
-    meant: Sequence[Meant] = ()
+    request: CheckRequest | None = None
+    answer: Future[CheckAnswer] | None = None
+    expected: Sequence[ExpectedCase] = ()
     """What the contract expects, for tests of an alert that is not exact."""
 
     @property
     def ready(self) -> bool:
-        return self.testimony is None or self.testimony.done()
+        return self.answer is None or self.answer.done()
 
 
 @dataclass(slots=True)
@@ -117,7 +118,7 @@ class Proof:
     result."""
     emitted: list[Emitted] = field(default_factory=list, init=False)
     """What :meth:`run` wrote as promtool unit tests."""
-    _waiting: deque[_Unfinished] = field(default_factory=deque, init=False)
+    _waiting: deque[_PendingResult] = field(default_factory=deque, init=False)
     """What is measured, in order, and waits for promtool."""
     _replay: Replay = field(init=False)
     _writer: EndlessSlotWriter = field(init=False)
@@ -139,12 +140,12 @@ class Proof:
             self.contracts = [contract for contract in self.contracts if contract.alert.value not in lost]
         self._begin()
         waiting = self._waiting
-        heard: list[Proven] = []
+        heard: list[ResultToEmit] = []
         pairings = list(pair(self.files, self.contracts))
         first = len(pairings) > _FEW
-        with PromtoolCheck(self.promtool, self.alert_timeout_s) as notary:
+        with PromtoolCheck(self.promtool, self.alert_timeout_s) as check:
             for pairing in pairings:
-                begun = self._measured(pairing, complaints, notary, emit=emit_to is not None)
+                begun = self._measured(pairing, complaints, check, emit=emit_to is not None)
                 if begun is not None:
                     waiting.append(begun)
                 while waiting and (first or waiting[0].ready):  # the first is waited for: the next may take long
@@ -160,7 +161,7 @@ class Proof:
         complaints = self.complaints or {}
         while self._waiting:
             begun = self._waiting.popleft()
-            heard = begun.testimony
+            heard = begun.answer
             if heard is None or (heard.done() and not heard.cancelled() and heard.exception() is None):
                 yield self._finished(begun, complaints, [])
 
@@ -179,16 +180,16 @@ class Proof:
         self._spoilt = False
 
     def _measured(
-        self, pairing: Pairing, complaints: Mapping[int, str], notary: PromtoolCheck, *, emit: bool
-    ) -> _Unfinished | None:
+        self, pairing: Pairing, complaints: Mapping[int, str], check: PromtoolCheck, *, emit: bool
+    ) -> _PendingResult | None:
         """The measured result, with promtool on its way; None where the contract itself is at fault."""
         began = time.monotonic()
         result, measured = self._paired(pairing, complaints)
         if not measured or result.contract is None or result.located is None:
             self._skip(result, 0)
-            return _Unfinished(result)
+            return _PendingResult(result)
         done = 0
-        expected: list[Meant] = []
+        expected: list[ExpectedCase] = []
 
         def step() -> None:
             nonlocal done
@@ -218,20 +219,20 @@ class Proof:
             result.findings += findings
             if emit:
                 plan = self._replay.plan(result.located.group, result.located.rule)
-                expected = meant(result.contract, plan, found, result.findings)
+                expected = expected_cases(result.contract, plan, found, result.findings)
         result.seconds = time.monotonic() - began
         self._skip(result, done)
-        facts = _facts(result, everything=emit or names_opaque(result.contract, result.located))
-        if not facts and not expected:
-            return _Unfinished(result)
+        cases = _cases(result, everything=emit or names_opaque(result.contract, result.located))
+        if not cases and not expected:
+            return _PendingResult(result)
         rules = OrderedRules.of(self.files, result.located, self._replay)
         evaluations = sum(len(group.rules) for file in rules.files for group in file.groups) * sum(
-            fact.lead_ms // result.located.group.interval_ms + fact.ticks for fact in facts
+            case.lead_ms // result.located.group.interval_ms + case.ticks for case in cases
         )
         if evaluations > _MANY_EVALUATIONS and not emit:
             rules = rules.lean(result.located)
-        deed = CheckRequest(result.located, rules, facts, self.engine.server)
-        return _Unfinished(result, deed, notary.hear(deed) if facts else None, expected)
+        request = CheckRequest(result.located, rules, cases, self.engine.server)
+        return _PendingResult(result, request, check.submit(request) if cases else None, expected)
 
     def _skip(self, result: AlertResult, done: int) -> None:
         """Tell the steps that an alert with a contract does not get to."""
@@ -273,64 +274,64 @@ class Proof:
             result.findings.append(AlertFinding(Verdict.ERROR, message))
         return result, True
 
-    def _finished(self, begun: _Unfinished, complaints: Mapping[int, str], heard: list[Proven]) -> AlertResult:
+    def _finished(self, begun: _PendingResult, complaints: Mapping[int, str], heard: list[ResultToEmit]) -> AlertResult:
         """The result with promtool's word; what `emit` needs is added to `heard`."""
         result = begun.result
-        testimony: CheckAnswer | None = None
-        if begun.testimony is not None and begun.deed is not None:
+        answer: CheckAnswer | None = None
+        if begun.answer is not None and begun.request is not None:
             try:
-                testimony = begun.testimony.result()
+                answer = begun.answer.result()
             except EngineError as err:
                 result.confirmed_reason = "promtool could not be asked"
                 result.findings.append(_failed(Verdict.ERROR, err))
             else:
-                result.findings += self._rendered(result, begun.deed, testimony, complaints)
+                result.findings += self._rendered(result, begun.request, answer, complaints)
         elif result.located is None:
             result.confirmed_reason = "there is no rule"
         elif result.contract is None:
             result.confirmed_reason = "there is no contract"
-        elif result.measured.facts:
+        elif result.measured.cases:
             result.confirmed_reason = OUT_OF_REACH
             result.notes.append(UNRENDERED)
         else:
             result.confirmed_reason = "nothing was measured that it could confirm"
         result.findings = worst_first(result.findings)
-        heard.append(Proven(result, begun.deed, testimony, begun.meant))
+        heard.append(ResultToEmit(result, begun.request, answer, begun.expected))
         if result.allowed is not None and result.measured_verdict in (Verdict.EXACT, Verdict.MISSING):
             why = "the alert is exact" if result.measured_verdict is Verdict.EXACT else "no rule has this alert"
             result.notes.append(f"its `allow` is no longer needed: {why}")
         return result
 
     def _rendered(
-        self, result: AlertResult, deed: CheckRequest, testimony: CheckAnswer, complaints: Mapping[int, str]
+        self, result: AlertResult, request: CheckRequest, answer: CheckAnswer, complaints: Mapping[int, str]
     ) -> list[AlertFinding]:
         if result.contract is None or result.located is None:
             return []
-        alert = testimony.first_alert()
+        alert = answer.first_alert()
         if alert is not None:
             result.labels, result.annotations = alert
-        if testimony.cannot:  # then what promtool says against replay is nothing
-            testimony.disagreements = []
+        if answer.cannot:  # then what promtool says against replay is nothing
+            answer.disagreements = []
         elif result.contract.knob.step is None or rounding_decides(result.measured):
             # One double from the threshold the order in which series are added up decides, and before 3.x that is not
             # the same from one process to the next.
-            at_edge = [text for text in testimony.disagreements if JUST_PAST in text or LAST_QUIET in text]
+            at_edge = [text for text in answer.disagreements if JUST_PAST in text or LAST_QUIET in text]
             if at_edge:  # promtool does not say to which course an expression belongs, and the edge explains it
-                at_edge += [text for text in testimony.disagreements if text.startswith("pending alerts differ")]
+                at_edge += [text for text in answer.disagreements if text.startswith("pending alerts differ")]
             result.notes += at_edge
-            testimony.disagreements = [text for text in testimony.disagreements if text not in at_edge]
-        facts = _facts(result, everything=False)
-        if testimony.cannot:
-            result.confirmed_reason = testimony.cannot
-        elif len(facts) < len(result.measured.facts) and not testimony.refused and not testimony.disagreements:
+            answer.disagreements = [text for text in answer.disagreements if text not in at_edge]
+        cases = _cases(result, everything=False)
+        if answer.cannot:
+            result.confirmed_reason = answer.cannot
+        elif len(cases) < len(result.measured.cases) and not answer.refused and not answer.disagreements:
             result.confirmed_reason = OUT_OF_REACH
             if alert is None:
                 result.notes.append(UNRENDERED)
         else:
-            result.confirmed = not testimony.refused and not testimony.disagreements
-        if facts:
-            result.pinned = pinned(replace(deed, facts=facts), testimony)
-        if testimony.refused and complaints:
+            result.confirmed = not answer.refused and not answer.disagreements
+        if cases:
+            result.pinned = pinned(replace(request, cases=cases), answer)
+        if answer.refused and complaints:
             # Another rule of the file keeps Prometheus from loading it; that rule's own verdict says so.
             result.confirmed = None
             own = id(result.located.rule) in complaints
@@ -339,14 +340,14 @@ class Proof:
             return []
         if value_labels(result.located):
             # Replay takes every value for another alert; the label itself is already a finding.
-            result.notes += testimony.disagreements
-            testimony.disagreements.clear()
-        if alert is None and testimony.cannot and not testimony.rendered:
+            result.notes += answer.disagreements
+            answer.disagreements.clear()
+        if alert is None and answer.cannot and not answer.rendered:
             return judge_labels(result.contract, _replayed_labels(result))
         findings, notes = holes(result.contract, result.located, result.measured) if alert is not None else ([], [])
         result.notes += notes
         if names_opaque(result.contract, result.located):
-            rendered = judge_rendered_situations(result.contract, result.measured, result.situations, testimony)
+            rendered = judge_rendered_situations(result.contract, result.measured, result.situations, answer)
             findings += [situation_finding(s) for s in rendered if s not in result.situations]
             result.situations = rendered
-        return judge_rendered(result.contract, result.located, testimony) + findings
+        return judge_rendered(result.contract, result.located, answer) + findings

@@ -123,6 +123,6 @@ def test_rules_that_read_the_calendar(case: Case, tmp_path: Path, module_engine:
     told = [finding.message for finding in result.findings]
     assert (result.verdict, told) == (case.verdict, list(case.says) if case.says or case.verdict is EXACT else told)
     assert result.confirmed is case.confirmed, (result.notes, result.confirmed_reason)
-    if result.confirmed is None and result.measured.facts:
+    if result.confirmed is None and result.measured.cases:
         assert result.confirmed_reason.startswith("promtool's time begins on Thursday 1970-01-01")
         assert "labels and annotations are not checked, for promtool renders them" in result.notes

@@ -70,7 +70,8 @@ def bench(mutant_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
             _SEEN[key] = traces(signal, knob, scrapes)
         return _SEEN[key]
 
-    monkeypatch.setattr("harness.proof.measuring.measure.traces", remembered)
+    for module in ("measure", "situations"):
+        monkeypatch.setattr(f"harness.proof.measuring.{module}.traces", remembered)
     monkeypatch.setattr("harness.proof.prove.EndlessSlotWriter", lambda _: mutant_bench.writer)
     return mutant_bench
 

@@ -217,7 +217,7 @@ def test_a_contract_says_which_rule_of_its_name_it_means(project: Project, more:
     first, *others = pair(rules, load_contracts([file]))
     every = rules[0].groups[0].alerts()
     assert (first.located.rule if first.located is not None else None) is (None if chosen is None else every[chosen])
-    assert first.twins == ()
+    assert first.duplicates == ()
     assert len(others) == (3 if chosen is None else 2)
 
 

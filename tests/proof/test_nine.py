@@ -122,8 +122,8 @@ def check_boundary(name: str, meant: Meant, result: AlertResult) -> None:
 
 def check_meeting(name: str, meant: Meant, found: Measurement) -> None:
     """In some world both sides are the same double; there `>` and `<` are quiet, `>=` and `==` fire."""
-    assert found.met, f"{name}: no world in which the expression meets the threshold"
-    fires = {met.fires for met in found.met}
+    assert found.equal, f"{name}: no world in which the expression meets the threshold"
+    fires = {equal.fires for equal in found.equal}
     assert fires == {meant.op in (">=", "==")}, name
 
 

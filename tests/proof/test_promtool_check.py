@@ -1,4 +1,4 @@
-"""The notary: what replay saw, confirmed by promtool; and what it says when replay is wrong."""
+"""The check by promtool: what replay saw, confirmed; and what it says when replay is wrong."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from harness.errors import EngineError
 from harness.prometheus import DEFAULTS
 from harness.proof import Proof
 from harness.proof.judging.judge import judge_rendered, worst_first
-from harness.proof.model import AlertResult, Fact, LocatedAlert, Measured, Verdict
-from harness.proof.promtool.check import CheckAnswer as Heard
-from harness.proof.promtool.check import CheckRequest, PromtoolCheck
-from harness.proof.promtool.emit import Proven, emit
+from harness.proof.model import AlertResult, Case, LocatedAlert, Measured, Verdict
+from harness.proof.promtool.check import CheckAnswer, CheckRequest, PromtoolCheck
+from harness.proof.promtool.emit import ResultToEmit, emit
 from harness.proof.promtool.ordered import OrderedRules
 from harness.replay import AlertState, AlertTimeline, Replay
 from harness.rules import load_rule_file, load_rules
@@ -73,7 +72,9 @@ def contract_in(folder: Path) -> Contract:
     return load_contracts([file])[0]
 
 
-def deed(folder: Path, *, note: str = "n", quote: str = "", queues: tuple[str, str] = ("a", "b")) -> CheckRequest:
+def check_request(
+    folder: Path, *, note: str = "n", quote: str = "", queues: tuple[str, str] = ("a", "b")
+) -> CheckRequest:
     """The rule, a course of the knob, and what must happen, worked out by hand."""
     folder.mkdir(exist_ok=True)
     file = folder / "rules.yml"
@@ -95,29 +96,29 @@ def deed(folder: Path, *, note: str = "n", quote: str = "", queues: tuple[str, s
         )
         for q in queues
     )
-    return _deed(file, Fact("a course", world, 30_000, 15_000, TICKS, timelines))
+    return _request_of(file, Case("a course", world, 30_000, 15_000, TICKS, timelines))
 
 
-def _deed(file: Path, *facts: Fact) -> CheckRequest:
+def _request_of(file: Path, *cases: Case) -> CheckRequest:
     """Facts about the first alert of a file that stands alone."""
     loaded = load_rule_file(file)
     group = loaded.groups[0]
     rules = OrderedRules((loaded,), tuple(g.name for g in loaded.groups), {group.name: group.interval_ms})
-    return CheckRequest(LocatedAlert(loaded, group, group.alerts()[0]), rules, facts, DEFAULTS)
+    return CheckRequest(LocatedAlert(loaded, group, group.alerts()[0]), rules, cases, DEFAULTS)
 
 
-def notarize(promtool: Promtool, deeds: list[CheckRequest]) -> list[Heard]:
-    """All deeds heard by one notary."""
-    with PromtoolCheck(promtool) as notary:
-        return [testimony.result() for testimony in [notary.hear(deed) for deed in deeds]]
+def checked(promtool: Promtool, requests: list[CheckRequest]) -> list[CheckAnswer]:
+    """All requests answered by one check."""
+    with PromtoolCheck(promtool) as check:
+        return [answer.result() for answer in [check.submit(asked) for asked in requests]]
 
 
-def emitted(promtool: Promtool, folder: Path, deeds: list[CheckRequest], heard: list[Heard]) -> list[Path]:
+def emitted(promtool: Promtool, folder: Path, requests: list[CheckRequest], heard: list[CheckAnswer]) -> list[Path]:
     """The files that are written of alerts that are exact."""
-    contract = contract_in(deeds[0].located.file.path.parent) if deeds else None
+    contract = contract_in(requests[0].located.file.path.parent) if requests else None
     proven = [
-        Proven(AlertResult("QueueTooLong", contract, deed.located, Measured(), [], []), deed, testimony)
-        for deed, testimony in zip(deeds, heard, strict=True)
+        ResultToEmit(AlertResult("QueueTooLong", contract, asked.located, Measured(), [], []), asked, answer)
+        for asked, answer in zip(requests, heard, strict=True)
     ]
     return [one.file for one in emit(promtool, folder, proven) if one.file is not None]
 
@@ -133,22 +134,22 @@ def bare(promtool: Promtool, files: list[Path], cwd: Path) -> subprocess.Complet
 
 
 def test_what_happened_is_confirmed_and_rendered(promtool: Promtool, tmp_path: Path) -> None:
-    (testimony,) = notarize(promtool, [deed(tmp_path)])
-    assert (testimony.refused, testimony.disagreements) == ("", [])
-    fires = {tick: alerts for (_, tick), alerts in testimony.rendered.items() if alerts}
+    (answer,) = checked(promtool, [check_request(tmp_path)])
+    assert (answer.refused, answer.disagreements) == ("", [])
+    fires = {tick: alerts for (_, tick), alerts in answer.rendered.items() if alerts}
     assert sorted(fires) == [11, 12]
     labels = {"alertname": "QueueTooLong", "job": "worker", "note": "n", "severity": "warning"}
     expected = tuple(({**labels, "queue": q}, {"summary": f"{q} holds 500"}) for q in "ab")
     assert fires[11] == fires[12] == expected
-    assert testimony.first_alert() == expected[0]
+    assert answer.first_alert() == expected[0]
 
 
 @pytest.mark.parametrize("target", ["out", "deep/er/out", "a folder, and 'quotes'"])
 def test_the_written_tests_pass_under_bare_promtool_from_anywhere(
     promtool: Promtool, tmp_path: Path, target: str
 ) -> None:
-    deeds = [deed(tmp_path / "project")]
-    written = emitted(promtool, tmp_path / target, deeds, notarize(promtool, deeds))
+    requests = [check_request(tmp_path / "project")]
+    written = emitted(promtool, tmp_path / target, requests, checked(promtool, requests))
     assert [file.name for file in written] == ["QueueTooLong.test.yml"]
     (tmp_path / "elsewhere").mkdir()
     for cwd in (tmp_path, tmp_path / target, tmp_path / "elsewhere"):
@@ -163,8 +164,8 @@ def test_the_written_tests_pass_under_bare_promtool_from_anywhere(
     assert "FAILED" in run.stderr
 
 
-def _states(fact: Fact, change: Callable[[tuple[AlertState, ...]], tuple[AlertState, ...]]) -> Fact:
-    return replace(fact, timelines=tuple(replace(t, states=change(t.states)) for t in fact.timelines))
+def _states(case: Case, change: Callable[[tuple[AlertState, ...]], tuple[AlertState, ...]]) -> Case:
+    return replace(case, timelines=tuple(replace(t, states=change(t.states)) for t in case.timelines))
 
 
 @pytest.mark.parametrize(
@@ -192,22 +193,22 @@ def _states(fact: Fact, change: Callable[[tuple[AlertState, ...]], tuple[AlertSt
     ],
 )
 def test_a_replay_that_is_wrong_is_found_out(
-    promtool: Promtool, tmp_path: Path, tamper: Callable[[Fact], Fact], complaint: str
+    promtool: Promtool, tmp_path: Path, tamper: Callable[[Case], Case], complaint: str
 ) -> None:
-    honest = deed(tmp_path)
+    honest = check_request(tmp_path)
     if complaint.startswith("replay and promtool differ"):
         # Without any timeline only the last tick is asked; let the world end while the alerts fire.
-        honest = replace(honest, facts=(replace(honest.facts[0], ticks=12),))
-    (testimony,) = notarize(promtool, [replace(honest, facts=tuple(map(tamper, honest.facts)))])
-    assert any(complaint in text for text in testimony.disagreements), testimony.disagreements
-    assert worst_first(judge_rendered(contract_in(tmp_path), honest.located, testimony))[0].verdict is Verdict.ERROR
+        honest = replace(honest, cases=(replace(honest.cases[0], ticks=12),))
+    (answer,) = checked(promtool, [replace(honest, cases=tuple(map(tamper, honest.cases)))])
+    assert any(complaint in text for text in answer.disagreements), answer.disagreements
+    assert worst_first(judge_rendered(contract_in(tmp_path), honest.located, answer))[0].verdict is Verdict.ERROR
 
 
 def test_a_broken_replay_makes_the_verdict_error(
     shared_engine: Engine, promtool_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """End to end: the same rule is exact with the real replay and an error with one whose clock is a tick late."""
-    file = deed(tmp_path, queues=("a", "b")).located.file.path
+    file = check_request(tmp_path, queues=("a", "b")).located.file.path
     contracts = tmp_path / "contracts.yml"
     contracts.write_text(contracts.read_text().replace("[a, b]", "[a]"), encoding="utf-8")
 
@@ -235,24 +236,24 @@ HOSTILE = "\"a\\b' }, {c='\\d', [0: - # & * ! | > %\n tab\t é 😀 ${x} %s"
 
 
 def test_hostile_labels_and_annotations_survive(promtool: Promtool, tmp_path: Path) -> None:
-    hostile = deed(tmp_path, note=HOSTILE, quote=HOSTILE, queues=(HOSTILE, "b"))
-    testimonies = notarize(promtool, [hostile])
-    assert (testimonies[0].refused, testimonies[0].disagreements) == ("", [])
-    alerts = testimonies[0].rendered[0, 11]
+    hostile = check_request(tmp_path, note=HOSTILE, quote=HOSTILE, queues=(HOSTILE, "b"))
+    answers = checked(promtool, [hostile])
+    assert (answers[0].refused, answers[0].disagreements) == ("", [])
+    alerts = answers[0].rendered[0, 11]
     assert {labels["note"] for labels, _ in alerts} == {HOSTILE}
     assert {labels["queue"] for labels, _ in alerts} == {HOSTILE, "b"}
     assert {notes["summary"] for _, notes in alerts} == {f"{HOSTILE}{q} holds 500" for q in (HOSTILE, "b")}
-    written = emitted(promtool, tmp_path / "out", [hostile], testimonies)
+    written = emitted(promtool, tmp_path / "out", [hostile], answers)
     assert bare(promtool, written, tmp_path).returncode == 0
 
 
 @pytest.mark.parametrize("char", ["\x7f", "\x85", "\u2028", "\ufeff", "\x01"])
 def test_letters_that_yaml_forbids_survive(promtool_path: Path, tmp_path: Path, char: str) -> None:
     promtool = Promtool(promtool_path)
-    odd = deed(tmp_path, note=f"a{char}b", quote=f"c{char}d")
-    testimonies = notarize(promtool, [odd])
-    assert (testimonies[0].refused, testimonies[0].disagreements) == ("", [])
-    written = emitted(promtool, tmp_path / "out", [odd], testimonies)
+    odd = check_request(tmp_path, note=f"a{char}b", quote=f"c{char}d")
+    answers = checked(promtool, [odd])
+    assert (answers[0].refused, answers[0].disagreements) == ("", [])
+    written = emitted(promtool, tmp_path / "out", [odd], answers)
     assert bare(promtool, written, tmp_path).returncode == 0
 
 
@@ -263,8 +264,8 @@ def test_every_double_is_told_exactly(promtool: Promtool, tmp_path: Path) -> Non
     file = tmp_path / "r.yml"
     exprs = " or ".join(f'm{{i="{i}"}} == {value!r}' for i, value in enumerate(values))
     file.write_text(f"groups: [{{name: g, interval: 30s, rules: [{{alert: A, expr: '{exprs}'}}]}}]\n")
-    whole = deed(tmp_path / "d").facts[0].traces[0]
-    fact = Fact(
+    whole = check_request(tmp_path / "d").cases[0].traces[0]
+    case = Case(
         "doubles",
         [
             replace(whole, labels=(("__name__", "m"), ("i", str(i))), values=[v] * len(whole.times_ms))
@@ -278,31 +279,31 @@ def test_every_double_is_told_exactly(promtool: Promtool, tmp_path: Path) -> Non
             for i in range(len(values))
         ),
     )
-    (testimony,) = notarize(promtool, [_deed(file, fact)])
-    assert testimony.disagreements == []
-    assert len(testimony.rendered[0, TICKS - 1]) == len(values)
+    (answer,) = checked(promtool, [_request_of(file, case)])
+    assert answer.disagreements == []
+    assert len(answer.rendered[0, TICKS - 1]) == len(values)
 
 
 def test_a_file_that_promtool_refuses_is_told_and_silences_no_other(promtool: Promtool, tmp_path: Path) -> None:
-    good, bad = deed(tmp_path / "good"), deed(tmp_path / "bad")
+    good, bad = check_request(tmp_path / "good"), check_request(tmp_path / "bad")
     bad.rules.files[0].path.write_text(RULES.replace("jobs_waiting >", "nonsense(jobs_waiting) >"))
-    testimonies = notarize(promtool, [good, bad])
-    assert (testimonies[0].refused, testimonies[0].disagreements) == ("", [])
-    assert 'unknown function with name "nonsense"' in testimonies[1].refused
-    assert testimonies[1].first_alert() is None
-    (finding,) = judge_rendered(contract_in(tmp_path), bad.located, testimonies[1])
+    answers = checked(promtool, [good, bad])
+    assert (answers[0].refused, answers[0].disagreements) == ("", [])
+    assert 'unknown function with name "nonsense"' in answers[1].refused
+    assert answers[1].first_alert() is None
+    (finding,) = judge_rendered(contract_in(tmp_path), bad.located, answers[1])
     assert finding.verdict is Verdict.ERROR
     assert finding.message.startswith("promtool cannot load the rule: ")
-    written = emitted(promtool, tmp_path / "out", [good, bad], testimonies)
+    written = emitted(promtool, tmp_path / "out", [good, bad], answers)
     assert len(written) == 1
 
 
 def test_tests_that_promtool_does_not_confirm_are_an_engine_error(promtool: Promtool, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match=r"(?s)promtool does not confirm the tests in .*FAILED") as caught:
-        emitted(promtool, tmp_path / "out", [deed(tmp_path)], [Heard()])
+        emitted(promtool, tmp_path / "out", [check_request(tmp_path)], [CheckAnswer()])
     assert caught.value.exit_code == 3
 
 
 def test_nothing_to_confirm(promtool: Promtool, tmp_path: Path) -> None:
-    assert notarize(promtool, []) == []
+    assert checked(promtool, []) == []
     assert emitted(promtool, tmp_path / "out", [], []) == []

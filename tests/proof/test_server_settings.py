@@ -87,7 +87,7 @@ def test_lookback_subquery_step_and_interval_are_those_of_the_server(tmp_path: P
     results = proved(tmp_path, "3.5", SETTINGS)
     exact = (Verdict.EXACT, None, MINUTELY_BACK)
     assert verdicts(results) == {"Hot": exact, "Gone": exact, "Odd": exact}
-    alert = results["Hot"].measured.facts[0].timelines[0]
+    alert = results["Hot"].measured.cases[0].timelines[0]
     pending, firing = alert.first(AlertState.PENDING), alert.first(AlertState.FIRING)
     assert pending is not None
     assert firing == pending + 3  # ticks of 20 s

@@ -27,7 +27,7 @@ def hostile(outcome: Outcome) -> Outcome:
     assert outcome.proof is not None
     results: list[AlertResult] = []
     for text in HOSTILE:
-        old = next(r for r in outcome.proof.results if r.contract is not None and r.measured.facts)
+        old = next(r for r in outcome.proof.results if r.contract is not None and r.measured.cases)
         assert old.contract is not None
         knob = replace(old.contract.knob, name=text, unit=text[:30])
         contract = replace(old.contract, means=text, knob=knob, severity=text, identifies={"a": text})

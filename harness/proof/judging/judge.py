@@ -11,13 +11,13 @@ from difflib import SequenceMatcher
 
 from harness.contracts import Contract, ContractKind, Op
 from harness.errors import Span
+from harness.proof.judging.phases import judge_phases
 from harness.proof.measuring.measure import Measurement
-from harness.proof.measuring.phases import judge_phases
 from harness.proof.model import (
     GRAVITY,
     AlertFinding,
     Boundary,
-    Fact,
+    Case,
     LocatedAlert,
     Measured,
     Sides,
@@ -66,7 +66,7 @@ def judge(contract: Contract, located: LocatedAlert, found: Measurement) -> tupl
     if found.measured.boundary is not None or (contract.kind is ContractKind.ALWAYS and not findings):
         findings += _hold(contract, located, found)
         if contract.identifies is not None:
-            findings += _one_alert(contract, located, found.measured.facts)
+            findings += _one_alert(contract, located, found.measured.cases)
     for name in value_labels(located):
         what = f"label `{name}` holds the value"
         findings.append(
@@ -114,13 +114,13 @@ def _threshold(contract: Contract, found: Measurement) -> tuple[list[AlertFindin
         side = "below" if contract.op.fires_above else "above"
         return [AlertFinding(Verdict.WRONG_COMPARISON, f"fires {side} the threshold", parts, there)], []
     # At the very threshold both sides of the comparison were the same number, and it went the other way.
-    contrary = next((m for m in found.met if m.fires is not contract.op.fires_at_threshold), None)
+    contrary = next((m for m in found.equal if m.fires is not contract.op.fires_at_threshold), None)
     if contrary and abs(boundary.steps) <= max(1, found.tolerated) and (knob.step is None or boundary.steps):
         verb = "fires" if contrary.fires else "stays quiet"
         return [AlertFinding(Verdict.WRONG_COMPARISON, f"{verb} at exactly {at_threshold}", parts, there)], []
     if abs(boundary.steps) > found.tolerated:
         early = "early" if boundary.steps < 0 else "late"
-        step = knob.step if knob.step is not None else found.axis.age_step
+        step = knob.step if knob.step is not None else found.positions.age_step
         distance = abs(boundary.steps) * step if step is not None else boundary.fires_at - contract.threshold
         off = format_with_unit(abs(float(distance)), knob.unit)
         return [AlertFinding(Verdict.OFF_THRESHOLD, f"fires {off} too {early}", parts, there)], []
@@ -135,8 +135,8 @@ def _threshold(contract: Contract, found: Measurement) -> tuple[list[AlertFindin
     if found.changes_ms is not None:
         when = f"{format_duration(found.moment_ms)} after the beginning of a world"
         notes.append(f"the signal changes after the moment at which the boundary is taken, {when}")
-    if knob.step is None and not found.met:
-        near = f"{max(1, found.tolerated)} {'steps' if found.axis.age_step else 'ULP'}"
+    if knob.step is None and not found.equal:
+        near = f"{max(1, found.tolerated)} {'steps' if found.positions.age_step else 'ULP'}"
         notes.append(f"the rule's sides never meet exactly at {at_threshold}: its comparison is proved only to {near}")
     return [], notes
 
@@ -183,11 +183,11 @@ def _always(contract: Contract, found: Measurement) -> list[AlertFinding]:
         return [_because(AlertFinding(Verdict.NEVER_FIRES, "stays quiet", says), found)]
     quiet = [p for p, fires in found.search.truth.items() if not fires]
     if quiet:
-        nearest = contract.at(found.axis.value(min(quiet)))
+        nearest = contract.at(found.positions.value(min(quiet)))
         message = f"is quiet with {contract.knob.name} at {nearest}"
         return [AlertFinding(Verdict.OFF_THRESHOLD, message, says, _there(found))]
-    for fact in found.measured.facts:
-        fired = [any(t.states[tick] is AlertState.FIRING for t in fact.timelines) for tick in range(fact.ticks)]
+    for case in found.measured.cases:
+        fired = [any(t.states[tick] is AlertState.FIRING for t in case.timelines) for tick in range(case.ticks)]
         if True in fired and not all(fired[fired.index(True) :]):
             return [AlertFinding(Verdict.WRONG_SITUATION, "fires, but not at every tick from then on", says)]
     return []
@@ -195,18 +195,18 @@ def _always(contract: Contract, found: Measurement) -> list[AlertFinding]:
 
 def _other_side(contract: Contract, found: Measurement) -> str:
     """Whether the rule also fires where it should not, or not where it should, beyond its boundary."""
-    axis, truth = found.axis, found.search.truth
+    positions, truth = found.positions, found.search.truth
     boundary = found.measured.boundary
     if boundary is None:
         return ""
-    fires = axis.position(boundary.fires_at)
-    for position, fired in sorted(truth.items(), key=lambda item: abs(item[0] - axis.at_threshold)):
+    fires = positions.position(boundary.fires_at)
+    for position, fired in sorted(truth.items(), key=lambda item: abs(item[0] - positions.at_threshold)):
         if contract.op is Op.EQ:
             meant = position == fires
         else:
             meant = position >= fires if contract.op.fires_above else position <= fires
-        if fired is not meant and not axis.is_blurred(position):
-            x = contract.at(axis.value(position))
+        if fired is not meant and not positions.is_blurred(position):
+            x = contract.at(positions.value(position))
             return f"also {'fires' if fired else 'is quiet'} at {x}"
     return ""
 
@@ -316,16 +316,16 @@ def _hold(contract: Contract, located: LocatedAlert, found: Measurement) -> list
 # -- labels and annotations --------------------------------------------------------------------------------------
 
 
-def _one_alert(contract: Contract, located: LocatedAlert, facts: Sequence[Fact]) -> list[AlertFinding]:
+def _one_alert(contract: Contract, located: LocatedAlert, cases: Sequence[Case]) -> list[AlertFinding]:
     """In the main signal there is one culprit, so there should be one alert.
 
     A knob that counts things may turn several bad, so there only its first firing position tells; on a continuous one
     rounding may leave a second alert one double behind, so all courses do.
     """
     hidden = {"alertname", *located.rule.labels}
-    for fact in facts if contract.knob.step is None else facts[:1]:
-        for tick in range(fact.ticks):
-            firing = [t for t in fact.timelines if t.states[tick] is AlertState.FIRING]
+    for case in cases if contract.knob.step is None else cases[:1]:
+        for tick in range(case.ticks):
+            firing = [t for t in case.timelines if t.states[tick] is AlertState.FIRING]
             if len(firing) > 1:
                 shown = ", ".join(format_labels({k: v for k, v in t.labels if k not in hidden}) for t in firing[:2])
                 message = f"{len(firing)} alerts fire at once where the contract's signal has one culprit"
@@ -345,7 +345,7 @@ def holes(contract: Contract, located: LocatedAlert, measured: Measured) -> tupl
     A misspelt one is a finding. One that is only missing here is a note: the signal need not model every label, and
     the alert may do without a device's name. Templates see the element's own labels, as the engine returned them.
     """
-    firing = [timeline for fact in measured.facts for timeline in fact.timelines if timeline.fires]
+    firing = [timeline for case in measured.cases for timeline in case.timelines if timeline.fires]
     returned = {name for timeline in firing for name, _ in timeline.element}
     modelled = {name for spec in contract.signal.series for name, _ in spec.labels} | measured.made
     set_by_rule = {**located.group.labels_of(located.rule), "alertname": located.rule.alert}
@@ -389,14 +389,14 @@ def judge_labels(contract: Contract, labels: Mapping[str, str]) -> list[AlertFin
     return findings
 
 
-def judge_rendered(contract: Contract, located: LocatedAlert, testimony: CheckAnswer) -> list[AlertFinding]:
+def judge_rendered(contract: Contract, located: LocatedAlert, answer: CheckAnswer) -> list[AlertFinding]:
     """Labels and annotations as promtool rendered them for the main signal just past the threshold."""
     written = {"annotation": located.rule.annotations, "label": located.group.labels_of(located.rule)}
-    if testimony.refused:
-        what = "evaluate" if testimony.refused.startswith("rule: ") else "load"
-        return [AlertFinding(Verdict.ERROR, f"promtool cannot {what} the rule: {testimony.refused}")]
-    findings = [AlertFinding(Verdict.ERROR, text) for text in testimony.disagreements[:3]]
-    alert = testimony.first_alert()
+    if answer.refused:
+        what = "evaluate" if answer.refused.startswith("rule: ") else "load"
+        return [AlertFinding(Verdict.ERROR, f"promtool cannot {what} the rule: {answer.refused}")]
+    findings = [AlertFinding(Verdict.ERROR, text) for text in answer.disagreements[:3]]
+    alert = answer.first_alert()
     if alert is None:
         return findings
     labels, annotations = alert
@@ -435,15 +435,15 @@ def names_opaque(contract: Contract, located: LocatedAlert) -> bool:
 
 
 def judge_rendered_situations(
-    contract: Contract, measured: Measured, situations: Sequence[SituationResult], testimony: CheckAnswer
+    contract: Contract, measured: Measured, situations: Sequence[SituationResult], answer: CheckAnswer
 ) -> list[SituationResult]:
     """The situations, those that fire held against the labels that promtool rendered in them."""
-    rendered: dict[str, list[Mapping[str, str]]] = {fact.name: [] for fact in measured.situation_facts}
-    main, situation_facts = told(measured.facts), told(measured.situation_facts)
-    for (number, _), alerts in testimony.rendered.items():
+    rendered: dict[str, list[Mapping[str, str]]] = {case.name: [] for case in measured.situation_cases}
+    main, situation_cases = told(measured.cases), told(measured.situation_cases)
+    for (number, _), alerts in answer.rendered.items():
         if number >= len(main):
-            name = situation_facts[number - len(main)].name
-            rendered[name] += [labels for labels, _ in testimony.own(alerts) if labels not in rendered[name]]
+            name = situation_cases[number - len(main)].name
+            rendered[name] += [labels for labels, _ in answer.own(alerts) if labels not in rendered[name]]
     meant = {situation.name: situation.alerts or () for situation in contract.situations}
     judged = []
     for result in situations:

@@ -7,7 +7,7 @@ import math
 from harness.contracts import Contract
 from harness.contracts.model import Shape, Signal
 from harness.errors import UnsupportedError
-from harness.proof.model import Fact
+from harness.proof.model import Case
 from harness.replay import Plan
 from harness.rules.clocks import compares_plainly, metrics_read_as_times
 
@@ -37,17 +37,17 @@ def is_bound_to_a_clock(signal: Signal, plan: Plan) -> bool:
     return any(spec.metric in times and "now" not in spec.formula.names for spec in signal.series)
 
 
-def positive_from_ms(fact: Fact, plan: Plan) -> int:
+def positive_from_ms(case: Case, plan: Plan) -> int:
     """From when on, on promtool's clock, every moment in a world lies after 1970, as it does in slots: for a rule that
     asks for that (``last_seen > 0``). 0 for any other."""
     times = _times(plan)
     if not times or not compares_plainly(plan.rule.expr, [rule for _, rule in plan.recordings], times):
         return 0
     from_ms = 0
-    for trace in fact.traces:
+    for trace in case.traces:
         if trace.dated is None or dict(trace.labels)["__name__"] not in times:
             continue
-        now, later = (min(trace.beginning_at(fact.lead_ms + at).values, default=1.0) for at in (0, _DAY_MS))
+        now, later = (min(trace.beginning_at(case.lead_ms + at).values, default=1.0) for at in (0, _DAY_MS))
         if now <= 0 and later > now:
             from_ms = max(from_ms, math.ceil((1 - now) * _DAY_MS / (later - now)))
     return from_ms

@@ -34,7 +34,7 @@ _MOST = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
+class Explanation:
     """What decides: sentences, and the part of the expression that they are about."""
 
     parts: tuple[str, ...]
@@ -44,13 +44,13 @@ class Why:
     """Whether a selector finds nothing."""
 
 
-def returns_nothing(expr: Text, ask: Ask) -> Why | None:
+def returns_nothing(expr: Text, ask: Ask) -> Explanation | None:
     """Why an expression returns nothing; None where it does return something, or nothing can be said."""
     tree = parse_expr(expr)
     return None if ask(expr.value) else _Nothing(expr, ask).because(tree)
 
 
-def always_returns(expr: Text) -> Why | None:
+def always_returns(expr: Text) -> Explanation | None:
     """The part of an expression that returns something as long as its series are there, since it filters nothing."""
     for node in _alternatives(parse_expr(expr)):
         if _filters(node):
@@ -64,7 +64,7 @@ def always_returns(expr: Text) -> Why | None:
             part = f"`{shown}` compares nothing: it returns something as long as its series are there"
         else:
             part = f"`{shown}` reads no series and compares nothing: it always returns something"
-        return Why((part,), shown, node_span(expr, node))
+        return Explanation((part,), shown, node_span(expr, node))
     return None
 
 
@@ -81,10 +81,10 @@ class _Nothing:
     def found(self, node: Any) -> Mapping[Labels, float]:
         return self.ask(node_text(self.expr, node))
 
-    def said(self, node: Any, *parts: str) -> Why:
-        return Why(parts, self.text(node), node_span(self.expr, node))
+    def said(self, node: Any, *parts: str) -> Explanation:
+        return Explanation(parts, self.text(node), node_span(self.expr, node))
 
-    def because(self, node: Any) -> Why | None:
+    def because(self, node: Any) -> Explanation | None:
         while True:
             below: Any = None
             match node:
@@ -104,7 +104,7 @@ class _Nothing:
                     whys = [why for each in _alternatives(node)[:_MOST] if (why := self.because(each)) is not None]
                     parts = dict.fromkeys(part for why in whys for part in why.parts)
                     missing = all(why.nothing_there for why in whys)
-                    return Why(tuple(parts), whys[0].expr, whys[0].span, missing) if whys else None
+                    return Explanation(tuple(parts), whys[0].expr, whys[0].span, missing) if whys else None
                 case promql.BinaryExpr():
                     left, right = self.found(node.lhs), self.found(node.rhs)
                     if left and (right or str(node.op) == "unless"):
@@ -121,7 +121,7 @@ class _Nothing:
             return True  # what it holds was at other moments
         return bool(self.found(node))
 
-    def _call(self, node: Any) -> Why | None:
+    def _call(self, node: Any) -> Explanation | None:
         name = node.func.name
         if name in _ABSENT:
             inner = node.args[0]
@@ -142,7 +142,7 @@ class _Nothing:
                 return self.said(buckets, what)
         return None
 
-    def _binary(self, node: Any, left: Mapping[Labels, float], right: Mapping[Labels, float]) -> Why | None:
+    def _binary(self, node: Any, left: Mapping[Labels, float], right: Mapping[Labels, float]) -> Explanation | None:
         op, matching = str(node.op), _Matching(node)
         if op == "unless":
             return self.said(node, f"`{self.text(node.rhs)}` takes everything away: it returns {_some(right)}")

@@ -7,23 +7,17 @@ them it does at all. So one slot a phase is measured, instead of one an hour.
 
 from __future__ import annotations
 
-import bisect
 import datetime
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache
 
-from harness.contracts import Contract, ContractKind, Op
+from harness.contracts import Contract
 from harness.contracts.when import ALWAYS, Moment, When
-from harness.contracts.world import Scrapes, traces
 from harness.engines.base import Engine
 from harness.errors import UnsupportedError
-from harness.proof.judging import calendar
-from harness.proof.model import AlertFinding, Verdict
-from harness.proof.positions import KnobPositions
-from harness.replay import Batch, Plan, Replay, SlotRange, SlotWriter
+from harness.replay import Plan, SlotWriter
 from harness.rules.clocks import ClockPart, clock_parts
 from harness.rules.spans import one_line
 from harness.units import format_duration
@@ -37,9 +31,6 @@ _EARLY_DAYS = 8
 """promtool evaluates every tick from 1970 on, so only its first days are in reach: all weekdays, from a Thursday on."""
 ANY_BEGIN = [(0, _EARLY_DAYS * _DAY)]
 """All of them, for a rule that is the same at any time."""
-_BESIDE = 64
-"""How far beside the threshold of a continuous knob, in its positions, no rounding is left."""
-
 Key = tuple[object, ...]
 
 
@@ -217,198 +208,3 @@ def _series_of(ticks: Sequence[int]) -> Iterator[tuple[int, int, int]]:
     for members in by_phase.values():
         # Minute by minute in the beginning, hour by hour to the end: one step serves both.
         yield members[0], members[-1], _HOUR
-
-
-# -- what the rule does in each of them --------------------------------------------------------------------------
-
-Pattern = tuple[bool | None, ...]
-"""Whether it fires at each of the probed positions of the knob; None where it was not measured."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbePositions:
-    """Where the knob is probed: as the contract means it, the alert fires at the first ones and not at the others."""
-
-    values: Sequence[Fraction]
-    firing: int
-    """How many of them must fire."""
-
-
-@dataclass(frozen=True, slots=True)
-class PhaseReport:
-    """What the rule does in each phase, and in which of them everything else is measured."""
-
-    phases: CalendarPhases
-    positions: ProbePositions
-    patterns: Sequence[Pattern]
-    home: Pattern
-    """What it does where the contract applies, in most of the time in which it does that best."""
-    parted: bool
-    """Whether the rule itself hangs on the calendar, and not only the contract."""
-
-    def is_home(self, phase: int) -> bool:
-        return self.phases.inside[phase] and _alike(self.patterns[phase], self.home)
-
-    def writer(self, writer: SlotWriter, plan: Plan) -> PhasedSlotWriter:
-        """A writer that lays all cases where the rule does what it does at home."""
-        return PhasedSlotWriter(writer, self.phases.stretches(self.is_home), plan)
-
-    def promtool_begins(self, plan: Plan) -> list[tuple[int, int]]:
-        """(first aligned tick, last tick) of the runs of promtool's first days in which it is so."""
-        if not self.parted:
-            return ANY_BEGIN
-        runs = self.phases.early(self.is_home)
-        return [(-(-start // plan.align_ms) * plan.align_ms, end) for start, end in runs]
-
-
-def probed_positions(contract: Contract, axis: KnobPositions) -> ProbePositions:
-    """Far on either side of the threshold and near to it; where it must fire, also the knob's end."""
-    here, op = axis.at_threshold, contract.op
-    if contract.kind is ContractKind.ALWAYS:
-        return ProbePositions((axis.threshold,), 1)
-    if op is Op.EQ:
-        other = axis.lowest if here != axis.lowest else axis.highest
-        return ProbePositions((axis.threshold, axis.value(other)), 1)
-    up = 1 if op.fires_above else -1
-    first = here if op.holds(axis.value(here), axis.threshold) else here + up
-    beside = 0 if axis.knob.step is not None else _BESIDE * up
-    ends = (axis.lowest, axis.highest)[::up]
-
-    def on_axis(position: int) -> int:
-        return min(max(position, axis.lowest), axis.highest)
-
-    near_on, near_off = on_axis(first + beside), on_axis(first - up - beside)
-    on, off = axis.between(near_on, ends[1], Fraction(1, 2)), axis.between(near_off, ends[0], Fraction(1, 2))
-    return ProbePositions(tuple(axis.value(p) for p in (on, near_on, ends[1], near_off, off)), 3)
-
-
-def probe(
-    contract: Contract, plan: Plan, axis: KnobPositions, phases: CalendarPhases, writer: SlotWriter, replay: Replay
-) -> PhaseReport:
-    """Measure the rule once in every phase, with the knob at a few positions.
-
-    Raises UnsupportedError if the contract applies at none of the ticks, or a phase is too short to be measured.
-    """
-    span = contract.when.span if contract.when is not None else plan.rule.expr.span_at(0)
-    if not any(phases.inside):
-        raise UnsupportedError("the contract's `when` applies at no time of four years", span=span, hint="widen it")
-    positions = probed_positions(contract, axis)
-    needed = plan.window_ms + 2 * contract.scrape_ms
-    length = -(-needed // plan.align_ms) * plan.align_ms
-    gap = length + plan.reach_ms + plan.align_ms + contract.scrape_ms
-    chosen = _schedule(phases, len(positions.values), writer.free_ms(0) + gap, gap)
-    scrapes = Scrapes.regular(contract.scrape_ms, length, plan.tick_ms)
-    cases = [traces(contract.signal, ((0, positions.values[number]),), scrapes) for _, _, number in chosen]
-    begins = [at - length for at, _, _ in chosen]
-    batch = Batch(cases, length, plan.reach_ms, plan.align_ms, place=lambda case, _: begins[case])
-    (slots,) = writer.record([batch])
-    found = replay.instants(plan, plan.rule.expr.value, slots, length)
-    patterns: list[list[bool | None]] = [[None] * len(positions.values) for _ in phases.inside]
-    for (_, phase, number), elements in zip(chosen, found, strict=True):
-        patterns[phase][number] = bool(elements)
-    sealed = [tuple(pattern) for pattern in patterns]
-    if any(pattern[0] is None for pattern in sealed):
-        raise UnsupportedError(
-            "some of the times at which the rule or its contract changes are too rare to be measured",
-            span=span,
-            hint="write a plainer `when`, or test this rule with promtool",
-        )
-    meant = tuple(i < positions.firing for i in range(len(positions.values)))
-    weights: dict[Pattern, int] = {}
-    for phase in phases.phase_of:
-        if phases.inside[phase]:
-            weights[sealed[phase]] = weights.get(sealed[phase], 0) + 1
-    home = max(weights, key=lambda p: (_alike(p, meant), any(p[: positions.firing]) and not all(p), weights[p]))
-    return PhaseReport(phases, positions, sealed, home, bool(phases.parts))
-
-
-def _schedule(phases: CalendarPhases, positions: int, from_ms: int, gap_ms: int) -> list[tuple[int, int, int]]:
-    """(tick, phase, position) of every phase with every position, as early as can be and `gap_ms` apart."""
-    wanted = {phase: list(range(positions)) for phase in range(len(phases.inside))}
-    chosen: list[tuple[int, int, int]] = []
-    free_ms = from_ms
-    for at, phase in zip(phases.ticks_ms, phases.phase_of, strict=True):
-        if at < free_ms or not wanted.get(phase):
-            continue
-        chosen.append((at, phase, wanted[phase].pop(0)))
-        free_ms = at + gap_ms
-        if not wanted[phase]:
-            del wanted[phase]
-            if not wanted:
-                break
-    return chosen
-
-
-def _alike(one: Pattern, other: Pattern) -> bool:
-    return all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
-
-
-def judge_phases(report: PhaseReport, contract: Contract) -> list[AlertFinding]:
-    """Findings about phases in which the alert does not do what it does elsewhere, or fires where it must not."""
-    phases, firing = report.phases, report.positions.firing
-    meant = "the contract has no `when`, so it means at any time"
-    outside = "outside of the contract's `when` it must stay quiet"
-    home = report.home
-
-    def found(words: str, wanted: Callable[[int, Pattern], bool], says: str) -> list[AlertFinding]:
-        these = [i for i, p in enumerate(phases.phase_of) if wanted(p, report.patterns[p])]
-        if not these:
-            return []
-        inside = phases.inside[phases.phase_of[these[0]]]
-        of = [m for m, p in zip(phases.moments, phases.phase_of, strict=True) if not inside or phases.inside[p]]
-        when = calendar.in_words([phases.moments[i] for i in these], of)
-        zone = f" ({phases.when.zone})" if phases.when.zone != "UTC" else ""
-        example = f"for example on {calendar.at(phases.ticks_ms[these[0]], phases.when)}"
-        message = words.format(f" {when}{zone}" if when else "")
-        return [AlertFinding(Verdict.WRONG_SITUATION, message, (says, example))]
-
-    inside_says = "the contract applies then" if contract.when is not None else meant
-    inside = phases.inside
-    return [
-        *found("fires{}", lambda p, pattern: not inside[p] and any(pattern), outside),
-        *found(
-            "stays quiet{}",
-            lambda p, pattern: inside[p] and any(home[:firing]) and not any(pattern[:firing]),
-            inside_says,
-        ),
-        *found(
-            "fires{} wherever the knob stands",
-            lambda p, pattern: inside[p] and any(pattern[firing:]) and all(pattern) and not all(home),
-            inside_says,
-        ),
-        *found(
-            "has another threshold{}",
-            lambda p, pattern: inside[p] and any(pattern[:firing]) and not all(pattern) and not _alike(pattern, home),
-            inside_says,
-        ),
-    ]
-
-
-class PhasedSlotWriter(SlotWriter):
-    """A writer that lays every case, from its beginning to its end, in one of the given stretches of time."""
-
-    def __init__(self, writer: SlotWriter, stretches: Sequence[tuple[int, int]], plan: Plan) -> None:
-        super().__init__(writer.engine, writer.free_ms(0))
-        self._writer = writer
-        self._stretches = stretches
-        self._ends = [end for _, end in stretches]
-        self._plan = plan
-
-    def record(self, batches: Iterable[Batch]) -> list[SlotRange]:
-        return self._writer.record([replace(batch, place=partial(self._place, batch)) for batch in batches])
-
-    def _place(self, batch: Batch, _: int, earliest_ms: int) -> int:
-        for i in range(bisect.bisect_left(self._ends, earliest_ms), len(self._ends)):
-            start, end = self._stretches[i]
-            begin = -(-max(start, earliest_ms) // batch.align_ms) * batch.align_ms
-            if begin + batch.length_ms <= end:
-                return begin
-        longest = max((end - start for start, end in self._stretches), default=0)
-        raise UnsupportedError(
-            f"the alert and its contract go together for {format_duration(longest)} at most, and what is measured "
-            f"takes {format_duration(batch.length_ms)}"
-            if batch.length_ms > longest
-            else "the times at which the alert and its contract go together are too few for all that is measured",
-            span=self._plan.rule.expr.span_at(0),
-            hint="widen `when`, or test this rule with promtool",
-        )

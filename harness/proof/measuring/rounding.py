@@ -87,17 +87,22 @@ def _moved(trace: Trace, move: Callable[[float], float]) -> Trace:
     return Trace(trace.labels, trace.times_ms, values)
 
 
-def beside(axis: KnobPositions, fires_at: Fraction) -> Fraction:
+def beside(positions: KnobPositions, fires_at: Fraction) -> Fraction:
     """The point to which the slope is measured: near the threshold, on the side of the measured boundary."""
-    size = abs(axis.threshold) or axis.knob.high - axis.knob.low
-    step = axis.knob.step or axis.age_step or 0
+    size = abs(positions.threshold) or positions.knob.high - positions.knob.low
+    step = positions.knob.step or positions.age_step or 0
     away = max(size * _NEAR, step)
-    up = fires_at > axis.threshold if fires_at != axis.threshold else axis.threshold < axis.knob.high
-    return min(max(axis.threshold + (away if up else -away), axis.knob.low), axis.knob.high)
+    threshold, highest = positions.threshold, positions.knob.high
+    up = fires_at > threshold if fires_at != threshold else threshold < highest
+    return min(max(threshold + (away if up else -away), positions.knob.low), highest)
 
 
 def rounding(
-    axis: KnobPositions, texts: tuple[str, str], series: int, sides: Sequence[tuple[Values, Values]], point: Fraction
+    positions: KnobPositions,
+    texts: tuple[str, str],
+    series: int,
+    sides: Sequence[tuple[Values, Values]],
+    point: Fraction,
 ) -> Rounding | None:
     """From a comparison's sides (left and right per series) at the threshold, at `point`, and in the disturbed worlds.
 
@@ -125,21 +130,21 @@ def rounding(
     k = sum(count for _, count in counts)
     compared = _U * (abs(Fraction(at[0][left])) + abs(Fraction(at[1][right]))) + 2 * _ETA
     error = of_samples + (of_series + compared) * Fraction(math.sqrt(k))
-    slope = abs((near - base) / (point - axis.threshold)) if point != axis.threshold else Fraction(0)
-    return Rounding(error, _positions(axis, error / slope * _SLACK) if slope else 0)
+    slope = abs((near - base) / (point - positions.threshold)) if point != positions.threshold else Fraction(0)
+    return Rounding(error, _whole_positions(positions, error / slope * _SLACK) if slope else 0)
 
 
 def _finite(a: float, b: float) -> bool:
     return math.isfinite(a) and math.isfinite(b)
 
 
-def _positions(axis: KnobPositions, distance: Fraction) -> int:
+def _whole_positions(positions: KnobPositions, distance: Fraction) -> int:
     """How many positions of the knob a distance from the threshold is, whole ones."""
     most = 0
     for sign in (-1, 1):
-        x = min(max(axis.threshold + sign * distance, axis.knob.low), axis.knob.high)
-        steps = abs(axis.position(x) - axis.at_threshold)
-        while steps and abs(axis.value(axis.at_threshold + sign * steps) - axis.threshold) > distance:
+        x = min(max(positions.threshold + sign * distance, positions.knob.low), positions.knob.high)
+        steps = abs(positions.position(x) - positions.at_threshold)
+        while steps and abs(positions.value(positions.at_threshold + sign * steps) - positions.threshold) > distance:
             steps -= 1
         most = max(most, steps)
     return most

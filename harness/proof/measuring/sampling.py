@@ -57,7 +57,7 @@ _COUNTS_SAMPLES = frozenset({"count_over_time", "sum_over_time"})
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Sampling:
     """Milliseconds all."""
 
     scrape_ms: int
@@ -76,15 +76,15 @@ class Pace:
         return replace(plan, every_ms=self.tick_ms, align_ms=self.tick_ms) if self.far else plan
 
 
-def pace_of(contract: Contract, plan: Plan, writer: SlotWriter) -> Pace:
-    """The pace for a contract's main signal under a rule; UnsupportedError for what is out of bounds."""
+def sampling_of(contract: Contract, plan: Plan, writer: SlotWriter) -> Sampling:
+    """The sampling for a contract's main signal under a rule; UnsupportedError for what is out of bounds."""
     interval, window = plan.interval_ms, window_ms(plan)
     span = window + plan.rule.hold_ms + plan.rule.keep_firing_ms
     rows = _rows(contract)
     exprs = [plan.rule.expr, *(rule.expr for _, rule in plan.recordings)]
     scrape = contract.scrape_ms
     if window <= _DENSE * scrape and span <= _DENSE * interval:
-        return Pace(scrape, interval, far=False, at_once=64, narrowed_by=64)
+        return Sampling(scrape, interval, far=False, at_once=64, narrowed_by=64)
     if not _needs_its_scrapes(contract.signal, exprs):
         wanted = span // min(_SAMPLES, max(_SPARSE, _PROMTOOL_SAMPLES // (rows * len(list(_seen(exprs))))))
         most = min([wanted, *_seen(exprs, _only_recorded(plan, contract.signal))])
@@ -112,7 +112,7 @@ def pace_of(contract: Contract, plan: Plan, writer: SlotWriter) -> Pace:
     narrowed_by = max(_FEWEST, min(at_once, _NARROWING // samples))
     step = math.lcm(plan.align_ms, scrape)
     tick = -(-max(span // _TICKS, interval) // step) * step
-    return Pace(scrape, tick, far=True, at_once=at_once, narrowed_by=narrowed_by)
+    return Sampling(scrape, tick, far=True, at_once=at_once, narrowed_by=narrowed_by)
 
 
 def situation_scrape_ms(situation: Situation, plan: Plan) -> int:

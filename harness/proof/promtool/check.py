@@ -1,4 +1,4 @@
-"""promtool as the notary: what replay measured, said again as promtool unit tests on the unmodified rule files.
+"""The check by promtool: what replay measured, said again as promtool unit tests on the unmodified rule files.
 
 First the tests expect nothing; promtool's own account of what it got then holds every alert with its labels and
 annotations as rendered. It is compared with the replay, and becomes the expectation of the files that are written.
@@ -21,7 +21,7 @@ from harness.engines.private import folder_error, private_folder
 from harness.engines.promtool import Promtool
 from harness.engines.promtool_failures import Alert
 from harness.prometheus import DEFAULTS, ServerSettings
-from harness.proof.model import Fact, LocatedAlert
+from harness.proof.model import Case, LocatedAlert
 from harness.proof.pairing import fixed_labels
 from harness.proof.promtool.ordered import OrderedRules
 from harness.replay import AlertState, AlertTimeline
@@ -37,23 +37,23 @@ _RULE_FAILS = re.compile(r"rule: (.*?), time: ")
 _MOST_SERIES, _WIDEST = 4, 160
 _ACTIVE = "ALERTS"
 _MOST_TICKS = 14
-"""Assertions per fact: the ticks around every change of state, so few suffice."""
+"""Assertions per case: the ticks around every change of state, so few suffice."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckRequest:
-    """The facts of one alert, to be confirmed against its rule files."""
+    """The cases of one alert, to be confirmed against its rule files."""
 
     located: LocatedAlert
     rules: OrderedRules
-    facts: tuple[Fact, ...]
+    cases: tuple[Case, ...]
     server: ServerSettings
     """What the rules are evaluated with."""
 
     @property
     def interval_ms(self) -> int:
-        """How long a tick is, in all of the facts."""
-        return next((fact.tick_ms for fact in self.facts if fact.tick_ms), self.located.group.interval_ms)
+        """How long a tick is, in all of the cases."""
+        return next((case.tick_ms for case in self.cases if case.tick_ms), self.located.group.interval_ms)
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class CheckAnswer:
     foreign: Sequence[Mapping[str, str]] = ()
     """… and the fixed labels of such rules, where they have one that this rule does not set."""
     rendered: dict[tuple[int, int], tuple[Alert, ...]] = field(default_factory=dict)
-    """(fact number, tick) → the alerts that fired, labels and annotations as rendered."""
+    """(case number, tick) → the alerts that fired, labels and annotations as rendered."""
     refused: str = ""
     """Why promtool could not run the tests at all (the rule file does not load)."""
     cannot: str = ""
@@ -89,7 +89,7 @@ class CheckAnswer:
 
 
 class PromtoolCheck:
-    """Hears deeds while others are still being measured: promtool runs beside us, at most one process per core.
+    """Checks alerts while others are still being measured: promtool runs beside us, at most one process per core.
 
     Use it as a context manager; its temporary test files go with it.
     """
@@ -100,7 +100,7 @@ class PromtoolCheck:
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
         self._stack = ExitStack()
         self._folder = self._stack.enter_context(private_folder())
-        self._heard = 0
+        self._submitted = 0
 
     def __enter__(self) -> Self:
         return self
@@ -109,58 +109,58 @@ class PromtoolCheck:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._stack.close()
 
-    def hear(self, deed: CheckRequest) -> Future[CheckAnswer]:
-        """Have promtool run every fact of a deed; its testimony comes later, or the EngineError that it ended in.
+    def submit(self, request: CheckRequest) -> Future[CheckAnswer]:
+        """Have promtool run every case of a request; the answer comes later, or the EngineError that it ended in.
 
         Raises InputError if the disk is full.
         """
-        self._heard += 1
-        name = str(self._heard)
+        self._submitted += 1
+        name = str(self._submitted)
         file = self._folder / f"{name}.test.yml"
         try:
-            file.write_text(promtool_test(deed, self._folder, name), encoding="utf-8")
-            for copy, text in deed.rules.copies(self._folder, name):
+            file.write_text(promtool_test(request, self._folder, name), encoding="utf-8")
+            for copy, text in request.rules.copies(self._folder, name):
                 copy.write_text(text, encoding="utf-8")
         except OSError as err:
             raise folder_error(err) from err
-        return self._pool.submit(_hear, self._promtool, deed, file, self._timeout_s)
+        return self._pool.submit(_checked, self._promtool, request, file, self._timeout_s)
 
 
-def _hear(promtool: Promtool, deed: CheckRequest, file: Path, timeout_s: float | None) -> CheckAnswer:
-    """Run one deed's file, in which nothing is expected, and enter what promtool got instead."""
+def _checked(promtool: Promtool, request: CheckRequest, file: Path, timeout_s: float | None) -> CheckAnswer:
+    """Run one request's file, in which nothing is expected, and enter what promtool got instead."""
     failures = promtool.failures(promtool.test_rules([file], timeout_s=timeout_s))
-    own, foreign = _told_apart(deed)
-    testimony = CheckAnswer(own_labels=own, foreign=foreign)
+    own, foreign = _told_apart(request)
+    answer = CheckAnswer(own_labels=own, foreign=foreign)
     pending = [text for text in failures.other if text.lstrip().startswith(("name:", "expr:"))]
     refusals = [text.strip() for text in failures.other if text not in pending]
     for text in refusals:
         if promtool.misses(text):
-            testimony.cannot = f"promtool {promtool.version} does not know {', '.join(promtool.lacks)}"
-            return testimony
+            answer.cannot = f"promtool {promtool.version} does not know {', '.join(promtool.lacks)}"
+            return answer
         failed = _RULE_FAILS.match(text)
         if _TOO_MANY in text:
-            testimony.cannot = "promtool loads at most 10,000 samples in a query, and the rule's windows hold more"
-            return testimony
-        if failed is None or (failed[1] in deed.rules.needed and _OVER_LIMIT not in text):
-            testimony.refused = text
-            return testimony
-    interval = deed.interval_ms
-    leads = [_begins_ms(fact) for fact in deed.facts]
+            answer.cannot = "promtool loads at most 10,000 samples in a query, and the rule's windows hold more"
+            return answer
+        if failed is None or (failed[1] in request.rules.needed and _OVER_LIMIT not in text):
+            answer.refused = text
+            return answer
+    interval = request.interval_ms
+    leads = [_begins_ms(case) for case in request.cases]
     got = {}
     for failure in failures.alerts:
         number = int(failure.group.partition(":")[0])
         got[number, (failure.time_ms - leads[number]) // interval] = failure.got
-    for number, fact in enumerate(deed.facts):
-        for tick in _telling_ticks(fact):
+    for number, case in enumerate(request.cases):
+        for tick in _telling_ticks(case):
             alerts = got.get((number, tick), ())
-            testimony.rendered[number, tick] = alerts
-            if complaint := compare(fact, tick, testimony.own(alerts), interval):
-                testimony.disagreements.append(complaint)
-    testimony.disagreements += [f"pending alerts differ in promtool: {' '.join(text.split())}" for text in pending]
-    testimony.cannot = other_lookback(deed.server)
-    if not testimony.cannot and (refusals or testimony.disagreements):
-        testimony.cannot = _cannot_judge(deed, refusals, promtool.lacks)
-    return testimony
+            answer.rendered[number, tick] = alerts
+            if complaint := compare(case, tick, answer.own(alerts), interval):
+                answer.disagreements.append(complaint)
+    answer.disagreements += [f"pending alerts differ in promtool: {' '.join(text.split())}" for text in pending]
+    answer.cannot = other_lookback(request.server)
+    if not answer.cannot and (refusals or answer.disagreements):
+        answer.cannot = _cannot_judge(request, refusals, promtool.lacks)
+    return answer
 
 
 def other_lookback(server: ServerSettings) -> str:
@@ -171,18 +171,18 @@ def other_lookback(server: ServerSettings) -> str:
     return f"promtool always looks back {here} (--query.lookback-delta), and this Prometheus {there}"
 
 
-def _cannot_judge(deed: CheckRequest, failures: Sequence[str], lacks: Sequence[str]) -> str:
+def _cannot_judge(request: CheckRequest, failures: Sequence[str], lacks: Sequence[str]) -> str:
     """Why promtool rightly shows something else than replay; empty if it does not."""
-    located, interval, server = deed.located, deed.interval_ms, deed.server
+    located, interval, server = request.located, request.interval_ms, request.server
     if lacks:
         return f"this promtool does not know {', '.join(lacks)}"
     if failures:
         return f"promtool ends a test where any rule of its files fails: {failures[0]}"
-    for name, other in deed.rules.intervals_ms.items():
+    for name, other in request.rules.intervals_ms.items():
         if other != interval:
             each = f"`{name}`, which Prometheus runs every {format_duration(other)}"
             return f"promtool runs all groups every {format_duration(interval)}, so {each}"
-    if interval != server.evaluation_ms and any(map(leaves_a_step_out, deed.rules.expressions())):
+    if interval != server.evaluation_ms and any(map(leaves_a_step_out, request.rules.expressions())):
         return (
             f"promtool gives a subquery without a step that of the test, {format_duration(interval)}, and Prometheus "
             f"its global.evaluation_interval, {format_duration(server.evaluation_ms)}"
@@ -190,54 +190,56 @@ def _cannot_judge(deed: CheckRequest, failures: Sequence[str], lacks: Sequence[s
     if server.query_offset_ms and located.group.query_offset_ms == server.query_offset_ms:
         return "promtool knows no global.rule_query_offset"
     own = fixed_labels(located)
-    for twin in deed.rules.others_named(located):
-        if not any(own.get(label, value) != value for label, value in fixed_labels(twin).items()):
-            return f"promtool tells alerts apart by name and labels only, and {twin.rule.span} has the same"
+    for namesake in request.rules.others_named(located):
+        if not any(own.get(label, value) != value for label, value in fixed_labels(namesake).items()):
+            return f"promtool tells alerts apart by name and labels only, and {namesake.rule.span} has the same"
     return ""
 
 
-def compare(fact: Fact, tick: int, alerts: Sequence[Alert], interval_ms: int) -> str:
+def compare(case: Case, tick: int, alerts: Sequence[Alert], interval_ms: int) -> str:
     """A sentence if promtool's firing alerts are not replay's."""
-    ours = [dict(t.labels) for t in fact.timelines if t.states[tick] is AlertState.FIRING]
+    ours = [dict(t.labels) for t in case.timelines if t.states[tick] is AlertState.FIRING]
     theirs = [labels for labels, _ in alerts]
     if len(ours) == len(theirs) and all(any(mine.items() <= other.items() for other in theirs) for mine in ours):
         return ""
     when = format_duration(tick * interval_ms)
     return (
-        f"replay and promtool differ in `{fact.name}` at {when}: replay has {_list(ours)} firing, "
+        f"replay and promtool differ in `{case.name}` at {when}: replay has {_list(ours)} firing, "
         f"promtool {_list(theirs)}"
     )
 
 
-def confirmed_facts(
-    deed: CheckRequest, testimony: CheckAnswer
-) -> tuple[list[Fact], dict[tuple[int, int], tuple[Alert, ...]]]:
-    """The facts in which promtool saw what replay did, and what it rendered there, by their new numbers."""
-    facts: list[Fact] = []
+def confirmed_cases(
+    request: CheckRequest, answer: CheckAnswer
+) -> tuple[list[Case], dict[tuple[int, int], tuple[Alert, ...]]]:
+    """The cases in which promtool saw what replay did, and what it rendered there, by their new numbers."""
+    cases: list[Case] = []
     rendered: dict[tuple[int, int], tuple[Alert, ...]] = {}
-    interval = deed.located.group.interval_ms
-    for number, fact in enumerate(deed.facts):
-        seen = {tick: testimony.rendered.get((number, tick), ()) for tick in _telling_ticks(fact)}
-        if testimony.cannot and any(compare(fact, t, testimony.own(a), interval) for t, a in seen.items()):
+    interval = request.located.group.interval_ms
+    for number, case in enumerate(request.cases):
+        seen = {tick: answer.rendered.get((number, tick), ()) for tick in _telling_ticks(case)}
+        if answer.cannot and any(compare(case, t, answer.own(a), interval) for t, a in seen.items()):
             continue
-        rendered |= {(len(facts), tick): alerts for tick, alerts in seen.items()}
-        facts.append(fact)
-    return facts, rendered
+        rendered |= {(len(cases), tick): alerts for tick, alerts in seen.items()}
+        cases.append(case)
+    return cases, rendered
 
 
-def _told_apart(deed: CheckRequest) -> tuple[dict[str, str], list[dict[str, str]]]:
+def _told_apart(request: CheckRequest) -> tuple[dict[str, str], list[dict[str, str]]]:
     """The rule's fixed labels if what promtool loads holds another rule of its name, and those of such rules that it
     does not have."""
-    own = fixed_labels(deed.located)
-    twins = [fixed_labels(twin) for twin in deed.rules.others_named(deed.located)]
-    return (own if twins else {}), [twin for twin in twins if not twin.items() <= own.items()]
+    own = fixed_labels(request.located)
+    namesakes = [fixed_labels(namesake) for namesake in request.rules.others_named(request.located)]
+    return (own if namesakes else {}), [namesake for namesake in namesakes if not namesake.items() <= own.items()]
 
 
-def selector(deed: CheckRequest, **more: str) -> str:
+def selector(request: CheckRequest, **more: str) -> str:
     """What selects the rule's own alerts in `ALERTS`, whose `alertstate` is its own whatever label the rule sets."""
-    own, foreign = _told_apart(deed)
+    own, foreign = _told_apart(request)
     own, *foreign = ({n: v for n, v in labels.items() if n != "alertstate"} for labels in (own, *foreign))
-    asked = [f"{name}={quote(value)}" for name, value in {"alertname": deed.located.rule.alert, **own, **more}.items()]
+    asked = [
+        f"{name}={quote(value)}" for name, value in {"alertname": request.located.rule.alert, **own, **more}.items()
+    ]
     unset = [
         next((n, v) for n, v in labels.items() if n not in own) for labels in foreign if labels.keys() - own.keys()
     ]
@@ -248,11 +250,11 @@ def _list(alerts: Sequence[Mapping[str, str]]) -> str:
     return ", ".join(format_labels(a) for a in alerts[:3]) or "nothing"
 
 
-def _telling_ticks(fact: Fact) -> list[int]:
+def _telling_ticks(case: Case) -> list[int]:
     """The ticks on both sides of every change of state, and the last one."""
-    ticks: set[int] = {fact.ticks - 1}
-    for timeline in fact.timelines:
-        for tick in range(1, fact.ticks):
+    ticks: set[int] = {case.ticks - 1}
+    for timeline in case.timelines:
+        for tick in range(1, case.ticks):
             if timeline.states[tick] is not timeline.states[tick - 1]:
                 ticks |= {tick - 1, tick}
     chosen = sorted(ticks)
@@ -261,21 +263,21 @@ def _telling_ticks(fact: Fact) -> list[int]:
     return chosen
 
 
-def pinned(deed: CheckRequest, testimony: CheckAnswer) -> str:
-    """The test group of the first fact (just past the threshold) for people to read: most series and samples cut."""
-    lines = list(test_group(deed, deed.facts[0], deed.facts[0].name))
+def pinned(request: CheckRequest, answer: CheckAnswer) -> str:
+    """The test group of the first case (just past the threshold) for people to read: most series and samples cut."""
+    lines = list(test_group(request, request.cases[0], request.cases[0].name))
     head, series = lines[:3], lines[3:]
     shown = [line if len(line) <= _WIDEST else f'{line[:_WIDEST]} …"' for line in series[: 2 * _MOST_SERIES]]
     if len(series) > len(shown):
         shown.append(f"      # … {(len(series) - len(shown)) // 2} more series: alert-harness prove --emit DIR")
     assertions = ["    alert_rule_test:"]
-    for tick in _telling_ticks(deed.facts[0]):
-        assertions += _alert_assertion(deed, deed.facts[0], tick, testimony.rendered.get((0, tick), ()))
+    for tick in _telling_ticks(request.cases[0]):
+        assertions += _alert_assertion(request, request.cases[0], tick, answer.rendered.get((0, tick), ()))
     return "\n".join([*head, *shown, *assertions])
 
 
 def promtool_test(
-    deed: CheckRequest,
+    request: CheckRequest,
     folder: Path,
     prefix: str,
     rendered: Mapping[tuple[int, int], tuple[Alert, ...]] | None = None,
@@ -283,28 +285,28 @@ def promtool_test(
 ) -> str:
     """A promtool unit-test file that expects the `rendered` alerts. Without them it expects nothing, and its groups are
     numbered, for reading back what promtool got. `prefix` begins the names of rule files that stand beside it."""
-    lines = [*comments, *head(deed, folder, prefix)]
-    for f, fact in enumerate(deed.facts):
-        lines += test_group(deed, fact, f"{f}: {fact.name}" if rendered is None else fact.name)
+    lines = [*comments, *head(request, folder, prefix)]
+    for f, case in enumerate(request.cases):
+        lines += test_group(request, case, f"{f}: {case.name}" if rendered is None else case.name)
         lines.append("    alert_rule_test:")
-        for tick in _telling_ticks(fact):
+        for tick in _telling_ticks(case):
             alerts = rendered.get((f, tick), ()) if rendered is not None else ()
-            lines += _alert_assertion(deed, fact, tick, alerts)
-        exprs = _pending_assertions(deed, fact)
+            lines += _alert_assertion(request, case, tick, alerts)
+        exprs = _pending_assertions(request, case)
         if rendered is not None:
-            exprs += bystanders(deed, fact, _telling_ticks(fact)[-1])
+            exprs += co_firing(request, case, _telling_ticks(case)[-1])
         lines += ["    promql_expr_test:", *exprs] if exprs else []
     return "\n".join(lines) + "\n"
 
 
-def activity_test(deed: CheckRequest, folder: Path, at_ms: int, prefix: str = "", *, active: bool) -> str:
-    """A promtool unit-test file that expects the alert to be pending or firing at a moment of the deed's one fact, or
-    to be neither. It says nothing of the hold, of labels and annotations, and needs no samples after that moment."""
-    own = selector(deed)
-    (fact,) = deed.facts
+def activity_test(request: CheckRequest, folder: Path, at_ms: int, prefix: str = "", *, active: bool) -> str:
+    """A promtool unit-test file that expects the alert to be pending or firing at a moment of its one case, or to be
+    neither. It says nothing of the hold, of labels and annotations, and needs no samples after that moment."""
+    own = selector(request)
+    (case,) = request.cases
     lines = [
-        *head(deed, folder, prefix),
-        *test_group(deed, fact, fact.name),
+        *head(request, folder, prefix),
+        *test_group(request, case, case.name),
         "    promql_expr_test:",
         f"      - expr: {quote(f'count({_ACTIVE}{{{own}}}) > bool 0 or vector(0)')}",
         f"        eval_time: {format_duration(at_ms)}",
@@ -318,39 +320,39 @@ def says_activity(failure: str) -> bool:
     return f'expr: "count({_ACTIVE}' in failure and "got:" in failure
 
 
-def head(deed: CheckRequest, folder: Path, prefix: str = "") -> Iterable[str]:
+def head(request: CheckRequest, folder: Path, prefix: str = "") -> Iterable[str]:
     yield "rule_files:"
-    yield from (f"  - {quote(path)}" for path in deed.rules.listed(folder, prefix))
-    yield f"evaluation_interval: {format_duration(deed.interval_ms)}"
-    yield f"group_eval_order: [{', '.join(map(quote, deed.rules.order))}]"
+    yield from (f"  - {quote(path)}" for path in request.rules.listed(folder, prefix))
+    yield f"evaluation_interval: {format_duration(request.interval_ms)}"
+    yield f"group_eval_order: [{', '.join(map(quote, request.rules.order))}]"
     yield "tests:"
 
 
-def test_group(deed: CheckRequest, fact: Fact, name: str) -> Iterable[str]:
-    patterns = {id(trace.times_ms): trace.times_ms for trace in fact.traces}  # most series share one
+def test_group(request: CheckRequest, case: Case, name: str) -> Iterable[str]:
+    patterns = {id(trace.times_ms): trace.times_ms for trace in case.traces}  # most series share one
     times = (at for times in patterns.values() for at in times)
-    begins = _begins_ms(fact)
-    step = math.gcd(fact.scrape_ms, fact.phase_ms, begins, *times)
+    begins = _begins_ms(case)
+    step = math.gcd(case.scrape_ms, case.phase_ms, begins, *times)
     yield f"  - name: {quote(name)}"
     yield f"    interval: {format_duration(step)}"
-    if deed.server.external_labels:
-        yield f"    external_labels: {flow(deed.server.external_labels)}"
+    if request.server.external_labels:
+        yield f"    external_labels: {flow(request.server.external_labels)}"
     yield "    input_series:"
-    if not fact.traces:
+    if not case.traces:
         # promtool wants at least the key; a world without any series is an empty list.
         yield "      []"
-    end_ms = begins + (fact.ticks - 1) * deed.located.group.interval_ms
-    for trace in (trace.beginning_at(begins) for trace in fact.traces):
+    end_ms = begins + (case.ticks - 1) * request.located.group.interval_ms
+    for trace in (trace.beginning_at(begins) for trace in case.traces):
         yield f"      - series: {quote(format_labels(trace.labels))}"
         values = _values([begins + at for at in trace.times_ms], trace.values, step, end_ms)
         yield f"        values: {quote(values)}"
 
 
-def _begins_ms(fact: Fact) -> int:
+def _begins_ms(case: Case) -> int:
     """When the case begins in promtool's time, in which every other time would be another time of day."""
-    if fact.promtool_ms is None:
-        raise AssertionError(f"`{fact.name}` cannot be told to promtool")
-    return fact.promtool_ms + fact.lead_ms
+    if case.promtool_ms is None:
+        raise AssertionError(f"`{case.name}` cannot be told to promtool")
+    return case.promtool_ms + case.lead_ms
 
 
 def _values(times_ms: Sequence[int], values: Sequence[float], step: int, end_ms: int) -> str:
@@ -385,14 +387,14 @@ def _odd(value: float) -> str:
     return "NaN" if math.isnan(value) else "Inf" if value > 0 else "-Inf"
 
 
-def eval_time(deed: CheckRequest, fact: Fact, tick: int) -> str:
+def eval_time(request: CheckRequest, case: Case, tick: int) -> str:
     """promtool's time of a tick of the case: a world begins at promtool's 0, its case when it has stood still."""
-    return format_duration(_begins_ms(fact) + tick * deed.interval_ms)
+    return format_duration(_begins_ms(case) + tick * request.interval_ms)
 
 
-def _alert_assertion(deed: CheckRequest, fact: Fact, tick: int, alerts: Sequence[Alert]) -> Iterable[str]:
-    yield f"      - eval_time: {eval_time(deed, fact, tick)}"
-    yield f"        alertname: {quote(deed.located.rule.alert)}"
+def _alert_assertion(request: CheckRequest, case: Case, tick: int, alerts: Sequence[Alert]) -> Iterable[str]:
+    yield f"      - eval_time: {eval_time(request, case, tick)}"
+    yield f"        alertname: {quote(request.located.rule.alert)}"
     if not alerts:
         yield "        exp_alerts: []"
         return
@@ -406,28 +408,28 @@ def _alert_assertion(deed: CheckRequest, fact: Fact, tick: int, alerts: Sequence
                 yield f"              {quote(name)}: {quote(value)}"
 
 
-def _pending_assertions(deed: CheckRequest, fact: Fact) -> list[str]:
+def _pending_assertions(request: CheckRequest, case: Case) -> list[str]:
     """The tick on which an alert becomes pending can only be asserted through ALERTS."""
-    expr = f"count(ALERTS{{{selector(deed, alertstate='pending')}}})"
+    expr = f"count(ALERTS{{{selector(request, alertstate='pending')}}})"
     lines: list[str] = []
-    for tick in _pending_ticks(fact.timelines):
-        pending = sum(t.states[tick] is AlertState.PENDING for t in fact.timelines)
+    for tick in _pending_ticks(case.timelines):
+        pending = sum(t.states[tick] is AlertState.PENDING for t in case.timelines)
         lines.append(f"      - expr: {quote(expr)}")
-        lines.append(f"        eval_time: {eval_time(deed, fact, tick)}")
+        lines.append(f"        eval_time: {eval_time(request, case, tick)}")
         lines.append(f"        exp_samples: [{{labels: '{{}}', value: {pending}}}]")
     return lines
 
 
-def bystanders(deed: CheckRequest, fact: Fact, tick: int) -> list[str]:
+def co_firing(request: CheckRequest, case: Case, tick: int) -> list[str]:
     """Names the other alerts of the rule files, of which nothing is claimed: 0 whether they fire or not."""
-    own = deed.located.rule.alert
-    others = {r.alert for file in deed.rules.files for group in file.groups for r in group.alerts()} - {own}
+    own = request.located.rule.alert
+    others = {r.alert for file in request.rules.files for group in file.groups for r in group.alerts()} - {own}
     if not others:
         return []
     return [
         "      # Other alerts may fire here or not: what they are meant to do is not for this file to say.",
         f"      - expr: {quote(f'0 * count(ALERTS{{alertname!={quote(own)}}}) or vector(0)')}",
-        f"        eval_time: {eval_time(deed, fact, tick)}",
+        f"        eval_time: {eval_time(request, case, tick)}",
         "        exp_samples: [{labels: '{}', value: 0}]",
     ]
 

@@ -13,8 +13,10 @@ from fractions import Fraction
 from harness.contracts import Contract, Situation
 from harness.contracts.model import ContractKind
 from harness.contracts.world import Scrapes, traces
-from harness.proof.measuring.measure import Measurement, busiest, lead_ms, true_since
-from harness.proof.model import AlertFinding, Fact, Verdict
+from harness.proof.measuring.experiment import busiest, lead_ms, true_since
+from harness.proof.measuring.measure import Measurement
+from harness.proof.measuring.timings import PULSE
+from harness.proof.model import AlertFinding, Case, Verdict
 from harness.replay import AlertState, Plan
 from harness.units import format_duration
 
@@ -23,7 +25,7 @@ _MOST_CONTRARY = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class ExpectedTick:
     """What must be at one tick of a world."""
 
     tick: int
@@ -37,23 +39,25 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True)
-class Meant:
+class ExpectedCase:
     """One world and what must come of it."""
 
-    fact: Fact
-    wants: tuple[Want, ...] = field(default=())
+    case: Case
+    wanted: tuple[ExpectedTick, ...] = field(default=())
 
 
-def meant(contract: Contract, plan: Plan, found: Measurement, findings: Sequence[AlertFinding]) -> list[Meant]:
+def expected_cases(
+    contract: Contract, plan: Plan, found: Measurement, findings: Sequence[AlertFinding]
+) -> list[ExpectedCase]:
     """The contract's expectations: around its threshold, where the rule does otherwise, of its hold, of situations."""
-    contract, plan = replace(contract, scrape_ms=found.pace.scrape_ms), found.pace.played(plan)
+    contract, plan = replace(contract, scrape_ms=found.sampling.scrape_ms), found.sampling.played(plan)
     verdicts = {finding.verdict for finding in findings}
     made = [] if found.phases is not None else [_standing(contract, plan, x) for x in _positions(contract, found)]
     if not verdicts & {Verdict.OFF_THRESHOLD, Verdict.WRONG_COMPARISON} and Verdict.WRONG_HOLD in verdicts:
         made += _held(contract, plan, found)
-    by_name = {fact.name: fact for fact in found.measured.situation_facts}
+    by_name = {case.name: case for case in found.measured.situation_cases}
     made += [_situation(s, by_name[s.name], plan) for s in contract.situations if s.name in by_name]
-    return [one for one in made if one.fact.promtool_ms is not None]
+    return [one for one in made if one.case.promtool_ms is not None]
 
 
 def _fires(contract: Contract, x: Fraction) -> bool:
@@ -63,21 +67,21 @@ def _fires(contract: Contract, x: Fraction) -> bool:
 def _positions(contract: Contract, found: Measurement) -> list[Fraction]:
     """Where the knob stands: as near to the threshold on both sides as rounding allows, on it where the rule's sides
     are the same number there, and where the rule does otherwise than meant."""
-    axis = found.axis
-    here, blur = axis.at_threshold, found.tolerated + 1
+    positions = found.positions
+    here, blur = positions.at_threshold, found.tolerated + 1
     if contract.knob.step is not None:
         blur = max(1, found.tolerated)
-    beside = [p for p in (here - blur, here, here + blur) if axis.lowest <= p <= axis.highest]
-    if found.tolerated and not found.met:
+    beside = [p for p in (here - blur, here, here + blur) if positions.lowest <= p <= positions.highest]
+    if found.tolerated and not found.equal:
         beside = [p for p in beside if p != here]
     contrary = [
         p
         for p in sorted(found.search.truth, key=lambda p: abs(p - here))
-        if found.search.truth[p] is not _fires(contract, axis.value(p)) and abs(p - here) > found.tolerated
+        if found.search.truth[p] is not _fires(contract, positions.value(p)) and abs(p - here) > found.tolerated
     ]
     if len(contrary) > _MOST_CONTRARY:
         contrary = [contrary[0], contrary[len(contrary) // 2], contrary[-1]]
-    return [axis.value(p) for p in dict.fromkeys([*beside, *contrary])]
+    return [positions.value(p) for p in dict.fromkeys([*beside, *contrary])]
 
 
 def _window_ticks(contract: Contract, plan: Plan) -> int:
@@ -88,7 +92,7 @@ def _hold_ticks(contract: Contract, plan: Plan) -> int:
     return -(-contract.hold_ms // plan.interval_ms)
 
 
-def _standing(contract: Contract, plan: Plan, x: Fraction) -> Meant:
+def _standing(contract: Contract, plan: Plan, x: Fraction) -> ExpectedCase:
     """The knob stands at x until every window is full and the hold is over."""
     ticks = _window_ticks(contract, plan) + _hold_ticks(contract, plan) + 2
     length, lead = ticks * plan.interval_ms, lead_ms(plan, contract.scrape_ms)
@@ -96,8 +100,10 @@ def _standing(contract: Contract, plan: Plan, x: Fraction) -> Meant:
     world = traces(contract.signal, ((0, x),), scrapes)
     fires = _fires(contract, x)
     name = f"{contract.knob.name} at {contract.at(x)}: {'fires' if fires else 'stays quiet'}"
-    fact = Fact(name, world, contract.scrape_ms, scrapes.phase_ms, ticks + 1, (), lead, tick_ms=plan.interval_ms)
-    return Meant(fact, (Want(ticks, fires, *_culprit(contract)) if fires else Want(ticks, False),))
+    case = Case(name, world, contract.scrape_ms, scrapes.phase_ms, ticks + 1, (), lead, tick_ms=plan.interval_ms)
+    return ExpectedCase(
+        case, (ExpectedTick(ticks, fires, *_culprit(contract)) if fires else ExpectedTick(ticks, False),)
+    )
 
 
 def _culprit(contract: Contract) -> tuple[tuple[Mapping[str, str], ...], bool]:
@@ -105,31 +111,35 @@ def _culprit(contract: Contract) -> tuple[tuple[Mapping[str, str], ...], bool]:
     return (contract.meant_labels,), contract.identifies is not None
 
 
-def _held(contract: Contract, plan: Plan, found: Measurement) -> Iterator[Meant]:
+def _held(contract: Contract, plan: Plan, found: Measurement) -> Iterator[ExpectedCase]:
     """The course of the measured hold, with the ticks that the contract's `for` and `keep_firing_for` ask for."""
-    fact = next((f for f in found.measured.facts if f.name.startswith("fires, then")), None)
-    alert = busiest(fact.timelines) if fact is not None else None
-    if fact is None or alert is None or not alert.true_at:
+    case = next((each for each in found.measured.cases if each.name == PULSE), None)
+    alert = busiest(case.timelines) if case is not None else None
+    if case is None or alert is None or not alert.true_at:
         return
     first_firing = alert.first(AlertState.FIRING)
     last_true = max(alert.true_at)
     began = true_since(alert, first_firing if first_firing is not None else last_true)
     fires = began + _hold_ticks(contract, plan)
-    over = next((t for t in range(fires, fact.ticks) if t not in alert.true_at), None)
-    wants = [Want(fires - 1, False)] if fires else []
-    wants.append(Want(fires, True, *_culprit(contract)))
+    over = next((t for t in range(fires, case.ticks) if t not in alert.true_at), None)
+    wanted = [ExpectedTick(fires - 1, False)] if fires else []
+    wanted.append(ExpectedTick(fires, True, *_culprit(contract)))
     if over is not None:
         kept = -(-contract.keep_firing_ms // plan.interval_ms)
         if kept:
-            wants.append(Want(over + kept - 1, True, *_culprit(contract)))
-        wants += [Want(tick, False) for tick in dict.fromkeys((over + kept, fact.ticks - 1)) if tick < fact.ticks]
+            wanted.append(ExpectedTick(over + kept - 1, True, *_culprit(contract)))
+        wanted += [
+            ExpectedTick(tick, False) for tick in dict.fromkeys((over + kept, case.ticks - 1)) if tick < case.ticks
+        ]
     name = f"fires {format_duration(contract.hold_ms)} after its condition begins"
-    yield Meant(replace(fact, name=name, timelines=()), tuple(wants))
+    yield ExpectedCase(replace(case, name=name, timelines=()), tuple(wanted))
 
 
-def _situation(situation: Situation, fact: Fact, plan: Plan) -> Meant:
-    last = fact.ticks - 1
+def _situation(situation: Situation, case: Case, plan: Plan) -> ExpectedCase:
+    last = case.ticks - 1
     ever = last * plan.interval_ms + plan.interval_ms // 2
     if situation.alerts == ():
-        return Meant(fact, (Want(last, False, ever_ms=ever),))
-    return Meant(fact, (Want(last, True, situation.alerts or ({},), situation.alerts is not None, ever),))
+        return ExpectedCase(case, (ExpectedTick(last, False, ever_ms=ever),))
+    return ExpectedCase(
+        case, (ExpectedTick(last, True, situation.alerts or ({},), situation.alerts is not None, ever),)
+    )

@@ -52,7 +52,7 @@ def page_html(outcome: Outcome, title: str = "") -> str:
         tiles=_tiles(outcome),
         problems=[shown(problem) for problem in outcome.problems],
         alerts=[_alert(number, result, len(results)) for number, result in enumerate(results, 1)],
-        charted=any(result.measured.curve or result.measured.facts for result in results),
+        charted=any(result.measured.curve or result.measured.cases for result in results),
         **_other_views(outcome),
         suites=suites_view(outcome.suites, shown) if outcome.suites is not None else None,
         untested=untested_rules,
@@ -337,6 +337,6 @@ def _timelines(result: AlertResult) -> list[Timeline]:
     if result.located is None:
         return []
     interval, counters = result.located.group.interval_ms, counters_of(result)
-    facts = [fact for name in _CHARTED for fact in result.measured.facts if fact.name == name]
+    facts = [fact for name in _CHARTED for fact in result.measured.cases if fact.name == name]
     charts = [timeline(fact, fact.tick_ms or interval, counters) for fact in facts]
     return [chart for chart in charts if chart is not None]

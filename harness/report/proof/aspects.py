@@ -83,7 +83,7 @@ def _measured(result: AlertResult, name: str) -> bool:
     match name:
         case "threshold":
             always = result.contract is not None and result.contract.kind is ContractKind.ALWAYS
-            return measured.boundary is not None or (always and bool(measured.facts))
+            return measured.boundary is not None or (always and bool(measured.cases))
         case "hold" | "recovery":
             return measured.fires_after_ms is not None
         case "labels":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from harness.contracts.model import ContractKind, Shape
 from harness.contracts.world import Trace
-from harness.proof.model import AlertResult, CurvePoint, Fact
+from harness.proof.model import AlertResult, Case, CurvePoint
 from harness.replay import AlertState, AlertTimeline
 from harness.report import svg
 from harness.report.svg import Band, Frame, Lane, Mark, Scale, short_number
@@ -176,7 +176,7 @@ class Timeline:
     described: str
 
 
-def timeline(fact: Fact, interval_ms: int, counters: frozenset[str] = frozenset()) -> Timeline | None:
+def timeline(fact: Case, interval_ms: int, counters: frozenset[str] = frozenset()) -> Timeline | None:
     """The timeline of the alert that fires in a fact; None if none is ever pending.
 
     `counters` are the metrics of which the increase is the input, not the value.
@@ -210,7 +210,7 @@ def timeline(fact: Fact, interval_ms: int, counters: frozenset[str] = frozenset(
     )
 
 
-def _described(fact: Fact, alert: AlertTimeline, interval_ms: int) -> str:
+def _described(fact: Case, alert: AlertTimeline, interval_ms: int) -> str:
     """The timeline in words."""
     events = {"pending": alert.first(AlertState.PENDING), "firing": alert.first(AlertState.FIRING)}
     events["resolved"] = _resolved(alert)
@@ -233,7 +233,7 @@ def _bands(kinds: Sequence[str], x_of: Scale) -> list[Band]:
     return [Band.between(x_of(begin), x_of(end), kind) for begin, end, kind in svg.runs(kinds) if kind]
 
 
-def _input(fact: Fact, x_of: Scale, length_ms: int, counters: frozenset[str]) -> tuple[str, str]:
+def _input(fact: Case, x_of: Scale, length_ms: int, counters: frozenset[str]) -> tuple[str, str]:
     """Path and words of the series that the knob moves most: a gauge's value, a counter's increase at each scrape."""
     moved: list[tuple[float, Trace, list[tuple[int, float]]]] = []
     for trace in fact.traces:
