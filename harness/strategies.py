@@ -29,8 +29,9 @@ from harness.numbers import shortened
 from harness.proof.model import Case
 from harness.proof.pairing import pair
 from harness.proof.positions import KnobPositions
-from harness.proof.promtool.check import CheckRequest, activity_test, other_lookback, says_activity
+from harness.proof.promtool.check import other_lookback
 from harness.proof.promtool.ordered import OrderedRules
+from harness.proof.promtool.unit_test import CheckRequest, activity_test, says_activity
 from harness.replay import Batch, EndlessSlotWriter, Replay, SlotWriter
 from harness.replay.slots import FIRST_SLOT_MS
 from harness.rules import RuleFile

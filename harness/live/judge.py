@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,13 +12,12 @@ from harness.live.cases import UP, LiveCase, says
 from harness.live.clock import Clock
 from harness.live.model import Delivery, LiveResult, LiveVerdict
 from harness.live.world import LiveWorld, group_key
-from harness.proof.measuring.measure import looks_back
+from harness.proof.judging.hold import looks_back
+from harness.proof.judging.labels import TextFault, faulty_texts
 from harness.replay import AlertState
 from harness.series import Labels, carries, format_labels
 from harness.units import format_duration
 
-_BROKEN_TEMPLATE = re.compile(r"<error expanding template|error executing template|<no value>|%!.?\(")
-"""What Go's templates and printf leave in a text instead of failing."""
 _EDGE_MS = 50
 """A scrape that ends so shortly before a tick may be committed after the tick has looked."""
 _RANK = {AlertState.INACTIVE: 0, AlertState.PENDING: 1, AlertState.FIRING: 2}
@@ -321,20 +319,13 @@ def _rendering(case: LiveCase, witness: Recording, result: LiveResult) -> None:
     told = result.delivered
     if told is None:
         return
-    for name, value in case.contract.meant_labels.items():
-        if told.labels.get(name, "") != value:
-            got = f'`{name}="{told.labels[name]}"`' if name in told.labels else f"no `{name}` label"
-            result.find(
-                LiveVerdict.WRONG_LABELS, f'the notification carries {got}, the contract says `{name}="{value}"`'
-            )
-    for name in case.contract.annotations:
-        if not told.annotations.get(name, "").strip():
-            what = "renders to nothing" if name in told.annotations else "is missing"
-            result.find(LiveVerdict.WRONG_ANNOTATIONS, f"annotation `{name}` {what}; the contract asks for it")
-    for kind, texts in (("annotation", told.annotations), ("label", told.labels)):
-        for name, text in texts.items():
-            if _BROKEN_TEMPLATE.search(text):
-                result.find(LiveVerdict.WRONG_ANNOTATIONS, f"{kind} `{name}` does not render: {text}")
+    for faulty in faulty_texts(case.contract, told.labels, told.annotations):
+        if faulty.fault is TextFault.WRONG_LABEL:
+            says = f'the contract says `{faulty.name}="{faulty.wanted}"`'
+            result.find(LiveVerdict.WRONG_LABELS, f"the notification carries {faulty.got}, {says}")
+        else:
+            asks = "; the contract asks for it" if faulty.fault is TextFault.NO_ANNOTATION else ""
+            result.find(LiveVerdict.WRONG_ANNOTATIONS, f"{faulty.got}{asks}")
     for name, text in told.group_labels.items():
         if told.labels.get(name) != text:
             result.find(LiveVerdict.WRONG_LABELS, f'grouped under `{name}="{text}"`, which is not the alert\'s own')

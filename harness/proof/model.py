@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
@@ -46,6 +47,10 @@ class Verdict(Enum):
     EXACT = "exact"
     """As meant, to the adjacent value and the tick."""
 
+
+_COMPARED: Mapping[str, Callable[[float, float], bool]] = {
+    ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne,
+}  # fmt: skip
 
 GRAVITY = {verdict: rank for rank, verdict in enumerate(Verdict)}
 """0 is the gravest."""
@@ -104,6 +109,28 @@ class Sides:
     right: Mapping[str, float]
     span: Span | None = None
     """Where it stands in the rule file."""
+
+    def holds(self, left: float, right: float) -> bool:
+        return _COMPARED[self.op](left, right)
+
+    def pairs(self) -> Iterator[tuple[float, float]]:
+        """The values that are compared with each other: those of equal labels, or, where none has them, all."""
+        for labels, left in self.left.items():
+            for right in [self.right[labels]] if labels in self.right else self.right.values():
+                yield left, right
+
+
+@dataclass(frozen=True, slots=True)
+class RoundingRange:
+    """What rounding alone may change of a rule's alerts, from one engine to another."""
+
+    lost: bool = False
+    """One that fires may not: what it compares is so near to its limit."""
+    gained: bool = False
+    """One that does not may."""
+
+    def __or__(self, other: RoundingRange) -> RoundingRange:
+        return RoundingRange(self.lost or other.lost, self.gained or other.gained)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +208,8 @@ class Measured:
     cases: list[Case] = field(default_factory=list)
     """The main signal's courses: at the boundary, hold, gap, recovery."""
     situation_cases: list[Case] = field(default_factory=list)
+    rounded: Mapping[str, RoundingRange] = field(default_factory=dict)
+    """By name of a case in which the knob stands next to the boundary."""
     made: frozenset[str] = frozenset()
     """Labels that the rule's expression makes itself, or recording rules that it reads set."""
 

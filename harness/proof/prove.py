@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.contracts import Contract
@@ -15,26 +15,17 @@ from harness.engines import Engine, QueryError
 from harness.engines.promtool import Promtool
 from harness.errors import EngineError, HarnessError, InputError, UnsupportedError
 from harness.proof.checked import check_rule_files
-from harness.proof.judging.judge import (
-    holes,
-    judge,
-    judge_labels,
-    judge_rendered,
-    judge_rendered_situations,
-    names_opaque,
-    rounding_decides,
-    situation_finding,
-    value_labels,
-    worst_first,
-)
+from harness.proof.judging.confirmation import OUT_OF_REACH, UNRENDERED, confirm
+from harness.proof.judging.judge import judge, worst_first
+from harness.proof.judging.rendered import names_opaque
 from harness.proof.measuring.measure import Measurer
-from harness.proof.measuring.timings import JUST_PAST, LAST_QUIET
 from harness.proof.model import AlertFinding, AlertResult, Case, LocatedAlert, Measured, Verdict, told
 from harness.proof.pairing import Pairing, findings_of, pair
-from harness.proof.promtool.check import CheckAnswer, CheckRequest, PromtoolCheck, pinned
+from harness.proof.promtool.check import CheckAnswer, PromtoolCheck
 from harness.proof.promtool.emit import Emitted, ResultToEmit, emit
 from harness.proof.promtool.expected import ExpectedCase, expected_cases
 from harness.proof.promtool.ordered import OrderedRules
+from harness.proof.promtool.unit_test import CheckRequest
 from harness.replay import EndlessSlotWriter, Replay
 from harness.rules import Loaded, RuleFile
 from harness.rules.expr import UnreadableError
@@ -44,13 +35,6 @@ STEPS_PER_ALERT = 4
 ALERT_TIMEOUT_S = 30.0
 _MANY_EVALUATIONS = 15_000
 """How many rules promtool may evaluate (60 µs each) for one alert before it gets only the groups that matter to it."""
-
-OUT_OF_REACH = (
-    "promtool's time begins on Thursday 1970-01-01, and as far as it can be followed from there, the clock never says "
-    "what it must say"
-)
-"""Why promtool is not asked about a rule that fires in July only."""
-UNRENDERED = "labels and annotations are not checked, for promtool renders them"
 
 
 def _failed(verdict: Verdict, err: HarnessError, located: LocatedAlert | None = None) -> AlertFinding:
@@ -73,12 +57,6 @@ def _draft(contract: Contract) -> AlertFinding:
 def _cases(result: AlertResult, *, everything: bool) -> tuple[Case, ...]:
     measured = result.measured
     return tuple(told([*measured.cases, *measured.situation_cases] if everything else measured.cases))
-
-
-def _replayed_labels(result: AlertResult) -> dict[str, str]:
-    """The labels of the first alert that fires in replay, without those that only a template can tell."""
-    firing = (alert for case in result.measured.cases for alert in case.timelines if alert.fires)
-    return next((dict(alert.labels) for alert in firing), {})
 
 
 _FEW = 16
@@ -285,7 +263,7 @@ class Proof:
                 result.confirmed_reason = "promtool could not be asked"
                 result.findings.append(_failed(Verdict.ERROR, err))
             else:
-                result.findings += self._rendered(result, begun.request, answer, complaints)
+                _enter(result, begun.request, answer, complaints)
         elif result.located is None:
             result.confirmed_reason = "there is no rule"
         elif result.contract is None:
@@ -302,52 +280,14 @@ class Proof:
             result.notes.append(f"its `allow` is no longer needed: {why}")
         return result
 
-    def _rendered(
-        self, result: AlertResult, request: CheckRequest, answer: CheckAnswer, complaints: Mapping[int, str]
-    ) -> list[AlertFinding]:
-        if result.contract is None or result.located is None:
-            return []
-        alert = answer.first_alert()
-        if alert is not None:
-            result.labels, result.annotations = alert
-        if answer.cannot:  # then what promtool says against replay is nothing
-            answer.disagreements = []
-        elif result.contract.knob.step is None or rounding_decides(result.measured):
-            # One double from the threshold the order in which series are added up decides, and before 3.x that is not
-            # the same from one process to the next.
-            at_edge = [text for text in answer.disagreements if JUST_PAST in text or LAST_QUIET in text]
-            if at_edge:  # promtool does not say to which course an expression belongs, and the edge explains it
-                at_edge += [text for text in answer.disagreements if text.startswith("pending alerts differ")]
-            result.notes += at_edge
-            answer.disagreements = [text for text in answer.disagreements if text not in at_edge]
-        cases = _cases(result, everything=False)
-        if answer.cannot:
-            result.confirmed_reason = answer.cannot
-        elif len(cases) < len(result.measured.cases) and not answer.refused and not answer.disagreements:
-            result.confirmed_reason = OUT_OF_REACH
-            if alert is None:
-                result.notes.append(UNRENDERED)
-        else:
-            result.confirmed = not answer.refused and not answer.disagreements
-        if cases:
-            result.pinned = pinned(replace(request, cases=cases), answer)
-        if answer.refused and complaints:
-            # Another rule of the file keeps Prometheus from loading it; that rule's own verdict says so.
-            result.confirmed = None
-            own = id(result.located.rule) in complaints
-            whose = "the rule" if own else f"another rule of {result.located.file.name}"
-            result.confirmed_reason = f"promtool refuses {whose}"
-            return []
-        if value_labels(result.located):
-            # Replay takes every value for another alert; the label itself is already a finding.
-            result.notes += answer.disagreements
-            answer.disagreements.clear()
-        if alert is None and answer.cannot and not answer.rendered:
-            return judge_labels(result.contract, _replayed_labels(result))
-        findings, notes = holes(result.contract, result.located, result.measured) if alert is not None else ([], [])
-        result.notes += notes
-        if names_opaque(result.contract, result.located):
-            rendered = judge_rendered_situations(result.contract, result.measured, result.situations, answer)
-            findings += [situation_finding(s) for s in rendered if s not in result.situations]
-            result.situations = rendered
-        return judge_rendered(result.contract, result.located, answer) + findings
+
+def _enter(result: AlertResult, request: CheckRequest, answer: CheckAnswer, complaints: Mapping[int, str]) -> None:
+    """Add what promtool's answer means to a result."""
+    if result.contract is None:
+        return
+    found = confirm(result.contract, result.measured, result.situations, request, answer, complaints)
+    result.confirmed, result.confirmed_reason = found.confirmed, found.reason
+    result.findings += found.findings
+    result.notes += found.notes
+    result.situations = list(found.situations)
+    result.labels, result.annotations, result.pinned = found.labels, found.annotations, found.pinned

@@ -18,11 +18,14 @@ from harness.engines.promtool import Promtool
 from harness.errors import EngineError
 from harness.prometheus import DEFAULTS
 from harness.proof import Proof
-from harness.proof.judging.judge import judge_rendered, worst_first
+from harness.proof.judging.confirmation import confirm
+from harness.proof.judging.judge import worst_first
+from harness.proof.judging.rendered import judge_rendered
 from harness.proof.model import AlertResult, Case, LocatedAlert, Measured, Verdict
-from harness.proof.promtool.check import CheckAnswer, CheckRequest, PromtoolCheck
+from harness.proof.promtool.check import CheckAnswer, PromtoolCheck
 from harness.proof.promtool.emit import ResultToEmit, emit
 from harness.proof.promtool.ordered import OrderedRules
+from harness.proof.promtool.unit_test import CheckRequest
 from harness.replay import AlertState, AlertTimeline, Replay
 from harness.rules import load_rule_file, load_rules
 
@@ -135,7 +138,7 @@ def bare(promtool: Promtool, files: list[Path], cwd: Path) -> subprocess.Complet
 
 def test_what_happened_is_confirmed_and_rendered(promtool: Promtool, tmp_path: Path) -> None:
     (answer,) = checked(promtool, [check_request(tmp_path)])
-    assert (answer.refused, answer.disagreements) == ("", [])
+    assert (answer.refused, answer.disagreements) == ("", ())
     fires = {tick: alerts for (_, tick), alerts in answer.rendered.items() if alerts}
     assert sorted(fires) == [11, 12]
     labels = {"alertname": "QueueTooLong", "job": "worker", "note": "n", "severity": "warning"}
@@ -200,8 +203,12 @@ def test_a_replay_that_is_wrong_is_found_out(
         # Without any timeline only the last tick is asked; let the world end while the alerts fire.
         honest = replace(honest, cases=(replace(honest.cases[0], ticks=12),))
     (answer,) = checked(promtool, [replace(honest, cases=tuple(map(tamper, honest.cases)))])
-    assert any(complaint in text for text in answer.disagreements), answer.disagreements
-    assert worst_first(judge_rendered(contract_in(tmp_path), honest.located, answer))[0].verdict is Verdict.ERROR
+    told = [found.text for found in answer.disagreements]
+    assert any(complaint in text for text in told), told
+    found = confirm(contract_in(tmp_path), Measured(cases=list(honest.cases)), [], honest, answer, {})
+    assert worst_first(found.findings)[0].verdict is Verdict.ERROR
+    assert found.confirmed is False
+    assert not [note for note in found.notes if "differ" in note]
 
 
 def test_a_broken_replay_makes_the_verdict_error(
@@ -238,7 +245,7 @@ HOSTILE = "\"a\\b' }, {c='\\d', [0: - # & * ! | > %\n tab\t é 😀 ${x} %s"
 def test_hostile_labels_and_annotations_survive(promtool: Promtool, tmp_path: Path) -> None:
     hostile = check_request(tmp_path, note=HOSTILE, quote=HOSTILE, queues=(HOSTILE, "b"))
     answers = checked(promtool, [hostile])
-    assert (answers[0].refused, answers[0].disagreements) == ("", [])
+    assert (answers[0].refused, answers[0].disagreements) == ("", ())
     alerts = answers[0].rendered[0, 11]
     assert {labels["note"] for labels, _ in alerts} == {HOSTILE}
     assert {labels["queue"] for labels, _ in alerts} == {HOSTILE, "b"}
@@ -252,7 +259,7 @@ def test_letters_that_yaml_forbids_survive(promtool_path: Path, tmp_path: Path, 
     promtool = Promtool(promtool_path)
     odd = check_request(tmp_path, note=f"a{char}b", quote=f"c{char}d")
     answers = checked(promtool, [odd])
-    assert (answers[0].refused, answers[0].disagreements) == ("", [])
+    assert (answers[0].refused, answers[0].disagreements) == ("", ())
     written = emitted(promtool, tmp_path / "out", [odd], answers)
     assert bare(promtool, written, tmp_path).returncode == 0
 
@@ -280,7 +287,7 @@ def test_every_double_is_told_exactly(promtool: Promtool, tmp_path: Path) -> Non
         ),
     )
     (answer,) = checked(promtool, [_request_of(file, case)])
-    assert answer.disagreements == []
+    assert answer.disagreements == ()
     assert len(answer.rendered[0, TICKS - 1]) == len(values)
 
 
@@ -288,7 +295,7 @@ def test_a_file_that_promtool_refuses_is_told_and_silences_no_other(promtool: Pr
     good, bad = check_request(tmp_path / "good"), check_request(tmp_path / "bad")
     bad.rules.files[0].path.write_text(RULES.replace("jobs_waiting >", "nonsense(jobs_waiting) >"))
     answers = checked(promtool, [good, bad])
-    assert (answers[0].refused, answers[0].disagreements) == ("", [])
+    assert (answers[0].refused, answers[0].disagreements) == ("", ())
     assert 'unknown function with name "nonsense"' in answers[1].refused
     assert answers[1].first_alert() is None
     (finding,) = judge_rendered(contract_in(tmp_path), bad.located, answers[1])

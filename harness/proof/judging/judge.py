@@ -2,50 +2,25 @@
 
 from __future__ import annotations
 
-import math
-import operator
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from difflib import SequenceMatcher
 
 from harness.contracts import Contract, ContractKind, Op
-from harness.errors import Span
+from harness.proof.judging.hold import judge_hold
 from harness.proof.judging.phases import judge_phases
+from harness.proof.judging.rendered import one_alert, value_labels
+from harness.proof.judging.situations import situation_finding
 from harness.proof.measuring.measure import Measurement
 from harness.proof.model import (
     GRAVITY,
     AlertFinding,
     Boundary,
-    Case,
     LocatedAlert,
-    Measured,
     Sides,
-    SituationResult,
     Verdict,
-    told,
 )
-from harness.proof.positions import ulps_between
-from harness.proof.promtool.check import CheckAnswer
-from harness.replay import AlertState, opaque_labels
-from harness.series import carries, format_labels
-from harness.source import Text
+from harness.replay import AlertState
 from harness.units import format_duration, format_number, format_with_unit
-
-_COMPARED: Mapping[str, Callable[[float, float], bool]] = {
-    ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne,
-}  # fmt: skip
-_LAST_BITS = 4
-"""Sides of a comparison that are this near to each other (in ULP) may differ by the order in which a sum was added."""
-
-_BROKEN_TEMPLATE = re.compile(r"<error expanding template|error executing template|<no value>|%!.?\(")
-"""What Go's templates and printf leave in an annotation instead of failing."""
-_PANIC = "panic expanding template"
-"""What Prometheus says of a template that it could not evaluate at all (template/template.go)."""
-_HOLDS_VALUE = re.compile(r"\{\{[^}]*(?:\$value\b|\.Value\b)")
-_NAMED_LABEL = re.compile(r"\{\{-?\s*(?:\$labels|\.Labels)\.(\w+)\s*(?:\||-?\}\})")
-_TESTED_LABEL = re.compile(r"\{\{-?\s*(?:else )?(?:if|with)\b[^}]*(?:\$labels|\.Labels)\.(\w+)")
-
 
 _OF_METRICS = frozenset(
     {
@@ -64,9 +39,9 @@ def judge(contract: Contract, located: LocatedAlert, found: Measurement) -> tupl
     findings, notes = _threshold(contract, found)
     findings = [_about_comparison(finding, found) for finding in findings]
     if found.measured.boundary is not None or (contract.kind is ContractKind.ALWAYS and not findings):
-        findings += _hold(contract, located, found)
+        findings += judge_hold(contract, located, found.measured)
         if contract.identifies is not None:
-            findings += _one_alert(contract, located, found.measured.cases)
+            findings += one_alert(contract, located, found.measured.cases)
     for name in value_labels(located):
         what = f"label `{name}` holds the value"
         findings.append(
@@ -81,13 +56,6 @@ def judge(contract: Contract, located: LocatedAlert, found: Measurement) -> tupl
     if speaks is not None:
         findings[speaks] = replace(findings[speaks], parts=(*findings[speaks].parts, *found.unmatched()))
     return findings, notes
-
-
-def situation_finding(situation: SituationResult) -> AlertFinding:
-    """A situation that did not end as meant."""
-    message = f"situation `{situation.name}`: {situation.reason}"
-    verdict = Verdict.ERROR if situation.got == "error" else Verdict.WRONG_SITUATION
-    return AlertFinding(verdict, message, situation.parts, situation=situation.name)
 
 
 # -- threshold ---------------------------------------------------------------------------------------------------
@@ -226,8 +194,7 @@ def _compared(found: Measurement) -> Sides | None:
 
 
 def _holds(sides: Sides) -> bool:
-    holds = _COMPARED[sides.op]
-    return any(holds(left, right) for left in sides.left.values() for right in sides.right.values())
+    return any(sides.holds(left, right) for left in sides.left.values() for right in sides.right.values())
 
 
 def _about_comparison(finding: AlertFinding, found: Measurement) -> AlertFinding:
@@ -264,208 +231,6 @@ def _values(sides: Sides) -> str:
     left = ", ".join(format_number(v) for v in list(sides.left.values())[:2]) or "nothing"
     right = ", ".join(format_number(v) for v in list(sides.right.values())[:2]) or "nothing"
     return f"{left} {sides.op} {right}"
-
-
-# -- time --------------------------------------------------------------------------------------------------------
-
-
-def _hold(contract: Contract, located: LocatedAlert, found: Measurement) -> list[AlertFinding]:
-    measured, interval = found.measured, located.group.interval_ms
-    wanted = -(-contract.hold_ms // interval) * interval
-    says = f"the contract says {format_duration(contract.hold_ms)}"
-    count = wanted // interval
-    ticks = f"({count} {'tick' if count == 1 else 'ticks'} of {format_duration(interval)})"
-    if measured.fires_after_ms is None:
-        message = "becomes pending but never fires"
-        if contract.kind is ContractKind.THRESHOLD:
-            message += " while the knob stands past the threshold"
-        return [AlertFinding(Verdict.WRONG_HOLD, message, (f"{says} {ticks}",))]
-    findings = []
-    if others := measured.held_otherwise - {measured.fires_after_ms}:
-        shown = sorted(
-            "not at all" if ms is None else f"{format_duration(ms)} after it becomes pending" for ms in others
-        )
-        message = f"as the groups that it reads happen to tick it fires {' or '.join(shown)}"
-        findings.append(AlertFinding(Verdict.WRONG_HOLD, message, (f"{says} {ticks}",)))
-    late = measured.late_ms
-    stretched = wanted - contract.hold_ms
-    if late is not None:
-        total = late + measured.fires_after_ms
-        if not wanted <= total <= wanted + interval:
-            state = "gone" if contract.kind is ContractKind.ABSENCE else "there"
-            seen = f"it becomes pending {format_duration(late)} after that, for the rule looks back"
-            got = f"fires {format_duration(total)} after the series are {state}"
-            findings.append(AlertFinding(Verdict.WRONG_HOLD, got, (f"{says} {ticks}", seen)))
-    elif measured.fires_after_ms != wanted:
-        got = format_duration(measured.fires_after_ms)
-        findings.append(AlertFinding(Verdict.WRONG_HOLD, f"fires {got} after it becomes pending", (f"{says} {ticks}",)))
-    elif stretched > contract.scrape_ms:
-        got = f"fires {format_duration(wanted)} after it becomes pending, for the group's interval stretches the hold"
-        findings.append(AlertFinding(Verdict.WRONG_HOLD, got, (f"{says} {ticks}",)))
-    kept = -(-contract.keep_firing_ms // interval) * interval
-    if measured.resolves_after_ms != kept and contract.kind is not ContractKind.ALWAYS:
-        if measured.resolves_after_ms is None:
-            got = "does not resolve after the condition ended"
-        else:
-            got = f"resolves {format_duration(measured.resolves_after_ms)} after the condition ended"
-        says = f"the contract says {format_duration(kept)}"
-        findings.append(AlertFinding(Verdict.WRONG_HOLD, got, (says,), recovery=True))
-    return findings
-
-
-# -- labels and annotations --------------------------------------------------------------------------------------
-
-
-def _one_alert(contract: Contract, located: LocatedAlert, cases: Sequence[Case]) -> list[AlertFinding]:
-    """In the main signal there is one culprit, so there should be one alert.
-
-    A knob that counts things may turn several bad, so there only its first firing position tells; on a continuous one
-    rounding may leave a second alert one double behind, so all courses do.
-    """
-    hidden = {"alertname", *located.rule.labels}
-    for case in cases if contract.knob.step is None else cases[:1]:
-        for tick in range(case.ticks):
-            firing = [t for t in case.timelines if t.states[tick] is AlertState.FIRING]
-            if len(firing) > 1:
-                shown = ", ".join(format_labels({k: v for k, v in t.labels if k not in hidden}) for t in firing[:2])
-                message = f"{len(firing)} alerts fire at once where the contract's signal has one culprit"
-                return [AlertFinding(Verdict.WRONG_LABELS, message, (f"{shown} …",))]
-    return []
-
-
-def value_labels(located: LocatedAlert) -> list[str]:
-    """The rule's labels whose templates hold the value, so that they change with it."""
-    labels = located.group.labels_of(located.rule)
-    return [name for name, text in labels.items() if _HOLDS_VALUE.search(text.value)]
-
-
-def holes(contract: Contract, located: LocatedAlert, measured: Measured) -> tuple[list[AlertFinding], list[str]]:
-    """Annotations that name a label which the rule's expression does not return: Prometheus renders nothing there.
-
-    A misspelt one is a finding. One that is only missing here is a note: the signal need not model every label, and
-    the alert may do without a device's name. Templates see the element's own labels, as the engine returned them.
-    """
-    firing = [timeline for case in measured.cases for timeline in case.timelines if timeline.fires]
-    returned = {name for timeline in firing for name, _ in timeline.element}
-    modelled = {name for spec in contract.signal.series for name, _ in spec.labels} | measured.made
-    set_by_rule = {**located.group.labels_of(located.rule), "alertname": located.rule.alert}
-    findings, notes = [], []
-    for annotation, text in located.rule.annotations.items():
-        tested = set(_TESTED_LABEL.findall(text.value))
-        for name in dict.fromkeys(_NAMED_LABEL.findall(text.value)):
-            if name in returned or name in tested:
-                continue
-            what = f"annotation `{annotation}` names `$labels.{name}`"
-            if name in set_by_rule:
-                by = "is the rule's name" if name == "alertname" else "the rule sets"
-                notes.append(
-                    f"{what}, which {by}: templates see the labels of the query's result only, so nothing is rendered "
-                    "there"
-                )
-                continue
-            what += ", which the rule's expression does not return"
-            alike = [
-                label
-                for label in sorted(returned)
-                if sorted(label) == sorted(name) or SequenceMatcher(None, label, name).ratio() >= 0.8
-            ]
-            if alike and name not in modelled:
-                message = f"{what} (did you mean `{alike[0]}`?)"
-                findings.append(AlertFinding(Verdict.WRONG_ANNOTATIONS, message, span=text.span))
-            else:
-                notes.append(f"{what}: nothing is rendered there")
-    return findings, notes
-
-
-def judge_labels(contract: Contract, labels: Mapping[str, str]) -> list[AlertFinding]:
-    """What is wrong with the labels of an alert of the main signal."""
-    findings = []
-    for name, value in contract.meant_labels.items():
-        if labels.get(name, "") != value:
-            got = f'`{name}="{labels[name]}"`' if name in labels else f"no `{name}` label"
-            shown = format_labels({k: v for k, v in labels.items() if k != "alertname"})
-            parts = (f'the contract says `{name}="{value}"`', f"its labels: {shown}")
-            findings.append(AlertFinding(Verdict.WRONG_LABELS, f"the alert carries {got}", parts))
-    return findings
-
-
-def judge_rendered(contract: Contract, located: LocatedAlert, answer: CheckAnswer) -> list[AlertFinding]:
-    """Labels and annotations as promtool rendered them for the main signal just past the threshold."""
-    written = {"annotation": located.rule.annotations, "label": located.group.labels_of(located.rule)}
-    if answer.refused:
-        what = "evaluate" if answer.refused.startswith("rule: ") else "load"
-        return [AlertFinding(Verdict.ERROR, f"promtool cannot {what} the rule: {answer.refused}")]
-    findings = [AlertFinding(Verdict.ERROR, text) for text in answer.disagreements[:3]]
-    alert = answer.first_alert()
-    if alert is None:
-        return findings
-    labels, annotations = alert
-    findings += judge_labels(contract, labels)
-    for name in contract.annotations:
-        if not annotations.get(name, "").strip():
-            what = "renders to nothing" if name in annotations else "is missing"
-            findings.append(
-                AlertFinding(
-                    Verdict.WRONG_ANNOTATIONS,
-                    f"annotation `{name}` {what}",
-                    ("the contract asks for it",),
-                    span=_span(written["annotation"], name),
-                )
-            )
-    for kind, texts, verdict in (
-        ("annotation", annotations, Verdict.WRONG_ANNOTATIONS),
-        ("label", labels, Verdict.WRONG_LABELS),
-    ):
-        for name, text in texts.items():
-            if _BROKEN_TEMPLATE.search(text):
-                refused = Verdict.ERROR if _PANIC in text else verdict
-                message = f"{kind} `{name}` does not render: {text}"
-                findings.append(AlertFinding(refused, message, span=_span(written[kind], name)))
-    return findings
-
-
-def _span(texts: Mapping[str, Text], name: str) -> Span | None:
-    return texts[name].span if name in texts else None
-
-
-def names_opaque(contract: Contract, located: LocatedAlert) -> bool:
-    """Whether a situation asks for a label that only promtool can tell, for its template is not ours to expand."""
-    wanted = {name for situation in contract.situations for alert in situation.alerts or () for name in alert}
-    return bool(wanted & opaque_labels(located.rule, located.group).keys())
-
-
-def judge_rendered_situations(
-    contract: Contract, measured: Measured, situations: Sequence[SituationResult], answer: CheckAnswer
-) -> list[SituationResult]:
-    """The situations, those that fire held against the labels that promtool rendered in them."""
-    rendered: dict[str, list[Mapping[str, str]]] = {case.name: [] for case in measured.situation_cases}
-    main, situation_cases = told(measured.cases), told(measured.situation_cases)
-    for (number, _), alerts in answer.rendered.items():
-        if number >= len(main):
-            name = situation_cases[number - len(main)].name
-            rendered[name] += [labels for labels, _ in answer.own(alerts) if labels not in rendered[name]]
-    meant = {situation.name: situation.alerts or () for situation in contract.situations}
-    judged = []
-    for result in situations:
-        shown = rendered.get(result.name, [])
-        missing = next((w for w in meant[result.name] if not any(carries(labels, w) for labels in shown)), None)
-        if result.ok and shown and missing is not None:
-            fired = ", ".join(format_labels({k: v for k, v in labels.items() if k != "alertname"}) for labels in shown)
-            reason = f"must fire with {format_labels(missing)}, but fires only for {fired}"
-            result = replace(result, reason=reason)
-        judged.append(result)
-    return judged
-
-
-def rounding_decides(measured: Measured) -> bool:
-    """Whether the rule's sides are so near to each other at the boundary that the last bits of a sum decide there."""
-    return any(
-        ulps_between(left, right) <= _LAST_BITS
-        for sides in (*measured.at_quiet, *measured.at_fires)
-        for left in sides.left.values()
-        for right in sides.right.values()
-        if math.isfinite(left) and math.isfinite(right)
-    )
 
 
 def worst_first(findings: Sequence[AlertFinding]) -> list[AlertFinding]:

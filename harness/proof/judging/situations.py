@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from harness.contracts import Situation
-from harness.proof.model import SituationResult
+from harness.proof.model import AlertFinding, SituationResult, Verdict
 from harness.replay import AlertState, AlertTimeline
 from harness.series import carries, format_labels
 from harness.units import format_duration, format_number
@@ -48,6 +48,13 @@ def judge_situation(
         )
         return SituationResult(situation.name, "fires", got, reason, _returned(extra, interval_ms, hidden))
     return SituationResult(situation.name, "fires", got)
+
+
+def situation_finding(situation: SituationResult) -> AlertFinding:
+    """A situation that did not end as meant."""
+    message = f"situation `{situation.name}`: {situation.reason}"
+    verdict = Verdict.ERROR if situation.got == "error" else Verdict.WRONG_SITUATION
+    return AlertFinding(verdict, message, situation.parts, situation=situation.name)
 
 
 def _returned(fired: Sequence[AlertTimeline], interval_ms: int, hidden: Collection[str]) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from harness.proof.measuring.experiment import Experiment, SteadyWorlds, chunks
-from harness.proof.measuring.rounding import Rounding, beside, disturbed, rounding
-from harness.proof.model import Boundary, Sides
+from harness.proof.measuring.rounding import Rounding, beside, computes, disturbed, rounding
+from harness.proof.model import Boundary, RoundingRange, Sides
 from harness.rules.expr import Comparison, comparisons
 from harness.series import Labels, format_labels
 
@@ -41,6 +41,9 @@ class Attribution:
     equal: list[EqualSides] = field(default_factory=list)
     tolerated: int = 0
     """How many positions of the knob rounding may put between the boundary and the threshold."""
+    quiet: RoundingRange = field(default_factory=RoundingRange)
+    fires: RoundingRange = field(default_factory=RoundingRange)
+    """What rounding may change with the knob at the last quiet position, and at the first firing one."""
 
 
 def attribute(
@@ -68,8 +71,30 @@ def attribute(
     found.equal += _equal(experiment, found.flipped, _MAIN, steady)
     for name, scrape_ms in scrapes_ms.items():
         found.equal += _equal(experiment, found.flipped, name, experiment.steady([positions.threshold], scrape_ms))
+    at_threshold: list[Rounding | None] = []
     if boundary.steps or not found.equal:
-        found.tolerated = _tolerated(experiment, found.flipped, boundary, found.gap)
+        point = beside(positions, boundary.fires_at)
+        at_threshold = _roundings(experiment, found.flipped, positions.threshold, point)
+        found.tolerated = _tolerated(experiment, at_threshold, found.gap)
+    series = len(steady.worlds[0])
+    if any(computes(comparison, series) for comparison in found.flipped):
+        near = at_threshold if at_threshold and abs(boundary.steps) <= found.tolerated else None
+        near = near or _roundings(experiment, found.flipped, boundary.fires_at, boundary.quiet_at)
+        found.quiet, found.fires = _ranges(found.at_quiet, near), _ranges(found.at_fires, near)
+    return found
+
+
+def _ranges(sides: Sequence[Sides], roundings: Sequence[Rounding | None]) -> RoundingRange:
+    """What rounding may change of what these comparisons say."""
+    found = RoundingRange()
+    for compared, rounding_of in zip(sides, roundings, strict=True):
+        if rounding_of is None:
+            continue
+        for left, right in compared.pairs():
+            if math.isfinite(left) and math.isfinite(right):
+                near = abs(Fraction(left) - Fraction(right)) <= rounding_of.between_engines
+                holds = compared.holds(left, right)
+                found |= RoundingRange(lost=near and holds, gained=near and not holds)
     return found
 
 
@@ -85,10 +110,10 @@ def _equal(experiment: Experiment, flipped: Sequence[Comparison], name: str, wor
     return equal
 
 
-def _tolerated(experiment: Experiment, flipped: Sequence[Comparison], boundary: Boundary, gap: float | None) -> int:
+def _tolerated(experiment: Experiment, roundings: Sequence[Rounding | None], gap: float | None) -> int:
     """How many positions of the knob lie within the rounding of contract and rule."""
     most = 0
-    for found in _roundings(experiment, flipped, beside(experiment.positions, boundary.fires_at)):
+    for found in roundings:
         if found is None:
             continue
         if experiment.positions.knob.step is None:
@@ -98,9 +123,11 @@ def _tolerated(experiment: Experiment, flipped: Sequence[Comparison], boundary: 
     return most
 
 
-def _roundings(experiment: Experiment, flipped: Sequence[Comparison], point: Fraction) -> list[Rounding | None]:
-    """What rounding can do at the threshold to each comparison; its slope is measured to `point`."""
-    known = experiment.steady([experiment.positions.threshold, point])
+def _roundings(
+    experiment: Experiment, flipped: Sequence[Comparison], x: Fraction, point: Fraction
+) -> list[Rounding | None]:
+    """What rounding can do to each comparison with the knob at x; its slope is measured from there to `point`."""
+    known = experiment.steady([x, point])
     sides: list[list[tuple[dict[Labels, float], dict[Labels, float]]]] = [[] for _ in flipped]
 
     def look(steady: SteadyWorlds) -> None:

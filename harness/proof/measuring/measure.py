@@ -12,6 +12,7 @@ from functools import partial
 from harness.contracts import Contract, ContractKind, Op
 from harness.contracts.model import Shape, Signal
 from harness.contracts.world import KnobSteps, Scrapes, Trace, traces
+from harness.proof.judging.hold import looks_back
 from harness.proof.measuring.ages import check_ages, is_bound_to_a_clock, positive_from_ms
 from harness.proof.measuring.attribution import EqualSides, attribute
 from harness.proof.measuring.curve import response_curve
@@ -22,7 +23,7 @@ from harness.proof.measuring.phases import ANY_BEGIN, find_phases
 from harness.proof.measuring.sampling import Sampling, sampling_of
 from harness.proof.measuring.search import Search, clear_of_edge, flip_towards, search
 from harness.proof.measuring.situations import play_situations
-from harness.proof.measuring.timings import Standpoints, always, timings
+from harness.proof.measuring.timings import JUST_PAST, LAST_QUIET, Standpoints, always, timings
 from harness.proof.model import Boundary, Case, LocatedAlert, Measured, SituationResult
 from harness.proof.positions import KnobPositions, ulps_between
 from harness.replay import Plan, Replay, SlotWriter
@@ -151,6 +152,7 @@ class Measurer:
         measured.curve = response_curve(experiment, found, flips.flipped[0] if flips.flipped else None)
         if flips.at_fires and len(flips.at_fires[0].right) == 1:
             (measured.limit,) = flips.at_fires[0].right.values()
+        measured.rounded = {JUST_PAST: flips.quiet | flips.fires, LAST_QUIET: flips.quiet}
         positions = result.positions = replace(positions, blur=max(positions.blur, flips.tolerated))
         self.advance()
         off, on = (
@@ -258,19 +260,6 @@ def _changes_after(contract: Contract, positions: KnobPositions, moment_ms: int)
             if trace.times_ms and moment_ms < trace.times_ms[-1] <= moment_ms + _WATCHED_MS - contract.scrape_ms:
                 found.append(trace.times_ms[-1])
     return min(found, default=None)
-
-
-def looks_back(contract: Contract, plan: Plan, after_ms: int) -> bool:
-    """Whether the rule of an absence or presence counts only `after_ms` after the series went or came, and not at the
-    next scrapes and ticks.
-
-    Of such a contract the hold is told from the moment itself: nothing but a window or an offset comes between, which a
-    threshold's contract has no word for.
-    """
-    if contract.kind not in (ContractKind.ABSENCE, ContractKind.PRESENCE):
-        return False
-    # A rate needs two scrapes, and each recording rule may be a tick of its group behind.
-    return after_ms > 2 * contract.scrape_ms + plan.interval_ms + sum(group.interval_ms for group, _ in plan.recordings)
 
 
 def _series(contract: Contract, positions: KnobPositions) -> list[dict[str, str]]:

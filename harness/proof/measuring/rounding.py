@@ -15,8 +15,10 @@ derived for the rule at hand, from D, the left side of the comparison that flips
    relative error in a count moves the quantile by 1/d of that, and d is at most 1 - q. The k roundings from the samples
    to the comparison count as sqrt(k) of one; the last of them, of the compared values themselves, are u of each. Where
    a function cancels samples against each other (`deriv`), its own roundings are as large as theirs: they count in 1.
-3. *Knob.* The sum of both, divided by the slope of D from the threshold to a point a millionth beside it, is a distance
-   on the knob. Where D does not move with the knob (`floor(x) > 5`) rounding explains nothing.
+3. *Another engine.* Two that compute the same expression from the same samples may differ by what its operations may be
+   off, once each: by twice that. Where nothing is computed (`x > 5`) they must agree to the last bit.
+4. *Knob.* The sum of 1 and 2, divided by the slope of D from the threshold to a point a millionth beside it, is a
+   distance on the knob. Where D does not move with the knob (`floor(x) > 5`) rounding explains nothing.
 
 Sources: N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed. 2002, sections 1.5 (backward error) and
 3.1 (k roundings); N. J. Higham and T. Mary, A New Approach to Probabilistic Rounding Error Analysis, SIAM J. Sci.
@@ -34,7 +36,7 @@ from fractions import Fraction
 
 from harness.contracts.world import Trace
 from harness.proof.positions import KnobPositions
-from harness.rules.expr import roundings
+from harness.rules.expr import Comparison, roundings
 from harness.series import Labels, NativeHistogram, is_stale
 
 Values = Mapping[Labels, float]
@@ -55,6 +57,8 @@ class Rounding:
 
     error: Fraction
     """How far apart its sides may be where they are meant to be equal, in their own unit."""
+    between_engines: Fraction
+    """By how much the difference of its sides may differ from one engine to another."""
     positions: int
     """How many positions of the knob that is."""
 
@@ -126,12 +130,14 @@ def rounding(
     changes = [abs(value - base) / _GREATER for value in moved]
     of_samples, of_series = max(changes[:_DRAWS]), max(changes[_DRAWS:])
     counts = [roundings(text, series) for text in texts]
-    of_samples *= Fraction(math.sqrt(1 + sum(count for count, _ in counts)))
-    k = sum(count for _, count in counts)
+    over_samples, k = sum(count for count, _ in counts), sum(count for _, count in counts)
     compared = _U * (abs(Fraction(at[0][left])) + abs(Fraction(at[1][right]))) + 2 * _ETA
-    error = of_samples + (of_series + compared) * Fraction(math.sqrt(k))
+    of_results = (of_series + compared) * Fraction(math.sqrt(k))
+    error = of_samples * Fraction(math.sqrt(1 + over_samples)) + of_results
+    between_engines = 2 * (of_samples * Fraction(math.sqrt(over_samples)) + of_results)
     slope = abs((near - base) / (point - positions.threshold)) if point != positions.threshold else Fraction(0)
-    return Rounding(error, _whole_positions(positions, error / slope * _SLACK) if slope else 0)
+    far = _whole_positions(positions, error / slope * _SLACK) if slope else 0
+    return Rounding(error, between_engines, far)
 
 
 def _finite(a: float, b: float) -> bool:
@@ -148,3 +154,8 @@ def _whole_positions(positions: KnobPositions, distance: Fraction) -> int:
             steps -= 1
         most = max(most, steps)
     return most
+
+
+def computes(comparison: Comparison, series: int) -> bool:
+    """Whether anything is rounded on the way to the sides of a comparison in a world of so many series."""
+    return any(sum(roundings(text, series)) for text in (comparison.left, comparison.right))

@@ -16,11 +16,11 @@ from harness.engines.promtool import Promtool
 from harness.errors import EngineError, InputError
 from harness.files import write_whole
 from harness.proof.model import AlertFinding, AlertResult, LocatedAlert, Verdict
-from harness.proof.promtool.check import (
-    CheckAnswer,
+from harness.proof.promtool.check import CheckAnswer, confirmed_cases
+from harness.proof.promtool.expected import ExpectedCase, ExpectedTick
+from harness.proof.promtool.unit_test import (
     CheckRequest,
     co_firing,
-    confirmed_cases,
     eval_time,
     flow,
     head,
@@ -29,7 +29,6 @@ from harness.proof.promtool.check import (
     selector,
     test_group,
 )
-from harness.proof.promtool.expected import ExpectedCase, ExpectedTick
 from harness.units import format_duration
 
 _TO_WRITE = "(write here what it should say)"
