@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import re
 import stat
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
@@ -14,6 +13,7 @@ from typing import Any
 
 from harness.errors import InputError, Span, near_miss
 from harness.prometheus import DEFAULTS, FEATURES, ServerSettings, read_prometheus_yml
+from harness.settings import Kind, SettingPlace, read_settings, setting
 from harness.source import SourceFile, display_path
 from harness.units import parse_duration_ms
 
@@ -27,45 +27,113 @@ _NO_RULES = ("kustomization.yaml", "kustomization.yml", "Chart.yaml")
 """What stands beside rules in a folder of manifests or a chart."""
 
 
+def _patterns(value: list[str], place: SettingPlace) -> tuple[str, ...]:
+    return tuple(value)
+
+
+def _some_patterns(value: list[str], place: SettingPlace) -> tuple[str, ...]:
+    if not value:
+        raise InputError(f"`{place.key}` is empty", span=place.span, hint="name a file, folder or glob")
+    return tuple(value)
+
+
+def _path(value: str, place: SettingPlace) -> Path:
+    return place.folder / value
+
+
+def _paths(value: dict[str, str], place: SettingPlace) -> dict[str, Path]:
+    return {name: place.folder / path for name, path in value.items()}
+
+
+def _interval_ms(value: str, place: SettingPlace) -> int:
+    """A duration of more than 0."""
+    try:
+        ms = parse_duration_ms(value)
+    except ValueError as err:
+        raise InputError(f"`{place.key}`: {err}", span=place.span, hint=f'write {place.key} = "30s"') from err
+    if ms == 0:
+        raise InputError(f"`{place.key}` must be longer than 0", span=place.span, hint=f'write {place.key} = "30s"')
+    return ms
+
+
+def _features(value: list[str], place: SettingPlace) -> tuple[str, ...]:
+    """The names of features; InputError for one that is nearly that of another."""
+    for name in value:
+        close = near_miss(name, FEATURES) if name not in FEATURES else ""
+        if close or not re.fullmatch(r"[a-z0-9-]+", name):
+            raise InputError(
+                f"Prometheus has no feature `{name}`{close}",
+                span=place.span,
+                hint="write names as behind --enable-feature, each a string of its own",
+            )
+    return tuple(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """Settings of one project; paths and globs are relative to `folder`."""
 
     folder: Path
-    rules: tuple[str, ...] = ("rules",)
-    contracts: tuple[str, ...] = ("rules/contracts",)
-    tests: tuple[str, ...] = ("tests/rules",)
-    objectives: tuple[str, ...] = ("slo",)
-    slo_period: str | None = None
-    """The period of objectives that name none; None: 30 days of sloth's, and OpenSLO's must name theirs."""
-    dashboards: tuple[str, ...] = ()
-    """Grafana dashboards (JSON) for `alert-harness check`."""
-    stack: str = "fixtures"
-    """The folder of the instrumented stack: compose.yaml, monitoring/, streaming/."""
-    scenario: str | None = None
-    """The scenario that `alert-harness verify` plays on the stack; None: none."""
-    maintenance: Path | None = None
-    """Planned maintenance, which spends no budget in `alert-harness slo report`; None: none."""
-    alertmanager: Path | None = None
-    """The Alertmanager configuration whose routes `alert-harness live` uses; None: a small built-in one."""
-    prometheus: Path | None = None
-    """The project's prometheus.yml; see :meth:`server`."""
-    evaluation_ms: int | None = None
-    scrape_ms: int | None = None
-    lookback_ms: int | None = None
-    external_labels: Mapping[str, str] | None = None
-    features: tuple[str, ...] | None = None
-    engine: str = "auto"
-    image: str | None = None
-    url: str | None = None
-    tools: Mapping[str, Path] = field(default_factory=dict)
-    """Explicit paths: `promtool = "/opt/prometheus/promtool"`."""
-    versions: Mapping[str, str] = field(default_factory=dict)
-    """Version prefixes that tools must have: `prometheus = "3.5"`."""
-    report: str = "build/report"
-    """The folder of the HTML page; ``none`` or empty: no page."""
-    strict_tests: bool = False
-    """`[tool.alert-harness.test]` `strict`: matters of taste fail `alert-harness test` too."""
+    rules: tuple[str, ...] = setting(
+        "rule files, folders or globs", Kind.TEXTS, default=("rules",), convert=_some_patterns
+    )
+    contracts: tuple[str, ...] = setting(
+        "contract files, folders or globs", Kind.TEXTS, default=("rules/contracts",), convert=_some_patterns
+    )
+    tests: tuple[str, ...] = setting(
+        "promtool unit tests: `*.test.yml`, `test_*.yml`, … or whatever has them",
+        Kind.TEXTS,
+        default=("tests/rules",),
+        convert=_patterns,
+    )
+    objectives: tuple[str, ...] = setting(
+        "OpenSLO or sloth documents", Kind.TEXTS, default=("slo",), convert=_some_patterns
+    )
+    dashboards: tuple[str, ...] = setting(
+        "Grafana dashboards (JSON) for `check`", Kind.TEXTS, default=(), convert=_patterns
+    )
+    engine: str = setting("`auto`, `process`, `docker` or `url` ([engines](engines.md))", default="auto")
+    image: str | None = setting("container image of Prometheus, for `docker`")
+    url: str | None = setting("Prometheus-compatible API, for `url` and `slo report`")
+    stack: str = setting(
+        "folder of the instrumented stack: `compose.yaml`, `monitoring/`, `streaming/`", default="fixtures"
+    )
+    scenario: str | None = setting("what `verify` plays on the stack; not set: nothing")
+    alertmanager: Path | None = setting(
+        "Alertmanager's configuration, whose routes `live` uses; not set: a small one of its own", convert=_path
+    )
+    report: str = setting("folder of the HTML page; `none` or empty: no page", default="build/report")
+    maintenance: Path | None = setting(
+        "planned maintenance, which spends no budget in `slo report`; not set: none", convert=_path
+    )
+    slo_period: str | None = setting(
+        "period of objectives that name none; not set: 30 days of sloth's, and OpenSLO's must name theirs"
+    )
+    prometheus: Path | None = setting(
+        "prometheus.yml, of which Prometheus' own settings are read (above)", convert=_path
+    )
+    evaluation_ms: int | None = setting(
+        "interval of groups without one", key="evaluation_interval", convert=_interval_ms
+    )
+    scrape_ms: int | None = setting(
+        "how often a contract's world is scraped, for all jobs", key="scrape_interval", convert=_interval_ms
+    )
+    lookback_ms: int | None = setting(
+        "how old a sample may be that is still seen", key="lookback_delta", convert=_interval_ms
+    )
+    external_labels: Mapping[str, str] | None = setting("labels on alerts as they are sent", Kind.TABLE)
+    features: tuple[str, ...] | None = setting(
+        "what Prometheus is started with behind `--enable-feature`", Kind.TEXTS, convert=_features
+    )
+    tools: Mapping[str, Path] = setting(
+        'where tools are: `promtool = "/opt/prometheus/promtool"`', Kind.TABLE, factory=dict, convert=_paths
+    )
+    versions: Mapping[str, str] = setting(
+        'prefixes that the tools\' versions must have: `prometheus = "3.5"`', Kind.TABLE, factory=dict
+    )
+    strict_tests: bool = setting(
+        "matters of taste fail `test` too", Kind.SWITCH, default=False, key="strict", table="test"
+    )
     file: Path | None = None
     places: Mapping[str, Span] = field(default_factory=dict)
     """Where each setting stands, for messages of those who use it."""
@@ -140,143 +208,8 @@ def _speaks_of_us(pyproject: Path) -> bool:
 
 
 def _read(file: Path) -> Config:
-    source = SourceFile.read(file)
-    try:
-        table: Any = tomllib.loads(source.text)
-    except ValueError as err:  # also a number of more digits than Python takes
-        place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)", str(err))
-        last = len(source.text.rstrip().split("\n"))
-        line, column = (int(place[1]), int(place[2])) if place and place[1] else (last, len(source.lines[last - 1]) + 1)
-        problem = str(err).partition(" (at ")[0]
-        raise InputError(
-            f"not valid TOML: {problem[:1].lower()}{problem[1:]}",
-            span=source.span(line, column),
-            hint="correct the line; strings need quotes",
-        ) from err
-    if file.name == "pyproject.toml":
-        tool = table.get("tool", {})
-        table = tool.get("alert-harness", {}) if isinstance(tool, dict) else {}
-        if not isinstance(table, dict):
-            raise InputError(
-                "`tool.alert-harness` must be a table",
-                span=_span(source, "alert-harness"),
-                hint="write [tool.alert-harness]",
-            )
-    known: dict[str, object] = {
-        "rules": list, "contracts": list, "tests": list, "objectives": list, "dashboards": list,
-        "engine": str, "image": str, "url": str, "stack": str, "scenario": str, "alertmanager": str, "report": str,
-        "maintenance": str,
-        "slo_period": str,
-        "prometheus": str, "evaluation_interval": str, "scrape_interval": str, "lookback_delta": str,
-        "external_labels": dict, "features": list, "tools": dict, "versions": dict,
-    }  # fmt: skip
-    test = _test_table(table.pop("test", {}), source)
-    for key, value in table.items():
-        if key not in known:
-            raise InputError(
-                f"unknown setting `{key}`{near_miss(key, [*known, 'test'])}",
-                span=_span(source, key),
-                hint=f"expected one of: {', '.join(known)}, test",
-            )
-        inner = value if isinstance(value, list) else value.values() if isinstance(value, dict) else []
-        if type(value) is not known[key] or not all(isinstance(v, str) for v in inner):
-            kind = (
-                "a list of strings" if known[key] is list else "a string" if known[key] is str else "a table of strings"
-            )
-            raise InputError(f"`{key}` must be {kind}", span=_span(source, key), hint=f"write {_EXAMPLES[known[key]]}")
-        if key in ("rules", "contracts", "objectives") and not value:
-            raise InputError(f"`{key}` is empty", span=_span(source, key), hint="name a file, folder or glob")
-    folder = file.parent
-    default = Config(folder)
-    return Config(
-        folder=folder,
-        rules=tuple(table.get("rules", default.rules)),
-        contracts=tuple(table.get("contracts", default.contracts)),
-        tests=tuple(table.get("tests", default.tests)),
-        objectives=tuple(table.get("objectives", default.objectives)),
-        slo_period=table.get("slo_period"),
-        dashboards=tuple(table.get("dashboards", default.dashboards)),
-        prometheus=folder / table["prometheus"] if "prometheus" in table else None,
-        evaluation_ms=_interval_ms(table, "evaluation_interval", source),
-        scrape_ms=_interval_ms(table, "scrape_interval", source),
-        lookback_ms=_interval_ms(table, "lookback_delta", source),
-        external_labels=table.get("external_labels"),
-        features=_features(table, source),
-        engine=table.get("engine", "auto"),
-        image=table.get("image"),
-        url=table.get("url"),
-        stack=table.get("stack", default.stack),
-        scenario=table.get("scenario"),
-        alertmanager=folder / table["alertmanager"] if "alertmanager" in table else None,
-        maintenance=folder / table["maintenance"] if "maintenance" in table else None,
-        report=table.get("report", default.report),
-        tools={name: folder / path for name, path in table.get("tools", {}).items()},
-        versions=table.get("versions", {}),
-        strict_tests=test,
-        file=file,
-        places={key: span for key in table if (span := _span(source, key)) is not None},
-    )
-
-
-def _test_table(table: object, source: SourceFile) -> bool:
-    """`strict` of the table `test`."""
-    if not isinstance(table, dict):
-        raise InputError("`test` must be a table", span=_span(source, "test"), hint="write [tool.alert-harness.test]")
-    for key, value in table.items():
-        if key != "strict":
-            raise InputError(
-                f"unknown setting `test.{key}`{near_miss(key, ['strict'])}",
-                span=_span(source, key),
-                hint="expected: strict",
-            )
-        if not isinstance(value, bool):
-            raise InputError("`strict` must be true or false", span=_span(source, key), hint="write strict = true")
-    return bool(table.get("strict", False))
-
-
-def _interval_ms(table: Mapping[str, Any], key: str, source: SourceFile) -> int | None:
-    """A duration of more than 0; None if the key is not there."""
-    if key not in table:
-        return None
-    try:
-        ms = parse_duration_ms(table[key])
-    except ValueError as err:
-        raise InputError(f"`{key}`: {err}", span=_span(source, key), hint=f'write {key} = "30s"') from err
-    if ms == 0:
-        raise InputError(f"`{key}` must be longer than 0", span=_span(source, key), hint=f'write {key} = "30s"')
-    return ms
-
-
-def _features(table: Mapping[str, Any], source: SourceFile) -> tuple[str, ...] | None:
-    """The names of features; InputError for one that is nearly that of another."""
-    for name in table.get("features", ()):
-        close = near_miss(name, FEATURES) if name not in FEATURES else ""
-        if close or not re.fullmatch(r"[a-z0-9-]+", name):
-            raise InputError(
-                f"Prometheus has no feature `{name}`{close}",
-                span=_span(source, "features"),
-                hint="write names as behind --enable-feature, each a string of its own",
-            )
-    return tuple(table["features"]) if "features" in table else None
-
-
-_EXAMPLES: Mapping[object, str] = {list: '["rules/*.yml"]', str: '"text"', dict: '{ prometheus = "text" }'}
-
-
-def _span(source: SourceFile, key: str) -> Span | None:
-    """Where a key stands: in the table of ours first, for `tools` and others' tables have keys of the same names."""
-    plain = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]")
-    header = re.compile(rf"\s*\[.*{re.escape(key)}[\"']?\s*\]")
-    elsewhere, ours = None, not source.name.endswith("pyproject.toml")
-    for number, line in enumerate(source.lines, 1):
-        if line.lstrip().startswith("["):
-            ours = re.fullmatch(r"\s*\[\s*tool\s*\.\s*[\"']?alert-harness[\"']?\s*\]\s*(#.*)?", line) is not None
-        if plain.match(line) or header.match(line):
-            found = source.span(number, line.index(key) + 1, len(key))
-            if ours:
-                return found
-            elsewhere = elsewhere or found
-    return elsewhere
+    found = read_settings(Config, file)
+    return Config(file.parent, file=file, places=found.places, **found.values)
 
 
 def rule_files(patterns: Sequence[str], folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from harness.cli import build_parser
+from harness.config import Config
 from harness.proof import Verdict
+from harness.settings import Kind, settings_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -43,6 +46,29 @@ def test_help_in_the_docs_is_what_the_command_prints(
         page.write_text(true, encoding="utf-8")
         return
     assert text == true
+
+
+def _settings_table() -> str:
+    rows = ["| setting | value | default | what it is |", "|---|---|---|---|"]
+    for each in settings_of(Config):
+        if each.kind is Kind.SWITCH:
+            default = str(each.default).lower()
+        else:
+            default = json.dumps(each.default) if each.default else ""
+        name = f"{each.key}` in `[tool.alert-harness.{each.table}]" if each.table else each.key
+        rows.append(f"| `{name}` | {each.kind} | {default and f'`{default}`'} | {each.help} |")
+    return "\n".join(rows) + "\n"
+
+
+def test_the_table_of_settings_is_what_is_read() -> None:
+    """`UPDATE_DOCS=1 pytest tests/test_docs.py` writes it anew."""
+    page = ROOT / "docs" / "settings.md"
+    text = page.read_text(encoding="utf-8")
+    before, _, _ = text.partition("| setting | value |")
+    if os.environ.get("UPDATE_DOCS") == "1":
+        page.write_text(before + _settings_table(), encoding="utf-8")
+        return
+    assert text == before + _settings_table()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
