@@ -1,19 +1,33 @@
-"""Files, written as a whole or not at all: whoever reads meanwhile sees the old text or the new one."""
+"""Files of ours: where a user keeps them, and how they are written as a whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness.errors import InputError
 
 
+def user_folder(environ: Mapping[str, str], variable: str, below_home: str) -> Path | None:
+    """Our folder among the user's own: below that of the XDG `variable`, else below home; None where there is no home.
+
+    The specification (XDG Base Directory) ignores relative ones. `environ` may be another process' than ours, of which
+    platformdirs would know nothing.
+    """
+    base, home = environ.get(variable, ""), environ.get("HOME", "")
+    if os.path.isabs(base):
+        return Path(base) / "alert-harness"
+    return Path(home) / below_home / "alert-harness" if os.path.isabs(home) else None
+
+
 def write_whole(file: Path, text: str, *, private: bool = False, errors: str = "strict") -> None:
     """Make or replace a file by UTF-8 text; `private`: for our eyes only. Its folder must be there. Raises OSError.
 
-    A link stays, and what it names is replaced; a device or pipe is written to.
+    Whoever reads meanwhile sees the old text or the new one. A link stays, and what it names is replaced; a device or
+    pipe is written to.
     """
     real = Path(os.path.realpath(file))
     if file.exists() and (not file.is_file() or _is_below_dev(file)):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
-import subprocess
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -76,34 +76,26 @@ def process_start(pid: int) -> str | None:
     With the process id it names a process for good: ids are used again, start times are not.
     """
     if (_PROC / "self/stat").exists():
-        # `pid (name) state ppid …`: the name may hold spaces and parentheses, so count from the last one.
+        # Ticks since the boot, and not psutil's `create_time`: that is of the clock on the wall, which may be set while
+        # we run. `pid (name) state ppid …`: the name may hold spaces and parentheses, so count from the last one.
         fields = _read(_PROC / str(pid) / "stat").rpartition(")")[2].split()
         return fields[19] if len(fields) > 19 and fields[0] not in ("Z", "X") else None
-    answer = subprocess.run(
-        ["ps", "-o", "lstart=", "-p", str(pid)],  # noqa: S607 - ps lies elsewhere on every system
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return answer.stdout.strip() or None
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else repr(process.create_time())
+    except psutil.NoSuchProcess:
+        return None
 
 
 def processes_with(argument: str) -> list[int]:
     """The ids of our own processes that were started with a command-line argument that contains this text."""
-    if (_PROC / "self/cmdline").exists():
-        found = []
-        for entry in _PROC.iterdir():
-            if entry.name.isdigit():
-                try:
-                    if entry.stat().st_uid == os.geteuid() and argument.encode() in (entry / "cmdline").read_bytes():
-                        found.append(int(entry.name))
-                except OSError:
-                    continue  # ended while we looked
-        return found
-    answer = subprocess.run(
-        ["ps", "-axww", "-U", str(os.geteuid()), "-o", "pid=,command="],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return [int(line.split()[0]) for line in answer.stdout.splitlines() if argument in line]
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):  # ended while we looked, or not ours to look at
+            if process.uids().effective == os.geteuid() and any(argument in each for each in process.cmdline()):
+                found.append(process.pid)
+    return found

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from harness.engines.child import free_port
 from harness.errors import EngineError
-
-_PROC = Path("/proc")
-_LISTEN = "0A"  # include/net/tcp_states.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,40 +36,16 @@ def is_free(port: int) -> bool:
 
 def listener(port: int) -> PortHolder:
     """Who listens on this port."""
-    inodes = {inode for table in ("tcp", "tcp6") for inode in _listening(table, port)}
-    with contextlib.suppress(OSError):
-        for entry in _PROC.iterdir():
-            if entry.name.isdigit() and not inodes.isdisjoint(_sockets(entry)):
-                return PortHolder(int(entry.name), _program(entry))
+    import psutil
+
+    for connection in psutil.net_connections("tcp"):
+        where = connection.laddr
+        if connection.status == psutil.CONN_LISTEN and where and where.port == port and connection.pid is not None:
+            try:
+                return PortHolder(connection.pid, psutil.Process(connection.pid).name())
+            except psutil.Error:  # it ended while we looked
+                return PortHolder(connection.pid, "a process")
     return PortHolder(None)
-
-
-def _listening(table: str, port: int) -> list[str]:
-    try:
-        lines = (_PROC / "net" / table).read_text(encoding="ascii").splitlines()[1:]
-    except OSError:
-        return []
-    # `sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode`
-    rows = [line.split() for line in lines]
-    return [row[9] for row in rows if row[3] == _LISTEN and int(row[1].rpartition(":")[2], 16) == port]
-
-
-def _sockets(process: Path) -> set[str]:
-    found = set()
-    with contextlib.suppress(OSError):
-        for handle in (process / "fd").iterdir():
-            with contextlib.suppress(OSError):
-                target = os.readlink(handle)
-                if target.startswith("socket:["):
-                    found.add(target[8:-1])
-    return found
-
-
-def _program(process: Path) -> str:
-    try:
-        return (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return "a process"
 
 
 def claim(wanted: Mapping[str, int]) -> dict[str, int]:

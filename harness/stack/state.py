@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from harness.config import Config
 from harness.engines.owner import process_start
 from harness.errors import EngineError
+from harness.files import user_folder
 from harness.stack.spec import write_private
 
 _RECORD = "stack.json"
@@ -109,19 +109,20 @@ class StateFolder:
 
         Raises EngineError if somebody else holds it.
         """
+        from filelock import FileLock, Timeout  # slow to import, and seldom needed
+
         self.make()
-        handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = FileLock(self.path / ".lock", mode=0o600, fallback_to_soft=False)  # a killed run would leave a soft one
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as err:
-            os.close(handle)
+            lock.acquire(blocking=False)
+        except Timeout as err:
             raise EngineError(
                 "another `alert-harness stack` is starting or ending this stack", hint="wait until it is done"
             ) from err
         try:
             yield
         finally:
-            os.close(handle)
+            lock.release()
 
     def clear(self, *, data: bool = False) -> None:
         """Remove what is not data, and with ``data`` that too. Nothing of the stack may run any more."""
@@ -134,6 +135,5 @@ class StateFolder:
 def _base() -> Path:
     if value := os.environ.get("ALERT_HARNESS_STATE"):
         return Path(value).expanduser().absolute()
-    state = os.environ.get("XDG_STATE_HOME", "")
-    # The specification ignores relative ones.
-    return (Path(state) if os.path.isabs(state) else Path.home() / ".local/state") / "alert-harness"
+    own = user_folder(os.environ, "XDG_STATE_HOME", ".local/state")
+    return own or Path.home() / ".local/state/alert-harness"

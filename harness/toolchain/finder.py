@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import RLock
 
 from harness.errors import EngineError, InputError, near_miss
+from harness.files import user_folder
 from harness.toolchain.attempts import (
     Attempt,
     HostUnreachable,
@@ -315,13 +316,8 @@ def _flag(environ: Mapping[str, str], name: str) -> bool:
 
 
 def _cache_dir(environ: Mapping[str, str]) -> Path:
-    """ALERT_HARNESS_CACHE, else alert-harness in the user's cache folder; the specification ignores relative ones."""
+    """ALERT_HARNESS_CACHE, else alert-harness in the user's cache folder, else in that of temporary files."""
     if value := environ.get("ALERT_HARNESS_CACHE"):
         return Path(value).expanduser().absolute()
-    base = environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(base):
-        return Path(base) / "alert-harness"
-    home = environ.get("HOME", "")
-    if os.path.isabs(home):
-        return Path(home) / ".cache" / "alert-harness"
-    return Path(tempfile.gettempdir()) / f"alert-harness-{os.getuid()}"
+    own = user_folder(environ, "XDG_CACHE_HOME", ".cache")
+    return own or Path(tempfile.gettempdir()) / f"alert-harness-{os.getuid()}"

@@ -10,7 +10,6 @@ tools/.lock-<project>                             held while fetching; the kerne
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -132,32 +131,28 @@ class Store:
     @contextlib.contextmanager
     def lock(self, project: ReleaseProject, progress: Progress) -> Iterator[None]:
         """Hold a project's lock across processes; raises CacheFailed if the folder cannot be written."""
+        from filelock import FileLock, Timeout  # slow to import, and seldom needed
+
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.root / f".lock-{project.name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            # No soft lock, which a killed run would leave behind.
+            lock = FileLock(self.root / f".lock-{project.name}", mode=0o666, fallback_to_soft=False)
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                progress(f"waiting for another run that is fetching {project.name}")
+                lock.acquire(timeout=_LOCK_WAIT_S, poll_interval=0.1)
+        except Timeout as err:
+            raise CacheFailed(
+                f"another run has been fetching {project.name} for more than {_LOCK_WAIT_S / 60:g} minutes",
+                hint=f"end it, or set ALERT_HARNESS_CACHE to a folder other than {self.root.parent}",
+            ) from err
         except OSError as err:
             raise cache_failed(err, self.root) from err
         try:
-            deadline, told = time.monotonic() + _LOCK_WAIT_S, False
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as err:
-                    if time.monotonic() > deadline:
-                        raise CacheFailed(
-                            f"another run has been fetching {project.name} for more than {_LOCK_WAIT_S / 60:g} minutes",
-                            hint=f"end it, or set ALERT_HARNESS_CACHE to a folder other than {self.root.parent}",
-                        ) from err
-                    if not told:
-                        progress(f"waiting for another run that is fetching {project.name}")
-                        told = True
-                    time.sleep(0.1)
-                except OSError as err:
-                    raise cache_failed(err, self.root) from err
             yield
         finally:
-            os.close(handle)
+            lock.release()
 
     @contextlib.contextmanager
     def staging(self, project: ReleaseProject) -> Iterator[Path]:
