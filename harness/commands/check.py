@@ -24,9 +24,11 @@ from harness.commands.project import tell_notes
 from harness.commands.writing import check_targets, write
 from harness.config import Config, dashboard_files, objective_files, rule_files
 from harness.engines.url import UrlEngine
-from harness.errors import EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, InputError, InputErrors
+from harness.errors import InputError, InputErrors
 from harness.report.check.json import check_json
 from harness.report.check.terminal import write_check
+from harness.report.section import exit_code, section_of
+from harness.report.steps.section import wrong_input
 from harness.report.terminal import console
 from harness.rules import read_rules
 from harness.slo.model import Objective, WindowPlacement
@@ -82,15 +84,14 @@ def run(config: Config, choices: CheckChoices) -> int:
             len(uses),
             sum(use.wants is Wants.DATA for use in uses),
         )
+    sections = [section_of(report), *(section_of(step) for step in wrong_input(loaded.errors))]
     if choices.json != "-":
         write_check(report, console())
     if choices.json is not None:
-        write(choices.json, check_json(report))
+        write(choices.json, check_json(report, sections))
     for fault in loaded.errors:
         print(f"alert-harness: {fault}", file=sys.stderr)
-    if loaded.faults:
-        return EXIT_INPUT
-    return EXIT_OK if report.passed else EXIT_FINDINGS
+    return exit_code(sections)
 
 
 def _objective_uses(objectives: Sequence[Objective]) -> Iterator[Use]:

@@ -15,7 +15,7 @@ from harness.commands.writing import checked_outputs, write
 from harness.config import Config
 from harness.engines.base import Engine
 from harness.engines.private import sweep
-from harness.errors import EXIT_ENGINE, EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, EngineError, InputError, InputErrors
+from harness.errors import EngineError, InputError, InputErrors
 from harness.live import DEFAULT_FACTOR
 from harness.live.clock import Clock
 from harness.live.model import LiveReport
@@ -25,7 +25,7 @@ from harness.live.servers import ContainerOpener, Opener, ProcessOpener
 from harness.prometheus import ServerSettings
 from harness.report.live.json import live_json
 from harness.report.live.terminal import live_progress, live_summary, live_table, live_warnings
-from harness.report.outcome import Outcome
+from harness.report.section import exit_code, section_of
 from harness.report.terminal import console
 from harness.toolchain import Toolchain
 
@@ -36,6 +36,7 @@ def command(config: Config, choices: LiveChoices) -> int:
     outputs = checked_outputs(config, choices)
     with live_progress() as progress:
         report = run(config, choices, factor=choices.compress, alertmanager=choices.alertmanager, progress=progress)
+    sections = [section_of(report)]
     out = console(sys.stderr if choices.json == "-" else None)
     if choices.json != "-":
         live_table(report, out)
@@ -43,15 +44,11 @@ def command(config: Config, choices: LiveChoices) -> int:
         out.print()
         live_summary(report, out)
     if choices.json is not None:
-        write(choices.json, live_json(report))
-    outputs.write(Outcome(live=report, warnings=report.warnings), out)
+        write(choices.json, live_json(report, sections))
+    outputs.write(sections, out)
     for fault in report.faults:
         print(f"alert-harness: {fault}", file=sys.stderr)
-    if report.failed:
-        return EXIT_ENGINE
-    if report.faults:
-        return EXIT_INPUT
-    return EXIT_OK if report.exact else EXIT_FINDINGS
+    return exit_code(sections)
 
 
 def run(

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.text import Text
 
+from harness.alertmanager.unused import UnusedPart
 from harness.choices.shared import RunChoices
 from harness.commands.project import Project, load, open_for, promtool_for, toolchain
 from harness.commands.writing import checked_outputs, write
 from harness.config import Config
 from harness.engines.base import Engine
 from harness.engines.promtool import Promtool
-from harness.errors import EXIT_ENGINE, EXIT_INPUT, HarnessError, InputErrors, printable
+from harness.errors import EXIT_ENGINE, HarnessError, InputErrors, printable
 from harness.proof import STEPS_PER_ALERT, Proof
 from harness.proof.model import AlertResult, Verdict
 from harness.proof.pairing import pair
 from harness.proof.prove import ALERT_TIMEOUT_S
-from harness.report.outcome import Outcome, Proved
+from harness.proof.report import ProofReport
 from harness.report.outputs import Outputs
 from harness.report.proof.json import proof_json
 from harness.report.proof.markdown import proof_markdown
+from harness.report.section import Section, exit_code, section_of
+from harness.report.steps.section import wrong_input
 from harness.report.terminal import ProofTable, console, proof_reasons, watching
 from harness.report.wording import emitted_lines, summary
 from harness.units import count_of
@@ -45,26 +48,31 @@ def run(config: Config, choices: RunChoices) -> int:
         raise InputErrors(project.faults)
     out = console(sys.stderr if choices.prints_document else None)
     with open_for(config, choices, tools, project.server) as engine:
-        proved = Proved([], engine.kind, engine.version)
+        proved = ProofReport([], engine.kind, engine.version)
+        faults = project.faults
         try:
-            faults = prove_all(proved, project, engine, promtool, choices, "proving", out)
+            faults = [*faults, *prove_all(proved, project, engine, promtool, choices, "proving", out)]
         except KeyboardInterrupt:
             proved.complete = False
-            _tell(proved, choices, outputs, out)
+            _tell(proved, _sections(proved, faults), choices, outputs, out)
             raise
-        _tell(proved, choices, outputs, out)
-    for fault in (*project.faults, *faults):
+        sections = _sections(proved, faults)
+        _tell(proved, sections, choices, outputs, out)
+    for fault in faults:
         print(f"alert-harness: {fault}", file=sys.stderr)
-    code = proved.exit_code
-    if code == EXIT_ENGINE:
-        wrong = [result.reasons[0] for result in proved.results if result.verdict is Verdict.ERROR]
+    code = exit_code(sections)
+    wrong = [result.reasons[0] for result in proved.results if result.verdict is Verdict.ERROR]
+    if wrong and code == EXIT_ENGINE:
         print(printable(f"alert-harness: {count_of(len(wrong), 'alert')} in error: {wrong[0]}"), file=sys.stderr)
-        return code
-    return EXIT_INPUT if faults or project.faults else code
+    return code
+
+
+def _sections(proved: ProofReport, faults: Sequence[HarnessError]) -> list[Section]:
+    return [section_of(proved), *(section_of(report) for report in wrong_input(faults))]
 
 
 def prove_all(
-    proved: Proved,
+    proved: ProofReport,
     project: Project,
     engine: Engine,
     promtool: Promtool,
@@ -99,20 +107,27 @@ def prove_all(
     return proof.faults
 
 
-def _tell(proved: Proved, choices: RunChoices, outputs: Outputs, out: Console) -> None:
+def _tell(
+    proved: ProofReport, sections: Sequence[Section], choices: RunChoices, outputs: Outputs, out: Console
+) -> None:
     if not proved.results:  # interrupted before the first, or all that there was to prove is wrong input
         return
     if not choices.prints_document:
         proof_reasons(proved.results, out)
         out.print()
         out.print(Text(summary(proved.results, proved.engine, proved.version), style="bold"))
-    write_documents(proved, choices)  # last: if a disk is full, the table was shown
-    outputs.write(Outcome(proved), out)
+    write_documents(proved, sections, choices)  # last: if a disk is full, the table was shown
+    outputs.write(sections, out)
 
 
-def write_documents(proved: Proved, choices: RunChoices) -> None:
-    told = proved.results, proved.engine, proved.version
+def write_documents(
+    proved: ProofReport,
+    sections: Sequence[Section],
+    choices: RunChoices,
+    warnings: Sequence[UnusedPart] | None = None,
+) -> None:
+    """JSON and Markdown of a proof, with what else the run found; `warnings` are those of the Alertmanager file."""
     if choices.json is not None:
-        write(choices.json, proof_json(*told, proved.warnings))
+        write(choices.json, proof_json(proved, sections, warnings))
     if choices.markdown is not None:
-        write(choices.markdown, proof_markdown(*told))
+        write(choices.markdown, proof_markdown(proved, sections))

@@ -15,10 +15,13 @@ from harness.commands.objectives import duration_ms, load, tell
 from harness.commands.writing import check_targets, write
 from harness.config import Config, rule_files
 from harness.engines.private import private_folder
-from harness.errors import EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, InputError, InputErrors, near_miss
+from harness.errors import InputError, InputErrors, near_miss
 from harness.report.quality.charts import picture
 from harness.report.quality.json import quality_json
+from harness.report.quality.section import QualityReport
 from harness.report.quality.terminal import quality_table, summary
+from harness.report.section import exit_code, section_of
+from harness.report.steps.section import wrong_input
 from harness.report.terminal import console, watching
 from harness.rules import RuleFile, load_rules, read_rules
 from harness.slo.compile.rules import compile_objectives
@@ -45,21 +48,21 @@ def run(config: Config, choices: QualityChoices) -> int:
         subjects = _subjects(objectives, choices, folder, None if loaded is None else tuple(loaded.files))
         with project.open_for(config, choices, tools, server) as engine, _progress(len(subjects)) as advance:
             qualities = list(prove(subjects, engine, advance))
-            kind, version = engine.kind, engine.version
+            report = QualityReport(qualities, engine.kind, engine.version)
+    errors = [] if loaded is None else loaded.errors
+    sections = [section_of(report), *(section_of(step) for step in wrong_input(errors))]
     out = console(sys.stderr if choices.json == "-" else None)
     if choices.json != "-":
         quality_table(qualities, out)
         out.print()
-        out.print(Text(summary(qualities, kind, version), style="bold"))
+        out.print(Text(summary(qualities, report.engine, report.version), style="bold"))
     if choices.json is not None:
-        write(choices.json, quality_json(qualities, kind, version))
+        write(choices.json, quality_json(report, sections))
     if choices.picture is not None:
         write(choices.picture, picture(qualities))
-    for fault in loaded.errors if loaded is not None else ():
+    for fault in errors:
         print(f"alert-harness: {fault}", file=sys.stderr)
-    if loaded is not None and loaded.faults:
-        return EXIT_INPUT
-    return EXIT_OK if qualities and all(quality.as_meant for quality in qualities) else EXIT_FINDINGS
+    return exit_code(sections)
 
 
 @contextmanager

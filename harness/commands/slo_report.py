@@ -20,17 +20,19 @@ from harness.commands.writing import check_targets, must_be_writable, write
 from harness.config import Config
 from harness.engines.base import Engine
 from harness.engines.url import UrlEngine
-from harness.errors import EXIT_FINDINGS, EXIT_OK, InputError, near_miss
+from harness.errors import InputError, near_miss
 from harness.files import write_document
 from harness.numbers import parse_number, shortened
 from harness.prometheus import DEFAULTS
+from harness.report.junit import junit_xml
 from harness.report.outputs import OFF
+from harness.report.section import exit_code, section_of
 from harness.report.slo.alert_quality import check_quality
 from harness.report.slo.csv import slo_report_csv
 from harness.report.slo.html import slo_report_html
 from harness.report.slo.json import slo_report_json
-from harness.report.slo.junit import slo_report_junit
 from harness.report.slo.markdown import slo_report_markdown
+from harness.report.slo.section import SloGate
 from harness.report.slo.summary import PAGE
 from harness.report.slo.terminal import print_slo_report, reading
 from harness.report.terminal import console
@@ -84,21 +86,22 @@ def run(config: Config, choices: ReportChoices) -> int:
             gap_ms=None if choices.gap is None else duration_ms("--gap", choices.gap),
             step_ms=None if choices.step is None else duration_ms("--step", choices.step),
         )  # fmt: skip
+    sections = [section_of(SloGate(report, failing, list(choices.fail_on or ()) != ["none"]))]
     out = console(sys.stderr if choices.prints_document else None)
     if not choices.prints_document:
         print_slo_report(report, out)
-    for target, render in (
-        (choices.json, slo_report_json), (choices.markdown, slo_report_markdown), (choices.csv, slo_report_csv)
-    ):  # fmt: skip
+    for target, render in ((choices.markdown, slo_report_markdown), (choices.csv, slo_report_csv)):
         if target is not None:
             write(target, render(report))
+    if choices.json is not None:
+        write(choices.json, slo_report_json(report, sections))
     if choices.junit is not None:
-        write_document(choices.junit, slo_report_junit(report, failing))
+        write_document(choices.junit, junit_xml(sections))
     if page is not None:
         write_page(report, page)
         out.print()
         out.print(Text(f"report: {one_line(display_path(page))}"), soft_wrap=True)
-    return exit_code(report, choices.fail_on)
+    return exit_code(sections)
 
 
 def report(
@@ -125,15 +128,6 @@ def report(
 def write_page(report: SloReport, file: Path) -> None:
     """The HTML page."""
     write_document(file, slo_report_html(report))
-
-
-def exit_code(report: SloReport, fail_on: Sequence[str] | None) -> int:
-    """1 if something is as `fail_on` says it must not be."""
-    failing = verdicts_that_fail(fail_on)
-    found = any(one.ruling.verdict in failing for one in report.objectives)
-    if report.defective and list(fail_on or ()) != ["none"]:
-        found = True
-    return EXIT_FINDINGS if found else EXIT_OK
 
 
 def verdicts_that_fail(fail_on: Sequence[str] | None) -> frozenset[BudgetVerdict]:

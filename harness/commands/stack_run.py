@@ -13,12 +13,12 @@ from harness.commands.project import toolchain
 from harness.commands.writing import checked_outputs, write
 from harness.config import Config, rule_files
 from harness.engines.url import UrlEngine
-from harness.errors import EXIT_FINDINGS, EXIT_OK, InputError, near_miss
+from harness.errors import InputError, near_miss
 from harness.live.clock import Clock
 from harness.live.model import BusyRun
-from harness.report.outcome import Outcome
 from harness.report.scenario.json import scenario_json
 from harness.report.scenario.terminal import scenario_report
+from harness.report.section import exit_code, section_of
 from harness.report.terminal import console, narrating
 from harness.rules import RuleFile, load_rules
 from harness.stack.opening import RuntimeKind, running, throwaway
@@ -41,12 +41,13 @@ def run(config: Config, choices: ScenarioChoices) -> int:
     with narrating(f"playing {scenario.name}") as step:
         kind = RuntimeKind.of(choices.runtime)
         result = played(config, scenario, files, kind, choices.compress, seed=choices.seed, step=step)
+    sections = [section_of(result)]
     if json != "-":
         scenario_report(result, out)
     if json is not None:
-        write(json, scenario_json(result))
-    outputs.write(Outcome(scenario=result), out)
-    return EXIT_OK if result.passed else EXIT_FINDINGS
+        write(json, scenario_json(result, sections))
+    outputs.write(sections, out)
+    return exit_code(sections)
 
 
 def play_on(

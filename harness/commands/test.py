@@ -14,8 +14,8 @@ from harness.commands.project import Project, promtool_for, toolchain
 from harness.commands.writing import checked_outputs, write
 from harness.config import Config, rule_files, unit_test_files
 from harness.engines.promtool import Promtool
-from harness.errors import EXIT_FINDINGS, EXIT_INPUT, EXIT_OK, InputError
-from harness.report.outcome import Outcome
+from harness.errors import InputError
+from harness.report.section import exit_code, section_of
 from harness.report.suites.json import suites_json
 from harness.report.suites.terminal import write_file, write_report
 from harness.report.terminal import console, watching
@@ -46,14 +46,15 @@ def run(config: Config, choices: SuiteChoices) -> int:
     run = SuiteRun(files, promtool, options)
     out = console(sys.stderr if json == "-" else None)
 
-    def tell() -> SuiteReport:
+    def tell() -> int:
         report = run.report()
+        sections = [section_of(report)]
         if json != "-":
             write_report(report, out)
         if json is not None:
-            write(json, suites_json(report))
-        outputs.write(Outcome(suites=report), out)
-        return report
+            write(json, suites_json(report, sections))
+        outputs.write(sections, out)
+        return exit_code(sections)
 
     try:
         with watching(len(files), "testing", out) as step, contextlib.closing(run.results()) as results:
@@ -64,10 +65,7 @@ def run(config: Config, choices: SuiteChoices) -> int:
     except KeyboardInterrupt:
         tell()
         raise
-    report = tell()
-    if any(file.problem for file in report.files):
-        return EXIT_INPUT
-    return EXIT_OK if report.passed else EXIT_FINDINGS
+    return tell()
 
 
 def run_beside(

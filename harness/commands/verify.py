@@ -24,28 +24,23 @@ from harness.commands.test import run_beside
 from harness.commands.writing import checked_outputs
 from harness.config import Config, objective_files, unit_test_files
 from harness.engines.promtool import Promtool
+from harness.engines.promtool_complaints import RuleProblem
 from harness.engines.url import UrlEngine
-from harness.errors import (
-    EXIT_ENGINE,
-    EXIT_FINDINGS,
-    EXIT_INPUT,
-    EXIT_OK,
-    EngineError,
-    HarnessError,
-    InputError,
-    InputErrors,
-    near_miss,
-)
+from harness.errors import EngineError, HarnessError, InputError, InputErrors, Span, near_miss
 from harness.live.model import LiveReport
 from harness.live.routing import idle_here
 from harness.proof.checked import lint
+from harness.proof.report import ProofReport
 from harness.report.live.terminal import live_counts, live_progress, live_table
-from harness.report.outcome import Outcome, Proved
+from harness.report.outputs import Outputs
 from harness.report.scenario.terminal import scenario_report, traffic_in_words
+from harness.report.section import Finding, FindingSeverity, Section, exit_code, findings_of, section_of
+from harness.report.slo.section import SloGate
 from harness.report.slo.terminal import slo_table
 from harness.report.slo.wording import verdict_counts
+from harness.report.steps.section import StepReport, wrong_input
 from harness.report.terminal import console, narrating, proof_reasons
-from harness.report.wording import summary
+from harness.report.wording import be, summary
 from harness.slo.budget.report import SloReport
 from harness.slo.model import Objective
 from harness.source import display_path
@@ -81,49 +76,55 @@ def run(config: Config, choices: VerifyChoices) -> int:
     try:
         _steps(config, choices, project, out, found)
     except KeyboardInterrupt:
-        if found.proved is not None:
-            found.proved.complete = False
-        outputs.write(found.outcome(), out)
+        found.interrupted()
+        _write(choices, found, found.sections(), outputs, out)
         raise
-    outcome = found.outcome()
-    outputs.write(outcome, out)
+    sections = found.sections()
+    _write(choices, found, sections, outputs, out)
     out.print()
-    out.print(_answer(outcome))
+    out.print(_answer(found, sections))
     for fault in found.faults:
         print(f"alert-harness: {fault}", file=sys.stderr)
-    return found.exit_code(outcome)
+    return exit_code(sections)
+
+
+def _write(choices: RunChoices, found: _Found, sections: Sequence[Section], outputs: Outputs, out: Console) -> None:
+    if found.proved is not None and found.proved.results:
+        write_documents(found.proved, sections, choices, found.warnings)
+    outputs.write(sections, out)
 
 
 @dataclass(slots=True)
 class _Found:
-    """What the steps found so far."""
+    """What the steps found so far; what has no results of its own is a step."""
 
-    proved: Proved | None = None
+    proved: ProofReport | None = None
     suites: SuiteReport | None = None
     live: LiveReport | None = None
     scenario: ScenarioResult | None = None
     objectives: SloReport | None = None
-    problems: list[str] = field(default_factory=list)
     warnings: Sequence[UnusedPart] | None = None
-    failures: list[HarnessError] = field(default_factory=list)
-    """Steps that could not be done."""
+    """What of the Alertmanager file does nothing; None: nobody looked."""
+    steps: list[StepReport] = field(default_factory=list)
     faults: list[HarnessError] = field(default_factory=list)
-    """Rules and an Alertmanager file that are wrong: told once more at the end, with their lines."""
+    """Rules, contracts and an Alertmanager file that are wrong: told once more at the end, with their lines."""
 
-    def outcome(self) -> Outcome:
-        failed = [err.message.splitlines()[0] for err in self.failures]
-        return Outcome(
-            self.proved, self.suites, self.live, self.scenario, self.objectives, [*self.problems, *failed],
-            self.warnings or (),
-        )  # fmt: skip
+    def sections(self) -> list[Section]:
+        """Those that tell of alerts first."""
+        gate = None if self.objectives is None else SloGate(self.objectives)
+        results = (self.proved, self.live, self.scenario, gate, self.suites, *self.steps)
+        return [section_of(result) for result in results if result is not None]
 
-    def exit_code(self, outcome: Outcome) -> int:
-        codes = {err.exit_code for err in self.failures} | {EXIT_OK if outcome.good else EXIT_FINDINGS}
+    def interrupted(self) -> None:
         if self.proved is not None:
-            codes.add(self.proved.exit_code)
-        if self.live is not None and self.live.failed:
-            codes.add(EXIT_ENGINE)
-        return next(code for code in (EXIT_ENGINE, EXIT_INPUT, EXIT_FINDINGS, EXIT_OK) if code in codes)
+            self.proved.complete = False
+            return
+        missing = Finding("interrupted", FindingSeverity.ERROR, "the run was interrupted: steps are missing")
+        self.steps.append(StepReport("verify", (missing,), "the run was interrupted"))
+
+    def failed(self, what: str, errors: Sequence[HarnessError]) -> None:
+        """A step that could not be done."""
+        self.steps.append(StepReport(what, findings_of(errors, "not-done"), f"{what} could not be done (below)"))
 
 
 def _steps(
@@ -136,11 +137,11 @@ def _steps(
     tools = toolchain(config)
     promtool = promtool_for(tools, project.server)
     project = project.checked(promtool)  # an expression with a caret, before any engine starts
-    found.failures += project.faults
     found.faults = project.faults
+    found.steps += wrong_input(project.faults)
     problems = lint(promtool, project.files)
-    found.problems += map(str, problems)
     wrong = [f"{err.span}: {err.message}" if err.span else err.message for err in project.faults]
+    found.steps.append(StepReport("promtool check rules", tuple(map(_objection, problems))))
     _step(
         out,
         not problems and not wrong,
@@ -149,28 +150,29 @@ def _steps(
     )
     if config.prometheus is not None:
         said = promtool.check_config(config.prometheus)
-        found.problems += [said] if said else []
-        _step(out, not said, f"promtool check config: {display_path(config.prometheus)}", [said] if said else [])
-    routing, known = None, len(found.failures)
-    with _attempt("amtool check-config", out, found):
+        file = display_path(config.prometheus)
+        found.steps.append(StepReport("promtool check config", (_refusal(file, said),) if said else ()))
+        _step(out, not said, f"promtool check config: {file}", [said] if said else [])
+    routing = None
+    with _attempt("amtool check-config", out, found) as failures:
         routing, found.warnings = _routing(config, project, tools, out)
-    found.faults = [*found.faults, *found.failures[known:]]
+        found.steps.append(StepReport("amtool check-config", tuple(map(_idle, found.warnings or ()))))
+    found.faults = [*found.faults, *failures]
     with _attempt("promtool test rules", out, found):
         found.suites = _tested(config, project, promtool, choices.tests, out)
     if not project.files:
         raise InputErrors(project.faults)
     with _attempt("prove", out, found), open_for(config, choices, tools, project.server) as engine:
-        found.proved = proved = Proved([], engine.kind, engine.version, warnings=found.warnings)
+        found.proved = proved = ProofReport([], engine.kind, engine.version)
         out.print()
-        found.failures += prove_all(proved, project, engine, promtool, choices, "proving", out)
+        found.steps += wrong_input(prove_all(proved, project, engine, promtool, choices, "proving", out))
         proof_reasons(proved.results, out)
-        write_documents(proved, choices)
         out.print()
-        _step(out, proved.good, f"prove: {summary(proved.results, engine.kind, engine.version)}")
+        _step(out, section_of(proved).good, f"prove: {summary(proved.results, engine.kind, engine.version)}")
         kind = engine.kind
     if found.proved is not None and kind == "process" and (choices.engine or config.engine) == "auto":
         with _attempt("prove in a container", out, found):
-            found.problems += _prove_in_container(config, choices, project, promtool, out)
+            found.steps += _prove_in_container(config, choices, project, promtool, out)
     if "live" not in choices.skip:
         with _attempt("live", out, found):
             found.live = _live(config, choices, project, tools, routing, out)
@@ -180,24 +182,51 @@ def _steps(
 
 
 @contextmanager
-def _attempt(what: str, out: Console, found: _Found) -> Iterator[None]:
-    """A step whose failure is told and does not keep the next from running."""
+def _attempt(what: str, out: Console, found: _Found) -> Iterator[list[HarnessError]]:
+    """A step whose failure is told and does not keep the next from running; yields what failed, for afterwards."""
+    failures: list[HarnessError] = []
     try:
-        yield
+        yield failures
     except HarnessError as err:
-        found.failures.append(err)
+        failures.append(err)
+        found.failed(what, [err])
         _step(out, False, f"{what}: could not be done", str(err).splitlines())
 
 
-def _answer(outcome: Outcome) -> Text:
-    proved = outcome.proof
-    if outcome.good and proved is not None:
+def _objection(problem: RuleProblem) -> Finding:
+    """What promtool says against a rule file."""
+    span = None if problem.line is None else Span(problem.file, problem.line, problem.column or 1)
+    check = "promtool-lint" if problem.lint else "promtool-check-rules"
+    return Finding(
+        check, FindingSeverity.ERROR, problem.message, span or Span(problem.file, 1, 1), title="promtool check rules",
+        identity=problem.message,
+    )  # fmt: skip
+
+
+def _refusal(file: str, said: str) -> Finding:
+    """What promtool says against a prometheus.yml."""
+    return Finding(
+        "promtool-check-config", FindingSeverity.ERROR, said, Span(file, 1, 1), title="promtool check config"
+    )
+
+
+def _idle(part: UnusedPart) -> Finding:
+    """A part of the Alertmanager file that does nothing, as a live run tells it too."""
+    return Finding(
+        "idle-configuration", FindingSeverity.WARNING, part.message, part.span, title="Alertmanager",
+        identity=part.message,
+    )  # fmt: skip
+
+
+def _answer(found: _Found, sections: Sequence[Section]) -> Text:
+    proved = found.proved
+    if proved is not None and all(section.good for section in sections):
         verb = "fires" if proved.exact == 1 else "fire"
         aside = len(proved.results) - proved.exact
-        also = f", {aside} {'is' if aside == 1 else 'are'} set aside" if aside else ""
+        also = f", {aside} {be(aside)} set aside" if aside else ""
         return Text(f"YES: {count_of(proved.exact, 'alert')} {verb} exactly as meant{also}.", style="bold green")
-    drafts = proved.drafts if proved is not None else 0
-    yet = f" (not yet: {count_of(drafts, 'draft')})" if drafts else ""
+    drafts = next((section.not_yet for section in sections if section.not_yet), "")
+    yet = f" (not yet: {drafts})" if drafts else ""
     return Text(f"NO{yet}: see above for what is not as meant.", style="bold red")
 
 
@@ -336,10 +365,10 @@ def _prove_in_container(
     project: Project,
     promtool: Promtool,
     out: Console,
-) -> list[str]:
+) -> list[StepReport]:
     """Where a container engine runs and has the image, the same proof in a container; else say why not, and go on.
 
-    Returns a line for each alert that is not exact there.
+    Returns that step, with a finding for each alert that is not exact there.
     """
     from harness.engines.container import ContainerEngine
 
@@ -349,7 +378,7 @@ def _prove_in_container(
     except EngineError as err:
         _step(out, None, f"prove in a container: skipped, {err.message.splitlines()[0]}")
         return []
-    proved = Proved([], engine.kind, "")
+    proved = ProofReport([], engine.kind, "")
     with engine:
         proved.version = engine.version
         quiet = replace(choices, json=None, markdown=None, emit=None)
@@ -360,7 +389,12 @@ def _prove_in_container(
     _step(out, not wrong, f"prove: {summary(proved.results, engine.kind, engine.version)}")
     if wrong:
         proof_reasons(wrong, out)
-    return [f"in a container, {result.alert}: {result.reasons[0]}" for result in wrong]
+    told = tuple(
+        replace(finding, message=f"in a container, {group.name}: {finding.message}", identity=f"container|{group.name}")
+        for group in section_of(proved).groups
+        for finding in group.failing
+    )
+    return [StepReport("prove in a container", told, "the proof in a container differs (below)")]
 
 
 def _flat(err: HarnessError) -> str:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from harness.errors import Span, printable
-from harness.proof.model import AlertResult, Verdict
-from harness.report.junit import assertion_text
-from harness.report.outcome import Outcome
-from harness.report.wording import finding_lines, one_line, span_of, verdict_cell
-from harness.suites.model import Severity, Status
-from harness.units import format_duration
+from harness.report.section import Finding, FindingGroup, FindingSeverity, Section
+from harness.report.wording import one_line
+
+_NOWHERE = Span("", 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One finding at one place of a file."""
+    """What is told at one place of a file."""
 
     level: str
     """``error`` or ``warning``."""
@@ -34,63 +32,38 @@ class Annotation:
     """What stays the same when lines move, for a fingerprint."""
 
 
-def notes_of(outcome: Outcome) -> Iterator[Annotation]:
-    """Everything that is not as meant, with its place."""
-    if outcome.proof is not None:
-        for result in outcome.proof.results:
-            if not result.accepted:
-                yield _alert(result)
-    if outcome.live is not None:
-        for live in outcome.live.results:
-            span = live.contract.alert.span if live.located is None else live.located.rule.span
-            for found in live.findings:
-                what = found.verdict.value
-                yield _at(span, "error", what, f"{live.alert}: {what.replace('_', ' ')}", found.reason, live.alert)
-    for idle in outcome.warnings:
-        yield _at(idle.span, "warning", "idle-configuration", "Alertmanager", idle.message, idle.message)
-    if outcome.scenario is not None:
-        for judged in outcome.scenario.judged:
-            if not judged.judgement.ok:
-                span = judged.expected.alert.span if judged.expected else Span(outcome.scenario.scenario.file, 1, 1)
-                what = f"{judged.alert} {judged.judgement.value}"
-                yield _at(span, "error", judged.judgement.name.lower(), what, what, judged.alert)
-    if outcome.suites is None:
+def annotated(sections: Iterable[Section]) -> list[Annotation]:
+    """Everything that fails or warns, with its place; the same at the same place once."""
+    notes = (note for section in sections for group in section.groups for note in _of_group(group))
+    return list(dict.fromkeys(notes))
+
+
+def _of_group(group: FindingGroup) -> Iterator[Annotation]:
+    told = [finding for finding in group.findings if finding.severity is not FindingSeverity.NOTE]
+    if told and group.span is not None:
+        lines = [line for finding in told for line in finding.lines]
+        title = f"{group.name}: {group.verdict}"
+        yield _at(group.span, told, group.check or told[0].check, title, "\n".join(lines), group.name)
         return
-    for file in outcome.suites.files:
-        if file.problem is not None:
-            span = file.problem.span or Span(file.name, 1, 1)
-            yield _at(span, "error", "test-file", "Unit tests", file.problem.message, file.name)
-        for test in file.results:
-            if test.status is not Status.PASSED:
-                title = f"{test.subject} at {format_duration(test.eval_time_ms)}"
-                identity = f"{test.group}|{test.subject}|{test.eval_time_ms}"
-                yield _at(test.span, "error", "unit-test", title, assertion_text(test), identity)
-    for finding in [f for file in outcome.suites.files for f in file.findings] + list(outcome.suites.findings):
-        level = "error" if finding.severity is Severity.ERROR else "warning"
-        text = f"{finding.message}\n{finding.hint}"
-        span = finding.span or Span("", 0, 0)
-        yield _at(span, level, finding.id, finding.id, text, f"{finding.group}|{finding.message}")
+    for finding in told:
+        title = finding.title or f"{group.name}: {finding.check.replace('_', ' ')}"
+        message = "\n".join([*finding.lines, *([finding.help] if finding.help else [])])
+        yield _at(finding.span or _NOWHERE, [finding], finding.check, title, message, finding.identity or group.name)
 
 
-def _alert(result: AlertResult) -> Annotation:
-    level = "warning" if result.verdict in (Verdict.UNEXPECTED, Verdict.DRAFT) else "error"
-    text = "\n".join(finding_lines(result.findings))
-    title = f"{result.alert}: {verdict_cell(result)}"
-    return _at(span_of(result), level, result.verdict.value, title, text, result.alert)
-
-
-def _at(span: Span, level: str, check: str, title: str, message: str, identity: str) -> Annotation:
+def _at(span: Span, told: list[Finding], check: str, title: str, message: str, identity: str) -> Annotation:
     end = span.column + max(0, span.length - 1)
+    level = "error" if any(finding.fails for finding in told) else "warning"
     return Annotation(
         level, check, one_line(title), printable(message), span.file, span.line, span.column, end,
         f"{check}|{span.file}|{identity}",
     )  # fmt: skip
 
 
-def github(outcome: Outcome) -> str:
+def github(sections: Iterable[Section]) -> str:
     """Workflow commands, one a line: ``::error file=…,line=…,col=…,title=…::message``."""
     lines = []
-    for note in notes_of(outcome):
+    for note in annotated(sections):
         fields = {"file": note.file, "line": note.line, "col": note.column, "endColumn": note.end_column}
         known = {name: value for name, value in fields.items() if note.file} | {"title": note.title}
         where = ",".join(f"{name}={_property(str(value))}" for name, value in known.items())
@@ -107,11 +80,11 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def gitlab(outcome: Outcome) -> str:
+def gitlab(sections: Iterable[Section]) -> str:
     """The code-quality document: fingerprints stay the same while lines move and numbers change."""
     seen: dict[str, int] = {}
     entries = []
-    for note in notes_of(outcome):
+    for note in annotated(sections):
         number = seen[note.identity] = seen.get(note.identity, 0) + 1
         print_ = hashlib.sha256(f"{note.identity}|{number}".encode("utf-8", "backslashreplace")).hexdigest()
         first = one_line(note.message.partition("\n")[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from harness.errors import InputError, near_miss
 from harness.files import write_document
-from harness.report.outcome import Outcome
+from harness.report.section import Section
 from harness.report.wording import one_line
 from harness.source import display_path
 
@@ -54,7 +55,7 @@ class Outputs:
                 hint="write github, gitlab or gitlab=FILE",
             )
 
-    def write(self, outcome: Outcome, out: Console) -> None:
+    def write(self, sections: Sequence[Section], out: Console) -> None:
         """Write everything; a line with the page's path goes to `out`, GitHub's commands to standard error.
 
         GitHub reads them from either stream, and standard output may belong to JSON. The writers are imported when
@@ -63,24 +64,22 @@ class Outputs:
         if self.junit is not None:
             from harness.report.junit import junit_xml
 
-            write_document(self.junit, junit_xml(outcome))
+            write_document(self.junit, junit_xml(sections))
         if self.annotate is not None:
             from harness.report.annotations import github, gitlab
 
             if (target := self._quality_file()) is not None:
-                write_document(target, gitlab(outcome))
+                write_document(target, gitlab(sections))
             else:
-                sys.stderr.write(github(outcome))
+                sys.stderr.write(github(sections))
         if self.page is not None:
             from harness.report.html.page import page_html
 
             file = self.page / "index.html"
-            write_document(file, page_html(outcome))
-            if outcome.objectives is not None:
-                from harness.report.slo.html import slo_report_html
-                from harness.report.slo.summary import PAGE as OBJECTIVES_PAGE
-
-                write_document(self.page / OBJECTIVES_PAGE, slo_report_html(outcome.objectives))
+            write_document(file, page_html(sections))
+            for section in sections:
+                for name, render in section.page.beside.items():
+                    write_document(self.page / name, render())
             out.print()
             out.print(Text(f"report: {one_line(display_path(file))}"), soft_wrap=True)
 

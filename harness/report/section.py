@@ -54,6 +54,8 @@ class Finding:
     """What tells it from others of its check and file while lines move and numbers change; empty: its group's name."""
     exit_code: int = EXIT_FINDINGS
     """What a run exits with for it, if it fails."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What its product's JSON says of it under keys of its own."""
 
     @property
     def fails(self) -> bool:

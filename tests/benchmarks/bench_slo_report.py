@@ -68,7 +68,7 @@ def main() -> None:
         begin, spent = time.perf_counter(), time.process_time()
         report = make_report(objectives, engine, None, START + options.days * DAY_MS)
         read = time.perf_counter() - begin
-        page, document = slo_report_html(report), slo_report_json(report)
+        page, document = slo_report_html(report), slo_report_json(report, [])
         total, spent = time.perf_counter() - begin, time.process_time() - spent
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

@@ -15,6 +15,7 @@ from harness.contracts import load_contracts
 from harness.engines.base import Engine
 from harness.engines.promtool import Promtool
 from harness.proof import AlertResult, Proof, Verdict
+from harness.proof.report import ProofReport
 from harness.report.proof.json import proof_json
 from harness.rules import load_rules
 
@@ -169,7 +170,7 @@ def test_an_age_without_now_is_unsupported(value: str, before: str, prove: Prove
 def test_a_reason_s_line_is_one_of_the_file_that_its_row_names(prove: Prove) -> None:
     """Line 6 of the rules begins with the alert; what is wrong stands further down, in the contract."""
     result = prove(Rule("time() - last_seen_seconds > 600"), Meant("x"))
-    (row,) = json.loads(proof_json([result], "", ""))["alerts"]
+    (row,) = json.loads(proof_json(ProofReport([result], "", ""), []))["alerts"]
     assert (row["line"], row["reasons"][0]["line"], row["reasons"][0]["column"]) == (5, 5, 16)
 
 

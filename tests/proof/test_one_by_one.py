@@ -21,7 +21,8 @@ from harness.engines.promtool import Promtool
 from harness.errors import EngineError
 from harness.proof import AlertResult, Proof, Verdict
 from harness.proof.model import AlertFinding, Measured
-from harness.report.outcome import Proved
+from harness.proof.report import ProofReport
+from harness.report.section import section_of
 from harness.rules import RuleFile, load_rules
 
 RULES = """\
@@ -171,8 +172,8 @@ def test_a_draft_proves_nothing_whatever_was_measured(
     assert [result.would_be for result in results] == [Verdict.EXACT, Verdict.OFF_THRESHOLD, None]
     assert [finding.verdict for finding in results[1].findings] == [Verdict.OFF_THRESHOLD, Verdict.DRAFT]
     assert not results[0].accepted
-    proved = Proved(results, "process", "3.5.3")
-    assert (proved.good, proved.drafts, proved.exit_code) == (False, 2, 1)
+    section = section_of(ProofReport(results, "process", "3.5.3"))
+    assert (section.good, section.not_yet, section.exit_code) == (False, "2 drafts", 1)
 
 
 def test_an_error_stays_an_error_in_a_draft(
@@ -201,8 +202,8 @@ def test_what_is_set_aside_is_shown_and_not_held_against_the_run(
     assert verdicts(results) == ["exact", "off_threshold", "exact"]
     assert [result.allowed for result in results] == ["old", "known since May, see OPS-7", None]
     assert results[0].notes == ["its `allow` is no longer needed: the alert is exact"]
-    proved = Proved(results, "process", "3.5.3")
-    assert (proved.good, proved.exit_code) == (True, 0)
+    section = section_of(ProofReport(results, "process", "3.5.3"))
+    assert (section.good, section.exit_code) == (True, 0)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +216,7 @@ def test_exit_codes(
     contract = replace(loaded[1][0], allowed=allowed)
     result = AlertResult("First", contract, None, Measured(), [], [AlertFinding(verdict, "so")])
     other = AlertResult("Second", loaded[1][1], None, Measured(), [], [])
-    assert Proved([result, other], "process", "3.5.3").exit_code == code
+    assert section_of(ProofReport([result, other], "process", "3.5.3")).exit_code == code
 
 
 def test_interrupted_what_is_known_is_printed_and_written(

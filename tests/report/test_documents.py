@@ -14,12 +14,13 @@ import pytest
 
 from harness.errors import Span
 from harness.proof.model import AlertFinding, AlertResult, Measured, Verdict
-from harness.report.annotations import github, gitlab, notes_of
+from harness.proof.report import ProofReport
+from harness.report.annotations import annotated, github, gitlab
 from harness.report.junit import junit_xml
-from harness.report.outcome import Outcome, Proved
 from harness.report.proof.aspects import aspects
 from harness.report.proof.json import proof_json
 from harness.report.suites.json import suites_json
+from tests.report.report_run import Run
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "docs" / "schema"
 HOSTILE = "a,b:c%\r\n::error::x <&\"'> \x00\x1b \ud800 \u202e"
@@ -31,9 +32,8 @@ def schema(name: str) -> dict[str, Any]:
     return document
 
 
-def spoilt(outcome: Outcome) -> Outcome:
+def spoilt(outcome: Run) -> Run:
     """The same outcome with an alert whose every text means harm."""
-    assert outcome.proof is not None
     located = outcome.proof.results[0].located
     result = AlertResult(
         HOSTILE, None, located, Measured(), [], [AlertFinding(Verdict.UNEXPECTED, HOSTILE)], notes=[HOSTILE]
@@ -46,12 +46,10 @@ def spoilt(outcome: Outcome) -> Outcome:
 
 @pytest.mark.parametrize("which", ["good", "bad"])
 def test_json_is_what_the_schema_says(which: str, request: pytest.FixtureRequest) -> None:
-    outcome: Outcome = request.getfixturevalue(which)
-    assert outcome.proof is not None
-    assert outcome.suites is not None
-    proof = json.loads(proof_json(outcome.proof.results, outcome.proof.engine, outcome.proof.version))
+    outcome: Run = request.getfixturevalue(which)
+    proof = json.loads(proof_json(outcome.proof, outcome.sections))
     jsonschema.validate(proof, schema("prove"))
-    jsonschema.validate(json.loads(suites_json(outcome.suites)), schema("test"))
+    jsonschema.validate(json.loads(suites_json(outcome.suites, outcome.sections[1:])), schema("test"))
     proof["alerts"][0]["verdict"] = "fine"
     with pytest.raises(jsonschema.ValidationError, match="'fine' is not one of"):
         jsonschema.validate(proof, schema("prove"))
@@ -64,15 +62,14 @@ def test_the_schema_knows_every_verdict() -> None:
 # -- aspects -----------------------------------------------------------------------------------------------------------
 
 
-def failing(outcome: Outcome) -> dict[str, set[str]]:
-    assert outcome.proof is not None
+def failing(outcome: Run) -> dict[str, set[str]]:
     return {
         result.alert: {aspect.name.partition(":")[0] for aspect in aspects(result) if aspect.findings}
         for result in outcome.proof.results
     }
 
 
-def test_each_fault_fails_its_own_aspect(bad: Outcome, good: Outcome) -> None:
+def test_each_fault_fails_its_own_aspect(bad: Run, good: Run) -> None:
     assert not any(failing(good).values())
     assert failing(bad) == {
         "HighErrorRate": {"threshold", "labels", "situation"},
@@ -88,8 +85,7 @@ def test_each_fault_fails_its_own_aspect(bad: Outcome, good: Outcome) -> None:
     }
 
 
-def test_no_reason_is_lost(bad: Outcome) -> None:
-    assert bad.proof is not None
+def test_no_reason_is_lost(bad: Run) -> None:
     for result in bad.proof.results:
         told = [reason for aspect in aspects(result) for reason in aspect.findings]
         assert len(told) == len(result.findings)
@@ -126,8 +122,8 @@ def checked(text: str) -> ElementTree.Element:
     return root
 
 
-def test_junit_of_good_rules(good: Outcome) -> None:
-    root = checked(junit_xml(good))
+def test_junit_of_good_rules(good: Run) -> None:
+    root = checked(junit_xml(good.sections))
     assert (root.attrib["failures"], root.attrib["errors"]) == ("0", "0")
     suite = root.find("testsuite[@name='HighCPUUsage']")
     assert suite is not None
@@ -140,20 +136,19 @@ def test_junit_of_good_rules(good: Outcome) -> None:
     assert sum(float(case.attrib["time"]) for case in suite.findall("testcase")) == float(suite.attrib["time"])
 
 
-def test_junit_of_wrong_rules(bad: Outcome) -> None:
-    root = checked(junit_xml(bad))
+def test_junit_of_wrong_rules(bad: Run) -> None:
+    root = checked(junit_xml(bad.sections))
     hold = root.find("testsuite[@name='ServiceDown']/testcase[@name='hold']/failure")
     assert hold is not None
     assert hold.attrib["message"] == "fires 2m after it becomes pending"
     assert hold.text == "fires 2m after it becomes pending\n  the contract says 1m (2 ticks of 30s)"
     assert root.findall("testsuite[@name='HighMemoryUsage']/testcase")[0].attrib["name"] == "contract"
-    assert bad.suites is not None
     findings = {case.attrib["name"].partition(" ")[0] for case in root.iter("testcase")}
     assert {f.id for file in bad.suites.files for f in file.findings if f.severity.value == "error"} <= findings
 
 
-def test_junit_of_what_xml_cannot_say(good: Outcome) -> None:
-    text = junit_xml(spoilt(good))
+def test_junit_of_what_xml_cannot_say(good: Run) -> None:
+    text = junit_xml(spoilt(good).sections)
     root = checked(text)
     assert "\x00" not in text
     assert root.findall("testsuite")[9].attrib["name"].startswith("a,b:c%")
@@ -162,10 +157,10 @@ def test_junit_of_what_xml_cannot_say(good: Outcome) -> None:
 # -- annotations -------------------------------------------------------------------------------------------------------
 
 
-def test_github_commands_are_one_line_each(bad: Outcome) -> None:
-    lines = github(spoilt(bad)).split("\n")
+def test_github_commands_are_one_line_each(bad: Run) -> None:
+    lines = github(spoilt(bad).sections).split("\n")
     assert lines.pop() == ""
-    assert len(lines) == len(list(notes_of(spoilt(bad))))
+    assert len(lines) == len(annotated(spoilt(bad).sections))
     assert all(re.fullmatch(r"::(error|warning) [^\n]*?::.*", line) for line in lines)
     for line in lines:
         command, _, message = line.removeprefix("::").partition("::")
@@ -179,9 +174,8 @@ def test_github_commands_are_one_line_each(bad: Outcome) -> None:
     assert "::fires 2m after it becomes pending%0A  the contract says 1m (2 ticks of 30s)%0Asituation `down" in down
 
 
-def moved(outcome: Outcome, lines: int) -> Outcome:
+def moved(outcome: Run, lines: int) -> Run:
     """The same findings some lines further down, with other numbers in their reasons."""
-    assert outcome.proof is not None
     results = []
     for result in outcome.proof.results:
         located = result.located
@@ -191,11 +185,11 @@ def moved(outcome: Outcome, lines: int) -> Outcome:
             located = replace(located, rule=replace(located.rule, span=down))
         findings = [replace(finding, message="other") for finding in result.findings]
         results.append(AlertResult(result.alert, result.contract, located, result.measured, [], findings))
-    return Outcome(Proved(results, "process", "3.5.3"), outcome.suites)
+    return Run(ProofReport(results, "process", "3.5.3"), outcome.suites)
 
 
-def test_gitlab_fingerprints_stay(bad: Outcome) -> None:
-    first, second = json.loads(gitlab(bad)), json.loads(gitlab(moved(bad, 7)))
+def test_gitlab_fingerprints_stay(bad: Run) -> None:
+    first, second = json.loads(gitlab(bad.sections)), json.loads(gitlab(moved(bad, 7).sections))
     assert len(first) > 10
     for entry in first:
         assert set(entry) == {"description", "check_name", "fingerprint", "severity", "location"}
@@ -206,4 +200,4 @@ def test_gitlab_fingerprints_stay(bad: Outcome) -> None:
     prints = [entry["fingerprint"] for entry in first]
     assert len(set(prints)) == len(prints)
     assert prints == [entry["fingerprint"] for entry in second]
-    assert json.loads(gitlab(Outcome())) == []
+    assert json.loads(gitlab([])) == []

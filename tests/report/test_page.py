@@ -10,21 +10,24 @@ from typing import Any
 import pytest
 
 from harness.contracts import load_contracts
+from harness.errors import Span
 from harness.live.model import BusyRun, Delivery, LiveReport, LiveResult, LiveVerdict
 from harness.proof.model import AlertFinding, AlertResult, SituationResult, Verdict
+from harness.proof.report import ProofReport
 from harness.report.html.page import page_html
-from harness.report.outcome import Outcome, Proved
+from harness.report.section import Finding, FindingSeverity, Section, section_of
+from harness.report.steps.section import StepReport
 from harness.stack.load import RequestTally
 from harness.stack.run import Episode, ScenarioResult, judge
 from harness.stack.scenario import load_scenario
 from tests.browser import HOSTILE, views_of
+from tests.report.report_run import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def hostile(outcome: Outcome) -> Outcome:
+def hostile(outcome: Run) -> list[Section]:
     """Every text of a result replaced by something that means harm."""
-    assert outcome.proof is not None
     results: list[AlertResult] = []
     for text in HOSTILE:
         old = next(r for r in outcome.proof.results if r.contract is not None and r.measured.cases)
@@ -36,10 +39,12 @@ def hostile(outcome: Outcome) -> Outcome:
         result = AlertResult(text, contract, old.located, old.measured, situations, findings, notes=[text])
         result.annotations, result.labels, result.pinned = {text: text}, {"job": text, text: "x"}, text
         results.append(result)
-    return Outcome(Proved(results, "process", "3.5.3"), outcome.suites, problems=[HOSTILE[0]])
+    objection = Finding("promtool-lint", FindingSeverity.ERROR, HOSTILE[0], Span(HOSTILE[1], 1, 1), help=HOSTILE[2])
+    step = StepReport(HOSTILE[0], (objection,))
+    return [section_of(each) for each in (ProofReport(results, "process", "3.5.3"), outcome.suites, step)]
 
 
-def played(text: str) -> Outcome:
+def played(text: str) -> list[Section]:
     """A scenario that went wrong in every way that is drawn, named by a text that means harm."""
     scenario = replace(load_scenario(ROOT / "fixtures" / "scenarios" / "error-burst.yml"), name=text, means=text)
     minute = 60_000
@@ -55,10 +60,10 @@ def played(text: str) -> Outcome:
         scenario, "process", 60, 1, 1.0, 28.0, tuple(judge(scenario, episodes)), episodes, tally, 8, 1
     )
     assert not result.passed
-    return Outcome(scenario=result)
+    return [section_of(result)]
 
 
-def run_live(text: str) -> Outcome:
+def run_live(text: str) -> list[Section]:
     """A live run in which one alert is exact and one is not, in texts that mean harm."""
     first, second = load_contracts([ROOT / "rules" / "contracts" / "business.yml"])[:2]
     told = Delivery(text, "firing", 14_000, {"alertname": text, text: text}, {"summary": text}, {"job": text})
@@ -71,15 +76,15 @@ def run_live(text: str) -> Outcome:
     report = LiveReport([exact, wrong], 60, "process", "3.5.3", "0.33.1", text, [BusyRun(120, text)], {"running": 20.0})
     assert exact.exact
     assert not report.exact
-    return Outcome(live=report)
+    return [section_of(report)]
 
 
 @pytest.fixture(scope="session")
-def seen(good: Outcome, bad: Outcome, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def seen(good: Run, bad: Run, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What Chromium saw on the pages: good, bad, hostile, unit tests alone, a scenario, a live run."""
-    outcomes = {"good": good, "bad": bad, "hostile": hostile(good), "suites": Outcome(suites=bad.suites)}
+    outcomes = {"good": good.sections, "bad": bad.sections, "hostile": hostile(good), "suites": bad.sections[1:]}
     outcomes |= {"played": played(HOSTILE[0]), "live": run_live(HOSTILE[1])}
-    pages = {name: page_html(outcome) for name, outcome in outcomes.items()}
+    pages = {name: page_html(sections) for name, sections in outcomes.items()}
     return views_of(pages, tmp_path_factory.mktemp("pages"))
 
 
@@ -172,14 +177,13 @@ def test_the_page_in_a_browser(seen: list[dict[str, Any]]) -> None:
     assert not problems, "\n\n".join(problems)
 
 
-def test_a_hundred_alerts_stay_under_a_megabyte(good: Outcome, bad: Outcome) -> None:
+def test_a_hundred_alerts_stay_under_a_megabyte(good: Run, bad: Run) -> None:
     for outcome in (good, bad):
-        assert outcome.proof is not None
         hundred = (list(outcome.proof.results) * 12)[:100]
-        page = page_html(replace(outcome, proof=replace(outcome.proof, results=hundred)))
+        page = page_html(replace(outcome, proof=replace(outcome.proof, results=hundred)).sections)
         assert page.count('<section aria-labelledby="alert-') == 100
         assert len(page.encode()) < 1_000_000
 
 
-def test_hostile_names_cannot_swell_the_page(good: Outcome) -> None:
+def test_hostile_names_cannot_swell_the_page(good: Run) -> None:
     assert len(page_html(hostile(good)).encode()) < 200_000

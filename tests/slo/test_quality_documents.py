@@ -18,7 +18,9 @@ from harness.engines.base import Engine
 from harness.engines.process import ProcessEngine
 from harness.report.quality.charts import FRAME, described, detection_svg, picture
 from harness.report.quality.json import quality_json
+from harness.report.quality.section import QualityReport
 from harness.report.quality.terminal import quality_table, summary
+from harness.report.section import section_of
 from harness.report.terminal import console
 from harness.slo.quality.model import ObjectiveQuality, QualityVerdict
 from tests.slo.quality_worlds import PAGE, SLOW_PAGE, TICKET, at_ratios, compiled, measure, objective
@@ -52,9 +54,12 @@ def broken(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Objectiv
 def test_json_keeps_its_schema(quality: ObjectiveQuality, broken: ObjectiveQuality) -> None:
     schema = json.loads((ROOT / "docs" / "schema" / "slo-prove.schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
-    document = json.loads(quality_json([quality, broken], "process", "3.5.3"))
+    both = QualityReport([quality, broken], "process", "3.5.3")
+    document = json.loads(quality_json(both, [section_of(both)]))
     jsonschema.validate(document, schema)
     assert document["summary"] == {"as_meant": 2, "total": 3}
+    reasons = [each["reason"] for one in document["objectives"] for s in one["severities"] for each in s["reasons"]]
+    assert [finding["message"] for finding in document["findings"]] == reasons
     page = document["objectives"][0]["severities"][0]
     (outage,) = (incident for incident in page["incidents"] if incident["error_ratio"] == 1)
     assert outage["detection_s"]["closed_form"] == pytest.approx(51.84)

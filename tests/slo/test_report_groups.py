@@ -15,11 +15,13 @@ import pytest
 from harness.engines import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
 from harness.errors import InputError
+from harness.report.junit import junit_xml
+from harness.report.section import section_of
 from harness.report.slo.csv import slo_report_csv
 from harness.report.slo.html import slo_report_html
 from harness.report.slo.json import slo_report_json
-from harness.report.slo.junit import slo_report_junit
 from harness.report.slo.markdown import slo_report_markdown
+from harness.report.slo.section import SloGate
 from harness.slo.budget.history import Counting, History, ServerClock
 from harness.slo.budget.report import SloReport, make_report
 from harness.slo.budget.verdict import BudgetVerdict
@@ -121,14 +123,18 @@ def test_thresholds_are_told_apart_too(engine: Engine, tmp_path: Path, query: st
 
 def test_every_document_tells_the_groups_apart(engine: Engine, tmp_path: Path) -> None:
     report = reported(engine, tmp_path, windowed().replace("  name: answers", "  name: answers\n  labels: {team: web}"))
-    document_ = json.loads(slo_report_json(report))
+    document_ = json.loads(slo_report_json(report, [section_of(SloGate(report))]))
     jsonschema.validate(document_, SCHEMA)
     assert [(entry["labels"], entry["group"]) for entry in document_["objectives"]] == [
         ({"team": "web", "instance": name}, {"instance": name}) for name in ("b", "a", "c")
     ]
     rows = list(csv.DictReader(io.StringIO(slo_report_csv(report))))
     assert [row["group"] for row in rows] == [f'{{instance="{name}"}}' for name in ("b", "a", "c")]
-    page, markdown, junit = slo_report_html(report), slo_report_markdown(report), slo_report_junit(report, set())
+    page, markdown, junit = (
+        slo_report_html(report),
+        slo_report_markdown(report),
+        junit_xml([section_of(SloGate(report))]),
+    )
     for name in PER_MINUTE:
         assert f"answers {{instance=&#34;{name}&#34;}}" in page
         assert f'instance="{name}"' in markdown

@@ -17,12 +17,14 @@ import pytest
 
 from harness.engines.process import ProcessEngine
 from harness.errors import InputError
+from harness.report.junit import junit_xml
+from harness.report.section import section_of
 from harness.report.slo.alert_quality import check_quality, quality_table
 from harness.report.slo.csv import COLUMNS, slo_report_csv
 from harness.report.slo.html import slo_report_html
 from harness.report.slo.json import slo_report_json
-from harness.report.slo.junit import slo_report_junit
 from harness.report.slo.markdown import slo_report_markdown
+from harness.report.slo.section import SloGate
 from harness.report.slo.terminal import print_slo_report
 from harness.report.slo.wording import sparkline, trend_text
 from harness.report.terminal import console
@@ -98,8 +100,8 @@ def hostile(report: SloReport) -> SloReport:
 
 def test_json_is_as_its_schema_says(report: SloReport, empty: SloReport) -> None:
     for one in (report, empty, hostile(report)):
-        jsonschema.validate(json.loads(slo_report_json(one)), SCHEMA)
-    document = json.loads(slo_report_json(report))
+        jsonschema.validate(json.loads(slo_report_json(one, [section_of(SloGate(one))])), SCHEMA)
+    document = json.loads(slo_report_json(report, [section_of(SloGate(report))]))
     assert document["summary"] == {"met": 3, "at_risk": 1, "exhausted": 1, "no_data": 1}
     checkout = document["objectives"][0]
     assert checkout["counts"]["total"] == report.objectives[0].whole.total
@@ -112,7 +114,7 @@ def test_json_is_as_its_schema_says(report: SloReport, empty: SloReport) -> None
 
 @pytest.mark.parametrize(("path", "value"), [("version", 2), ("window", "month"), ("objectives", [{}])])
 def test_the_schema_refuses_what_is_wrong(report: SloReport, path: str, value: object) -> None:
-    document = json.loads(slo_report_json(report)) | {path: value}
+    document = json.loads(slo_report_json(report, [section_of(SloGate(report))])) | {path: value}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, SCHEMA)
 
@@ -163,7 +165,7 @@ def test_markdown_holds_its_cells(report: SloReport) -> None:
 
 
 def test_junit_is_xml_whatever_the_names_are(report: SloReport) -> None:
-    root = fromstring(slo_report_junit(hostile(report), {BudgetVerdict.EXHAUSTED}))
+    root = fromstring(junit_xml([section_of(SloGate(hostile(report), {BudgetVerdict.EXHAUSTED}))]))
     assert root.get("failures") == "1"
     assert root.get("errors") == "5"  # each indicator is said to be wrong
 

@@ -13,12 +13,13 @@ from rich.console import Console
 from harness.contracts import Contract, load_contracts
 from harness.live.model import LiveReport, LiveResult
 from harness.proof.model import AlertFinding, AlertResult, Boundary, LocatedAlert, Measured, SituationResult, Verdict
+from harness.proof.report import ProofReport
 from harness.report.html.page import page_html
 from harness.report.junit import junit_xml
-from harness.report.outcome import Outcome, Proved
 from harness.report.proof.aspects import not_rendered
 from harness.report.proof.json import proof_json
 from harness.report.proof.markdown import proof_markdown
+from harness.report.section import section_of
 from harness.report.terminal import proof_reasons
 from harness.report.wording import HEADER, off_cell, place, row, summary
 from harness.rules import load_rule_file
@@ -103,12 +104,17 @@ def test_the_summary_names_its_denominator(located: LocatedAlert, tmp_path: Path
     assert summary([good, good], "docker", "2.53.3") == "2 of 2 alerts are exact, on Prometheus 2.53.3 (docker)."
 
 
+def markdown(result: AlertResult) -> str:
+    report = ProofReport([result], "process", "3.5.3")
+    return proof_markdown(report, [section_of(report)])
+
+
 def test_markdown_that_no_label_breaks(located: LocatedAlert, tmp_path: Path) -> None:
     hostile = "a|b\n| c | <script>\r[x](http://y) `k` **z**"
     result = exact(located, contract(tmp_path))
     result.alert = hostile
     result.findings, result.notes = [AlertFinding(Verdict.ERROR, hostile)], [hostile]
-    text = proof_markdown([result], "process", "3.5.3")
+    text = markdown(result)
     table = text.split("\n\n")[0].splitlines()
     assert len(table) == 3
     bars = [sum(c == "|" and line[i - 1 : i] != "\\" for i, c in enumerate(line)) for line in table]
@@ -127,7 +133,7 @@ def test_the_reason_of_what_is_set_aside_is_shown(located: LocatedAlert, tmp_pat
     proof_reasons([aside], out)
     assert isinstance(out.file, io.StringIO)
     assert out.file.getvalue().splitlines()[-2:] == ["  set aside: reads ALERTS", "  - cannot be followed"]
-    assert "- set aside: reads ALERTS\n- cannot be followed\n" in proof_markdown([aside], "process", "3.5.3")
+    assert "- set aside: reads ALERTS\n- cannot be followed\n" in markdown(aside)
 
 
 def test_the_page_answers_with_drafts_and_what_is_set_aside(located: LocatedAlert, tmp_path: Path) -> None:
@@ -136,13 +142,13 @@ def test_the_page_answers_with_drafts_and_what_is_set_aside(located: LocatedAler
     (tmp_path / "c.yml").write_text("contracts: [{alert: A, allow: {reason: reads ALERTS}}]\n")
     (meant,) = load_contracts([tmp_path / "c.yml"])
     aside = AlertResult("A", meant, located, Measured(), [], [AlertFinding(Verdict.UNSUPPORTED, "cannot be followed")])
-    page = page_html(Outcome(Proved([exact(located, good), aside], "process", "3.5.3")))
+    page = page_html([section_of(ProofReport([exact(located, good), aside], "process", "3.5.3"))])
     assert "Yes: 1 alert fires exactly as meant, 1 is set aside." in page
     assert "set aside: reads ALERTS" in page
     (tmp_path / "c.yml").write_text(CONTRACT.replace(", STEP", "").replace("means: m", "means: m\n    draft: true"))
     (draft,) = load_contracts([tmp_path / "c.yml"])
     live = LiveReport([LiveResult("A", draft, located)], 60, "process", "3.5.3", "0.33.1", "built in")
-    assert "No: not yet: 1 draft that nobody has confirmed." in page_html(Outcome(live=live))
+    assert "No: not yet: 1 draft that nobody has confirmed." in page_html([section_of(live)])
 
 
 def test_labels_that_promtool_could_not_render_say_why(located: LocatedAlert, tmp_path: Path) -> None:
@@ -150,7 +156,7 @@ def test_labels_that_promtool_could_not_render_say_why(located: LocatedAlert, tm
     result.confirmed_reason = "promtool ends a test where any rule of its files fails"
     assert not_rendered(result, "labels") == result.confirmed_reason
     assert [not_rendered(result, name) for name in ("threshold", "hold")] == ["", ""]
-    document = junit_xml(Outcome(Proved([result], "process", "3.5.3")))
+    document = junit_xml([section_of(ProofReport([result], "process", "3.5.3"))])
     assert "not measured: promtool ends a test where any rule of its files fails" in document
     result.labels = {"alertname": "A"}
     assert not_rendered(result, "labels") == ""
@@ -161,7 +167,8 @@ def test_json_as_documented(located: LocatedAlert, tmp_path: Path) -> None:
     stray = AlertResult(
         "S\u2028\x7f é", None, located, Measured(), [], [AlertFinding(Verdict.UNEXPECTED, "no contract")]
     )
-    text = proof_json([exact(located, contract(tmp_path)), missing, stray], "process", "3.5.3")
+    report = ProofReport([exact(located, contract(tmp_path)), missing, stray], "process", "3.5.3")
+    text = proof_json(report, [section_of(report)])
     assert text.endswith("}\n")
     document = json.loads(text)
     assert document["version"] == 2

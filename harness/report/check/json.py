@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from harness.check.model import CheckReport, UseFinding
+from harness.check.model import CheckReport
 from harness.errors import Span
-from harness.report.proof.json import document_text
+from harness.report.document import document_text, findings_json
+from harness.report.section import Section
 
 
-def check_json(report: CheckReport) -> str:
+def check_json(report: CheckReport, sections: Sequence[Section]) -> str:
     """The document that `alert-harness check --json` prints, with a final newline."""
     document = {
         "version": 1,
@@ -19,23 +21,12 @@ def check_json(report: CheckReport) -> str:
         "passed": report.passed,
         "expressions": report.uses,
         "panel_queries": report.panels,
-        "findings": [_finding(finding) for finding in report.findings],
+        "findings": findings_json(sections),
         "skipped": [
             {"use": skipped.name, "reason": skipped.reason, **_place(skipped.where)} for skipped in report.skipped
         ],
     }
     return document_text(document)
-
-
-def _finding(finding: UseFinding) -> dict[str, Any]:
-    return {
-        "kind": finding.kind.value,
-        "weight": finding.weight.value,
-        "use": finding.use,
-        "what": finding.what,
-        "message": finding.message,
-        **_place(finding.where),
-    }
 
 
 def _place(where: Span) -> dict[str, Any]:

@@ -37,4 +37,11 @@ def finding_of_use(found: UseFinding) -> Finding:
         found.where,
         title=f"{found.use}: {found.what}",
         identity=f"{found.use}|{found.what}",
+        more={
+            "kind": found.kind.value,
+            "weight": found.weight.value,
+            "use": found.use,
+            "what": found.what,
+            "message": found.message,
+        },
     )

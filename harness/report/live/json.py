@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from harness.live.model import Delivery, LiveReport, LiveResult
-from harness.report.proof.json import document_text, warnings_json
+from harness.report.document import document_text, findings_json, warnings_json
+from harness.report.section import Section
 from harness.units import format_duration
 
 
-def live_json(report: LiveReport) -> str:
+def live_json(report: LiveReport, sections: Sequence[Section]) -> str:
     """The document that `alert-harness live --json` prints, with a final newline."""
     return document_text(
         {
@@ -20,6 +22,7 @@ def live_json(report: LiveReport) -> str:
             "repeated": [{"compress": each.factor, "reason": each.reason} for each in report.attempts],
             "alerts": [_alert(result) for result in report.results],
             "summary": {"exact": sum(result.exact for result in report.results), "total": len(report.results)},
+            "findings": findings_json(sections),
             "warnings": warnings_json(report.warnings),
             "seconds": dict(report.seconds),
         }

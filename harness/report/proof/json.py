@@ -2,55 +2,40 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from harness.alertmanager.unused import UnusedPart
 from harness.contracts import ContractKind
-from harness.proof.model import AlertFinding, AlertResult, Boundary, Verdict
+from harness.proof.model import AlertFinding, AlertResult, Boundary
+from harness.proof.report import ProofReport
+from harness.report.document import document_text, findings_json, warnings_json
+from harness.report.section import Section
 from harness.report.wording import by_verdict, span_of
 
-_UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What a terminal would obey or UTF-8 cannot say: written as escapes, which are the same text to a parser."""
 
-
-def proof_json(
-    results: Sequence[AlertResult], engine: str, version: str, warnings: Sequence[UnusedPart] | None = None
-) -> str:
+def proof_json(report: ProofReport, sections: Sequence[Section], warnings: Sequence[UnusedPart] | None = None) -> str:
     """The document that `alert-harness prove --json` prints, with a final newline.
 
-    `warnings`: what of the Alertmanager file does nothing, where `verify` looked.
+    `sections` are those of the whole run; `warnings`: what of the Alertmanager file does nothing, where `verify`
+    looked.
     """
+    results = report.results
     document: dict[str, Any] = {
         "version": 2,
-        "engine": {"kind": engine, "prometheus": version},
+        "engine": {"kind": report.engine, "prometheus": report.version},
         "alerts": [_alert(result) for result in results],
         "summary": {
-            "exact": sum(r.verdict is Verdict.EXACT for r in results),
+            "exact": report.exact,
             "total": len(results),
             "by_verdict": {verdict.value: number for verdict, number in by_verdict(results).items()},
             "allowed": sum(r.allowed is not None for r in results),
         },
+        "findings": findings_json(sections),
     }
     if warnings is not None:
         document["warnings"] = warnings_json(warnings)
     return document_text(document)
-
-
-def warnings_json(warnings: Sequence[UnusedPart]) -> list[dict[str, Any]]:
-    """What of the Alertmanager file does nothing."""
-    return [
-        {"file": idle.span.file, "line": idle.span.line, "column": idle.span.column, "message": idle.message}
-        for idle in warnings
-    ]
-
-
-def document_text(document: Mapping[str, Any]) -> str:
-    """A document as text, with a final newline; raises ValueError for what JSON cannot say (NaN)."""
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    return _UNSHOWN.sub(lambda char: f"\\u{ord(char[0]):04x}", text) + "\n"
 
 
 def _alert(result: AlertResult) -> dict[str, Any]:

@@ -55,9 +55,16 @@ def section(report: ProofReport) -> Section:
 
 
 def _page(report: ProofReport) -> SectionPage:
+    def view() -> dict[str, object]:
+        from harness.report.proof.html import proof_view
+
+        return proof_view(report)
+
     return SectionPage(
         heading="All alerts",
         anchor="summary",
+        template="proof/proof.html.j2",
+        view=view,
         title="Alert rules, proved",
         explanation=EXPLANATION,
         untested=untested(report),

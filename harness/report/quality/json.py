@@ -6,23 +6,26 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from harness.report.proof.json import document_text
+from harness.report.document import document_text, findings_json
+from harness.report.quality.section import QualityReport
+from harness.report.section import Section
 from harness.slo import closedform
 from harness.slo.model import BurnPair
 from harness.slo.quality.model import IncidentOutcome, ObjectiveQuality, PairThreshold, QualityVerdict, SeverityQuality
 
 
-def quality_json(qualities: Sequence[ObjectiveQuality], engine: str, version: str) -> str:
+def quality_json(report: QualityReport, sections: Sequence[Section]) -> str:
     """The document that `alert-harness slo prove --json` prints, with a final newline."""
-    severities = [severity for quality in qualities for severity in quality.severities]
+    severities = [severity for quality in report.qualities for severity in quality.severities]
     document = {
         "version": 1,
-        "engine": {"kind": engine, "prometheus": version},
-        "objectives": [_objective(quality) for quality in qualities],
+        "engine": {"kind": report.engine, "prometheus": report.version},
+        "objectives": [_objective(quality) for quality in report.qualities],
         "summary": {
             "as_meant": sum(severity.verdict is QualityVerdict.AS_MEANT for severity in severities),
             "total": len(severities),
         },
+        "findings": findings_json(sections),
     }
     return document_text(document)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from harness.report.proof.json import document_text
+from harness.report.document import document_text, findings_json
+from harness.report.section import Section
 from harness.stack.run import Episode, JudgedAlert, ScenarioResult
 
 
-def scenario_json(result: ScenarioResult) -> str:
+def scenario_json(result: ScenarioResult, sections: Sequence[Section]) -> str:
     """The document that `alert-harness stack run --json` prints, with a final newline. Times are seconds of the
     scenario's own clock since its moment 0.
     """
@@ -41,6 +43,7 @@ def scenario_json(result: ScenarioResult) -> str:
             "late_scrapes": result.late_answers,
             "attempts": [{"compress": each.factor, "reason": each.reason} for each in result.attempts],
             "passed": result.passed,
+            "findings": findings_json(sections),
         }
     )
 

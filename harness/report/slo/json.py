@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from harness.report.proof.json import document_text
+from harness.report.document import document_text, findings_json
+from harness.report.section import Section
 from harness.report.slo.wording import queries, what_is_counted
 from harness.slo.budget.buckets import Count, EventTally
 from harness.slo.budget.budget import BurnIncident, Burning, Hour, Point, utc
@@ -16,7 +17,7 @@ from harness.slo.budget.verdict import BudgetVerdict
 from harness.slo.model import Calendar
 
 
-def slo_report_json(report: SloReport) -> str:
+def slo_report_json(report: SloReport, sections: Sequence[Section]) -> str:
     """The document that `slo report --json` prints, with a final newline. Ratios are shares of 1, times UTC."""
     document = {
         "version": 1,
@@ -31,6 +32,7 @@ def slo_report_json(report: SloReport) -> str:
         "summary": {verdict.name.lower(): report.count(verdict) for verdict in BudgetVerdict},
         "objectives": [_objective(one) for one in report.objectives],
         "quality": report.quality,
+        "findings": findings_json(sections),
     }
     return document_text(document)
 

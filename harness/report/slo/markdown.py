@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
-from harness.report.proof.markdown import escape_markdown
+from harness.report.markdown import escape_markdown
 from harness.report.slo.wording import (
     MARKS,
     answer,

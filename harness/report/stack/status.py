@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.proof.json import document_text
+from harness.report.document import document_text
 from harness.report.wording import one_line
 from harness.stack.runtime import Health, ServiceState, ServiceStatus, Target
 

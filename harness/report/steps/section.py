@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.report.section import Finding, FindingGroup, JUnitCase, JUnitSuite, Section, SectionPage
+from harness.errors import HarnessError
+from harness.report.section import (
+    Finding,
+    FindingGroup,
+    JUnitCase,
+    JUnitSuite,
+    Section,
+    SectionPage,
+    findings_of,
+)
+from harness.report.wording import be
+from harness.units import count_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +54,12 @@ def _cases(report: StepReport) -> list[JUnitCase]:
             where = (span.file, span.line) if span is not None else ("", 1)
             cases.append(JUnitCase(name, where[0] or report.name, *where, (finding,)))
     return cases or [JUnitCase(report.name, "step")]
+
+
+def wrong_input(errors: Sequence[HarnessError]) -> list[StepReport]:
+    """Rules and contracts that are left out because they are wrong, as a step of the run; none where all are right."""
+    if not errors:
+        return []
+    findings = findings_of(errors, "input")
+    wrong = f"{count_of(len(findings), 'mistake')} in what was given {be(len(findings))} left out (below)"
+    return [StepReport("rules and contracts", findings, wrong)]

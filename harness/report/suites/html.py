@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.proof.model import Verdict
-from harness.report.outcome import Outcome
-from harness.report.wording import place
 from harness.suites.diff import diff_alerts
 from harness.suites.model import FileResult, Result, Severity, Status, SuiteFinding, SuiteReport
 from harness.units import format_duration
@@ -82,34 +79,3 @@ def _finding(finding: SuiteFinding, shown: Shown) -> dict[str, str]:
 
 def _labels(labels: Mapping[str, str]) -> str:
     return "{" + ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}"
-
-
-def untested(outcome: Outcome, shown: Shown) -> list[tuple[str, list[str]]]:
-    """(what is missing, of which rules), without empty ones."""
-    found: list[tuple[str, list[str]]] = []
-    if outcome.proof is not None:
-        results = outcome.proof.results
-        found += [
-            (
-                "Alerts that no contract speaks of",
-                [f"{shown(r.alert)} ({place(r)})" for r in results if r.verdict is Verdict.UNEXPECTED],
-            ),
-            (
-                "Contracts that still are drafts, written from the rule by `init`",
-                [shown(r.alert) for r in results if r.contract is not None and r.contract.draft],
-            ),
-            (
-                "Contracts that name no situation",
-                [shown(r.alert) for r in results if r.contract is not None and not r.contract.situations],
-            ),
-        ]
-    if outcome.suites is not None:
-        rules = outcome.suites.coverage
-        alerts = [rule for rule in rules if rule.kind == "alert" and rule.asserted]
-        found += [
-            ("Rules that no unit test speaks of",
-             [f"{shown(rule.name)} ({rule.file}:{rule.span.line})" for rule in rules if not rule.asserted]),
-            ("Alerts that no unit test has seen firing", [shown(rule.name) for rule in alerts if not rule.firing]),
-            ("Alerts that no unit test has seen quiet", [shown(rule.name) for rule in alerts if not rule.quiet]),
-        ]  # fmt: skip
-    return [(what, names) for what, names in found if names]

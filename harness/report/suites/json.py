@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from harness.errors import InputError, Span
-from harness.report.proof.json import document_text
+from harness.report.document import document_text, findings_json
+from harness.report.section import Section
 from harness.suites.diff import diff_alerts
 from harness.suites.model import FileResult, Labelled, Result, RuleCoverage, Status, SuiteFinding, SuiteReport
 
 
-def suites_json(report: SuiteReport) -> str:
+def suites_json(report: SuiteReport, sections: Sequence[Section]) -> str:
     """The document that `alert-harness test --json` prints, with a final newline."""
     document = {
         "version": 1,
@@ -21,7 +23,7 @@ def suites_json(report: SuiteReport) -> str:
         "passed": report.passed,
         "seconds": round(report.seconds, 3),
         "files": [_file(file) for file in report.files],
-        "findings": [_finding(finding) for finding in report.findings],
+        "findings": findings_json(sections),
         "coverage": [_coverage(rule) for rule in report.coverage],
         "summary": summary(report),
     }

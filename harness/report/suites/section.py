@@ -29,7 +29,10 @@ def section(report: SuiteReport) -> Section:
     files = [_File.of(file) for file in report.files]
     groups = [FindingGroup(each.file.name, each.findings, each.file.status.value) for each in files]
     whole = [_of_check(finding) for finding in report.findings]
-    run = [*whole, *(() if report.complete else (_INTERRUPTED,))]
+    interrupted = Finding(
+        "interrupted", FindingSeverity.ERROR, "the run was interrupted: files are missing", more=_more()
+    )
+    run = whole if report.complete else [*whole, interrupted]
     suites = [each.suite() for each in files]
     if whole:
         suites.append(JUnitSuite(_RUN, tuple(_check_case(finding, "") for finding in whole)))
@@ -43,13 +46,18 @@ def section(report: SuiteReport) -> Section:
     )
 
 
-_INTERRUPTED = Finding("interrupted", FindingSeverity.ERROR, "the run was interrupted: files are missing")
-
-
 def _page(report: SuiteReport) -> SectionPage:
+    def view() -> dict[str, object]:
+        from harness.report.html.template import shown
+        from harness.report.suites.html import suites_view
+
+        return {"suites": suites_view(report, shown)}
+
     return SectionPage(
         heading="Unit tests",
         anchor="tests",
+        template="suites/suites.html.j2",
+        view=view,
         title="Alert rules, tested",
         explanation="promtool ran each unit test; then every way in which its success can be empty was looked for.",
         untested=_untested(report),
@@ -143,11 +151,14 @@ def _of_file(file: FileResult, *, said: bool) -> Finding | None:
         return Finding(
             "test-file", error, file.problem.message, file.problem.span or Span(file.name, 1, 1),
             help=file.problem.hint or "", title="Unit tests", identity=file.name, exit_code=EXIT_INPUT,
+            more=_more(hint=file.problem.hint or ""),
         )  # fmt: skip
     if file.status is Status.PASSED or said:
         return None
     message = "\n".join(file.errors) or "promtool fails this file"
-    return Finding("test-file", error, message, Span(file.name, 1, 1), title="Unit tests", identity=file.name)
+    return Finding(
+        "test-file", error, message, Span(file.name, 1, 1), title="Unit tests", identity=file.name, more=_more()
+    )
 
 
 def _of_assertion(result: Result) -> Finding:
@@ -158,6 +169,7 @@ def _of_assertion(result: Result) -> Finding:
         result.span,
         title=f"{result.subject} at {format_duration(result.eval_time_ms)}",
         identity=f"{result.group}|{result.subject}|{result.eval_time_ms}",
+        more=_more(result.group),
     )
 
 
@@ -171,6 +183,7 @@ def _of_check(finding: SuiteFinding) -> Finding:
         page=finding.page,
         title=finding.id,
         identity=f"{finding.group}|{finding.message}",
+        more=_more(finding.group, finding.hint, finding.page),
     )
 
 
@@ -191,6 +204,11 @@ def assertion_text(result: Result) -> str:
 
 def _labels(labels: dict[str, str]) -> str:
     return "{" + ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}"
+
+
+def _more(group: str = "", hint: str = "", page: str = "") -> dict[str, str | None]:
+    """The keys that findings have in the JSON of `test` alone."""
+    return {"group": group or None, "hint": hint or None, "page": page or None}
 
 
 def _assertion_case(file: FileResult, result: Result, found: tuple[Finding, ...]) -> JUnitCase:
