@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from harness.errors import EngineError, InputError, Span
+from harness.series import escape_label
 from harness.source import SourceFile
 from harness.toolchain import Tool
 
@@ -58,7 +59,7 @@ def check_config(
 
 def routed_to(amtool: Path, config: Path, labels: Mapping[str, str]) -> list[str]:
     """The receivers to which Alertmanager routes an alert with these labels, as amtool says."""
-    pairs = [f'{name}="{_escape(value)}"' for name, value in labels.items()]
+    pairs = [f'{name}="{escape_label(value)}"' for name, value in labels.items()]
     code, said = _run(amtool, ["config", "routes", "test", f"--config.file={config}", *pairs])
     if code != 0:
         raise EngineError(f"amtool cannot say where an alert is routed: {said.strip()[:300]}")
@@ -83,10 +84,6 @@ def _run(amtool: Path, arguments: Sequence[str]) -> tuple[int, str]:
         ) from err
     said = done.stdout + (done.stderr if done.returncode else b"")
     return done.returncode, said.decode("utf-8", "replace")
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 # -- where in the user's file ------------------------------------------------------------------------------------

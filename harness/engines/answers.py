@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import requests
@@ -26,18 +26,17 @@ class QueryError(HarnessError):
         self.expr = expr
 
 
-class Notes:
-    """Warnings and infos of one or several answers, each once, in order."""
+class AnswerWarnings:
+    """Warnings of one or several answers, each once, in order."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, dict[str, None]] = {"warnings": {}, "infos": {}}
+        self._seen: dict[str, None] = {}
 
-    def add(self, answer: dict[str, Any]) -> None:
-        for key, seen in self._seen.items():
-            seen.update(dict.fromkeys(answer.get(key) or ()))
+    def add(self, answer: Mapping[str, Any]) -> None:
+        self._seen.update(dict.fromkeys(answer.get("warnings") or ()))
 
-    def take(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        return tuple(self._seen["warnings"]), tuple(self._seen["infos"])
+    def take(self) -> tuple[str, ...]:
+        return tuple(self._seen)
 
 
 def series_of(data: Any, expr: str) -> Iterator[Series]:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import requests
 
-from harness.engines.answers import Notes, QueryError, reason_of, series_of, short_text
+from harness.engines.answers import AnswerWarnings, QueryError, reason_of, series_of, short_text
 from harness.engines.remote_write import requests_of
 from harness.engines.samples import Samples, Series
 from harness.errors import EngineError, HarnessError, UnsupportedError, with_log
@@ -53,7 +53,6 @@ class Engine(ABC):
         self.server = DEFAULTS
         """What it was started with, or is known to run with."""
         self.last_warnings: tuple[str, ...] = ()
-        self.last_infos: tuple[str, ...] = ()
         self._timeout_s = timeout_s
         self._deadline: float | None = None
         self._session = new_session()
@@ -135,7 +134,7 @@ class Engine(ABC):
         if step_ms <= 0:
             raise ValueError(f"step must be positive, not {step_ms} ms")
         joined: dict[Labels, Series] = {}
-        notes = Notes()
+        warnings = AnswerWarnings()
         for first in range(start_ms, end_ms + 1, step_ms * MAX_POINTS):
             last = min(end_ms, first + step_ms * (MAX_POINTS - 1))
             form = {
@@ -145,12 +144,12 @@ class Engine(ABC):
                 # As a duration: Prometheus reads a number as float seconds and cuts 1.001 to 1000 ms.
                 "step": f"{step_ms}ms",
             }
-            for series in series_of(self._ask("query_range", form, expr, notes), expr):
+            for series in series_of(self._ask("query_range", form, expr, warnings), expr):
                 known = joined.setdefault(series.labels, series)
                 if known is not series:
                     known.timestamps_ms.extend(series.timestamps_ms)
                     known.values.extend(series.values)
-        self.last_warnings, self.last_infos = notes.take()
+        self.last_warnings = warnings.take()
         return [joined[labels] for labels in sorted(joined)]
 
     def query(self, expr: str, at_ms: int) -> list[Series]:
@@ -158,9 +157,9 @@ class Engine(ABC):
 
         A range selector (``up[5m]``) returns the raw samples of its window.
         """
-        notes = Notes()
-        data = self._ask("query", {"query": expr, "time": _seconds(at_ms)}, expr, notes)
-        self.last_warnings, self.last_infos = notes.take()
+        warnings = AnswerWarnings()
+        data = self._ask("query", {"query": expr, "time": _seconds(at_ms)}, expr, warnings)
+        self.last_warnings = warnings.take()
         return sorted(series_of(data, expr), key=lambda series: series.labels)
 
     def label_names(self, selector: str, start_ms: int, end_ms: int) -> list[str]:
@@ -177,20 +176,7 @@ class Engine(ABC):
     def _names(self, path: str, selector: str, start_ms: int, end_ms: int) -> list[str]:
         form = {"start": _seconds(start_ms), "end": _seconds(end_ms)} | ({"match[]": selector} if selector else {})
         response = self._http("GET", f"/api/v1/{path}", params=form)
-        return [str(name) for name in self._data(response, selector, Notes()) or ()]
-
-    def parse(self, expr: str) -> dict[str, Any]:
-        """The expression's syntax tree, as Prometheus' own parser has it; UnsupportedError before Prometheus 3."""
-        response = self._http("POST", "/api/v1/parse_query", data={"query": expr})
-        if response.status_code in (404, 405):
-            raise UnsupportedError(
-                f"{self._name} ({self.version}) cannot return the syntax tree of an expression",
-                hint="use Prometheus 3.0 or later",
-            )
-        tree = self._data(response, expr, Notes())
-        if not isinstance(tree, dict):
-            raise self._not_prometheus(response)
-        return tree
+        return [str(name) for name in self._data(response, selector, AnswerWarnings()) or ()]
 
     # -- HTTP ----------------------------------------------------------------------------------------------------
 
@@ -237,11 +223,11 @@ class Engine(ABC):
             time.sleep(0.02)
         return None
 
-    def _ask(self, path: str, form: dict[str, str], expr: str, notes: Notes) -> Any:
+    def _ask(self, path: str, form: dict[str, str], expr: str, warnings: AnswerWarnings) -> Any:
         # POST, because an expression may be longer than a URL.
-        return self._data(self._http("POST", f"/api/v1/{path}", data=form), expr, notes)
+        return self._data(self._http("POST", f"/api/v1/{path}", data=form), expr, warnings)
 
-    def _data(self, response: requests.Response, expr: str, notes: Notes) -> Any:
+    def _data(self, response: requests.Response, expr: str, warnings: AnswerWarnings) -> Any:
         """The ``data`` of an API answer; its errors raised as the kind that they are."""
         try:
             answer = json.loads(response.content)
@@ -258,7 +244,7 @@ class Engine(ABC):
             if by_status:
                 raise QueryError(by_status, text, expr)
             raise self._error(f"{self._name} answers HTTP {response.status_code}, {error_type}: {text}")
-        notes.add(answer)
+        warnings.add(answer)
         return answer.get("data")
 
     def _push(self, body: bytes) -> None:
@@ -293,7 +279,7 @@ class Engine(ABC):
     def _read_version(self) -> None:
         """Set ``version`` from the build information, without a distribution's suffix (``3.5.3+ds1``)."""
         response = self._http("GET", "/api/v1/status/buildinfo")
-        data = self._data(response, "", Notes())
+        data = self._data(response, "", AnswerWarnings())
         if not isinstance(data, dict) or not isinstance(data.get("version"), str):
             raise self._not_prometheus(response)
         self.version = data["version"].partition("+")[0].removeprefix("v")

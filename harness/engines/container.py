@@ -101,11 +101,6 @@ class ContainerEngine(Engine):
     def _name(self) -> str:
         return f"Prometheus (container of {self.image})"
 
-    @property
-    def container_name(self) -> str | None:
-        """The container's name while it runs."""
-        return self._container_name
-
     def reset(self) -> None:
         self._destroy()
         self._start()

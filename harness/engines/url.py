@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import cramjam
 import requests
 
-from harness.engines.answers import Notes, short_text
+from harness.engines.answers import AnswerWarnings, short_text
 from harness.engines.base import Engine
 from harness.errors import EngineError, HarnessError, InputError, Span, UnsupportedError
 from harness.prometheus import DEFAULTS, ServerSettings, parse_prometheus_yml
@@ -147,7 +147,7 @@ class UrlEngine(Engine):
             raise EngineError(
                 f"{self._base} sends us elsewhere (HTTP {response.status_code})", hint="name the final address"
             )
-        self._data(response, "1", Notes())
+        self._data(response, "1", AnswerWarnings())
         try:
             self._read_version()
         except EngineError:
@@ -199,7 +199,7 @@ class UrlEngine(Engine):
     def _status(self, name: str) -> dict[str, Any]:
         """An answer of the server about itself; empty where it gives none."""
         try:
-            data = self._data(self._http("GET", f"/api/v1/status/{name}"), "", Notes())
+            data = self._data(self._http("GET", f"/api/v1/status/{name}"), "", AnswerWarnings())
         except HarnessError:
             return {}
         return data if isinstance(data, dict) else {}
@@ -214,7 +214,7 @@ class UrlEngine(Engine):
             time.sleep(min(float(asked), _LONGEST_WAIT_S) if asked.isdecimal() else wait_s)
         return response
 
-    def _data(self, response: requests.Response, expr: str, notes: Notes) -> Any:
+    def _data(self, response: requests.Response, expr: str, warnings: AnswerWarnings) -> Any:
         status = response.status_code
         if status in (401, 403):
             raise EngineError(
@@ -240,7 +240,7 @@ class UrlEngine(Engine):
                 f"the answer of {self._base} is cut off after {len(response.content):,} bytes",
                 hint="ask again; what stands between us and it may limit answers",
             )
-        return super()._data(response, expr, notes)
+        return super()._data(response, expr, warnings)
 
     def _write_refused(self, response: requests.Response) -> HarnessError:
         text = short_text(response)

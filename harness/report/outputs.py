@@ -82,6 +82,3 @@ class Outputs:
                     write_document(self.page / name, render())
             out.print()
             out.print(Text(f"report: {one_line(display_path(file))}"), soft_wrap=True)
-
-
-NO_OUTPUTS = Outputs()

@@ -46,7 +46,6 @@ _HELM = re.compile(
 """What Prometheus' own templates never hold …"""
 _HELM_LINE = re.compile(r"^\s*\{\{-? *(?:if|range|with|end|define|template|/\*)", re.MULTILINE)
 """… and what they may, but not where it makes the file no YAML."""
-_HAS_GROUPS = re.compile(r"^[\"']?groups[\"']?\s*:", re.MULTILINE)
 _LITERAL = "|"
 
 

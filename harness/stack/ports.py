@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,13 +39,11 @@ def listener(port: int) -> PortHolder:
     """Who listens on this port."""
     import psutil
 
-    for connection in psutil.net_connections("tcp"):
-        where = connection.laddr
-        if connection.status == psutil.CONN_LISTEN and where and where.port == port and connection.pid is not None:
-            try:
+    with contextlib.suppress(psutil.Error):  # it ended while we looked; macOS tells only root
+        for connection in psutil.net_connections("tcp"):
+            where = connection.laddr
+            if connection.status == psutil.CONN_LISTEN and where and where.port == port and connection.pid is not None:
                 return PortHolder(connection.pid, psutil.Process(connection.pid).name())
-            except psutil.Error:  # it ended while we looked
-                return PortHolder(connection.pid, "a process")
     return PortHolder(None)
 
 

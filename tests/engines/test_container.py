@@ -59,7 +59,7 @@ def test_locked_down_and_loopback_only(image: str, client: Any) -> None:
     with ContainerEngine(image) as engine:
         assert engine.kind == "docker"
         assert engine.url.startswith("http://127.0.0.1:")
-        found = client.api.inspect_container(engine.container_name)
+        found = client.api.inspect_container(engine._container_name)
         host = found["HostConfig"]
         assert host["CapDrop"] == ["ALL"]
         assert "no-new-privileges:true" in host["SecurityOpt"]
@@ -71,7 +71,7 @@ def test_locked_down_and_loopback_only(image: str, client: Any) -> None:
         assert [port["HostIp"] for port in found["NetworkSettings"]["Ports"]["9090/tcp"]] == ["127.0.0.1"]
         assert found["Config"]["Labels"]["alert-harness"] == "1"
         assert Owner.parse(found["Config"]["Labels"][OWNER_LABEL]) == Owner.current()
-        name = engine.container_name
+        name = engine._container_name
         mounted = {mount["Name"] for mount in found["Mounts"] if mount["Type"] == "volume"}
         assert mounted <= volumes(client)
     assert not exists(client, name)
@@ -164,10 +164,10 @@ def test_a_port_that_cannot_be_published(image: str) -> None:
 @needs_docker
 def test_death_and_removal_in_mid_run(image: str, client: Any) -> None:
     with ContainerEngine(image) as engine:
-        client.api.kill(engine.container_name)
+        client.api.kill(engine._container_name)
         with pytest.raises(EngineError, match="ended with exit status 137"):
             engine.query("1", 0)
-        client.api.remove_container(engine.container_name, force=True, v=True)
+        client.api.remove_container(engine._container_name, force=True, v=True)
         with pytest.raises(EngineError, match="was removed by somebody else"):
             engine.query("1", 0)
         engine.reset()
@@ -179,7 +179,7 @@ def start_owner(image: str) -> tuple[subprocess.Popen[str], str]:
         import json, time
         from harness.engines.container import ContainerEngine
         engine = ContainerEngine({image!r})
-        print(json.dumps(engine.container_name), flush=True)
+        print(json.dumps(engine._container_name), flush=True)
         time.sleep(60)
     """
     child = subprocess.Popen(

@@ -138,18 +138,6 @@ def test_a_long_expression(shared_engine: Engine) -> None:
     assert shared_engine.query(f'absent(nothing{{a="{"x" * 200_000}"}})', T0)[0].values == [1.0]
 
 
-def test_syntax_tree(shared_engine: Engine) -> None:
-    if shared_engine.version.startswith("2."):
-        with pytest.raises(UnsupportedError, match="cannot return the syntax tree"):
-            shared_engine.parse("sum(up)")
-        return
-    tree = shared_engine.parse("sum by (job) (up)")
-    assert (tree["type"], tree["op"], tree["grouping"]) == ("aggregation", "sum", ["job"])
-    with pytest.raises(QueryError) as caught:
-        shared_engine.parse("sum(")
-    assert caught.value.error_type == "bad_data"
-
-
 def test_warnings_are_kept_and_are_no_errors(shared_engine: Engine) -> None:
     name = store(shared_engine, [1.0, 2.0])
     shared_engine.query(f"quantile(2, {name})", T0)
@@ -158,9 +146,7 @@ def test_warnings_are_kept_and_are_no_errors(shared_engine: Engine) -> None:
     shared_engine.query_range(f"rate({name}[5m])", T0, T0 + MINUTE, MINUTE)
     # 2.x has no `infos` in its answers and puts them among the warnings.
     old = shared_engine.version.startswith("2.")
-    notes = shared_engine.last_warnings if old else shared_engine.last_infos
-    assert ["might not be a counter" in note for note in notes] == [True]
-    assert old or not shared_engine.last_warnings
+    assert ["might not be a counter" in note for note in shared_engine.last_warnings] == ([True] if old else [])
 
 
 def test_other_series_may_go_back_as_far_as_they_like(engine: Engine) -> None:
