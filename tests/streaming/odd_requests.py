@@ -307,3 +307,7 @@ def odd_framing() -> Iterator[bytes]:
     yield b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 200
     yield b"\r\n" * 2000 + head("GET", "/api/cameras")
     yield b"\x00" * 5000
+    yield b"GET /api/cameras HTTP/1.1\r\nHost: x\r\n\r\n" * 50 + b"nothing\r\n\r\n"
+    yield b"GET /api/cameras HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 200_000 + b"\r\n\r\n"
+    yield b"GET /" + b"x" * 200_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+    yield b"GET /api/cameras HTTP/1.1\r\nHost: x\r\n" + b"x: x\r\n" * 100_000
