@@ -1,8 +1,9 @@
 """Rule groups over stored history: slots on a throwaway Prometheus, evaluated into timelines."""
 
-from harness.replay.evaluate import Plan, Replay
+from harness.replay.evaluate import Replay
 from harness.replay.labels import opaque_labels
 from harness.replay.order import GroupPhases
+from harness.replay.plan import Plan
 from harness.replay.slots import Batch, EndlessSlotWriter, SlotRange, SlotWriter
 from harness.replay.timeline import AlertState, AlertTimeline
 
