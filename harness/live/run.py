@@ -22,8 +22,9 @@ from harness.errors import EngineError, HarnessError, UnsupportedError
 from harness.live.cases import LiveCase, Planner, new_case, only
 from harness.live.clock import PROMETHEUS_WAITS_MS, Clock, durations_ms
 from harness.live.exporter import Exporter
-from harness.live.judge import Recording, judge
+from harness.live.judge import judge
 from harness.live.model import BusyRun, LiveReport, LiveResult, LiveVerdict
+from harness.live.recording import Recording
 from harness.live.routing import config_for_run, idle_here
 from harness.live.servers import Alertmanager, Opener
 from harness.live.silence import judge_silence
