@@ -188,19 +188,19 @@ class Trial:
 
     def __init__(
         self,
-        tape: SlotWriter,
+        writer: SlotWriter,
         files: Sequence[RuleFile],
         contract: Contract,
         *,
         length_ms: int | None = None,
         promtool: Promtool | None = None,
     ) -> None:
-        self.tape = tape
+        self.writer = writer
         self._promtool = promtool
         self.contract = contract
         self.queries = 0
         self._files = files
-        self._replay = Replay(tape.engine, files)
+        self._replay = Replay(writer.engine, files)
         (pairing, *_) = pair(files, [contract])
         if pairing.located is None:
             name = contract.alert.value
@@ -235,9 +235,9 @@ class Trial:
         size = max(1, min(_BATCH, int(time.time() * 1000 - FIRST_SLOT_MS) // slot_ms))
         for start in range(0, len(worlds), size):
             cases = worlds[start : start + size]
-            (reel,) = self.tape.record([Batch(cases, self.length_ms, self.plan.reach_ms, self.plan.align_ms)])
+            (slots,) = self.writer.record([Batch(cases, self.length_ms, self.plan.reach_ms, self.plan.align_ms)])
             self.queries += 1
-            found = self._replay.instants(self.plan, self.plan.rule.expr.value, reel, self.length_ms)
+            found = self._replay.instants(self.plan, self.plan.rule.expr.value, slots, self.length_ms)
             truth += [bool(elements) for elements in found]
         return truth
 
@@ -329,10 +329,10 @@ class Trial:
         """What promtool says of the printed test: with the rule as it is it must fail."""
         try:
             if self._promtool is None and (tool := Toolchain().locate("promtool")) is not None:
-                self._promtool = Promtool(tool.path, features=self.tape.engine.server.features)
+                self._promtool = Promtool(tool.path, features=self.writer.engine.server.features)
             if (promtool := self._promtool) is None:
                 return " (not confirmed: promtool is not here)"
-            if why := other_lookback(self.tape.engine.server):
+            if why := other_lookback(self.writer.engine.server):
                 return f" (not confirmed: {why})"
             with private_folder() as folder:
                 file = folder / "printed.test.yml"
@@ -358,9 +358,9 @@ class Trial:
         series = [trace for trace in one.series if trace.times_ms]
         step_ms = math.gcd(self.plan.interval_ms, *(at for trace in series for at in trace.times_ms))
         name = shortened(f"{one.example!r}")
-        fact = Case(name, series, step_ms, 0, self.length_ms // self.plan.interval_ms + 1, ())
-        deed = CheckRequest(self.located, self._ordered(), (fact,), self.tape.engine.server)
-        return activity_test(deed, folder or Path(), self.length_ms, prefix, active=one.fires)
+        case = Case(name, series, step_ms, 0, self.length_ms // self.plan.interval_ms + 1, ())
+        request = CheckRequest(self.located, self._ordered(), (case,), self.writer.engine.server)
+        return activity_test(request, folder or Path(), self.length_ms, prefix, active=one.fires)
 
     def _ordered(self) -> OrderedRules:
         return OrderedRules.of(self._files, self.located, self._replay)

@@ -29,7 +29,7 @@ class ProjectSession:
     def __init__(self, config: pytest.Config) -> None:
         self.pytest = config
         self._engine: Engine | None = None
-        self._tape: EndlessSlotWriter | None = None
+        self._writer: EndlessSlotWriter | None = None
         self._written = False
         self._made: dict[str, object] = {}
         self._failed: dict[str, HarnessError] = {}
@@ -159,8 +159,8 @@ class ProjectSession:
         if self._written:
             self.engine.reset()
         self._written = True
-        if self._tape is not None:
-            self._tape.lose()
+        if self._writer is not None:
+            self._writer.lose()
         return self.engine
 
     @property
@@ -168,9 +168,9 @@ class ProjectSession:
         """The engine's time line, of which every test takes a stretch of its own, so none needs a fresh start."""
         from harness.replay import EndlessSlotWriter
 
-        if self._tape is None:
-            self._tape = EndlessSlotWriter(self.blank_engine())
-        return self._tape
+        if self._writer is None:
+            self._writer = EndlessSlotWriter(self.blank_engine())
+        return self._writer
 
     def _once(self, name: str, make: Callable[[], _Made]) -> _Made:
         """Make it, or fail as the first time: what is missing once is not looked for again by every item."""

@@ -210,7 +210,7 @@ class Store:
         place.parent.mkdir(exist_ok=True)
         if place.exists():
             present = self._entry(item.known, place, version, run=True)
-            if present.tool is not None:  # it may be in use; a companion's fetch brought it once more
+            if present.tool is not None:  # it may be in use; the fetch of one beside it brought it once more
                 return present.tool
             self.discard(present)
         os.rename(prepared, place)

@@ -39,10 +39,10 @@ Pair = tuple[int, int]
 
 @pytest.fixture(scope="module")
 def trial(shared_engine: Engine) -> Callable[[str], Trial]:
-    tape = SlotWriter(shared_engine)
+    writer = SlotWriter(shared_engine)
     files = load_rules(sorted((ROOT / "rules").glob("*.yml")))
     contracts = {c.alert.value: c for c in load_contracts(sorted((ROOT / "rules" / "contracts").glob("*.yml")))}
-    return lambda name: Trial(tape, files, contracts[name])
+    return lambda name: Trial(writer, files, contracts[name])
 
 
 def world_of(trial: Trial, name: str) -> Callable[[Pair], Sequence[Trace]]:

@@ -33,7 +33,7 @@ groups:
 
 
 @pytest.fixture(scope="module")
-def tape(shared_engine: Engine) -> EndlessSlotWriter:
+def writer(shared_engine: Engine) -> EndlessSlotWriter:
     # Later than whatever other tests wrote to the shared engine: samples go forward only.
     return EndlessSlotWriter(shared_engine, start_ms=1_300_000_000_000)
 
@@ -45,17 +45,17 @@ def rules(tmp_path: Path) -> Path:
     return file
 
 
-def test_series_of_one_test_are_not_seen_by_the_next(tape: EndlessSlotWriter) -> None:
-    first = PlainPrometheus(tape).samples({'here{a="b"}': "1x10"})
+def test_series_of_one_test_are_not_seen_by_the_next(writer: EndlessSlotWriter) -> None:
+    first = PlainPrometheus(writer).samples({'here{a="b"}': "1x10"})
     assert first.query("here", at="10m") == {'here{a="b"}': 1}
-    second = PlainPrometheus(tape).samples({"other": "2+1x10"}, interval="30s")
+    second = PlainPrometheus(writer).samples({"other": "2+1x10"}, interval="30s")
     assert second.query("{__name__=~'.+'}", at="5m") == {"other": 12}
     assert first.query("count_over_time(here[10m])", at="10m") == {'{a="b"}': 10}
     assert second.query("absent(other)", at="20m") == {"{}": 1}
 
 
-def test_recording_rules_alerts_and_states(tape: EndlessSlotWriter, rules: Path) -> None:
-    bench = PlainPrometheus(tape).load(rules)
+def test_recording_rules_alerts_and_states(writer: EndlessSlotWriter, rules: Path) -> None:
+    bench = PlainPrometheus(writer).load(rules)
     bench.samples({'bad_total{job="a"}': "0+6x20", 'all_total{job="a"}': "0+8x20"}, interval="30s")
     assert bench.query("job:bad:ratio", at="5m") == pytest.approx({'job:bad:ratio{job="a"}': 0.75})
     assert bench.alerts(at="5m") == [{"alertname": "Bad", "job": "a", "severity": "page"}]
@@ -63,19 +63,19 @@ def test_recording_rules_alerts_and_states(tape: EndlessSlotWriter, rules: Path)
     assert bench.alerts(at="0s") == []
 
 
-def test_a_second_bench_between_two_questions(tape: EndlessSlotWriter, rules: Path) -> None:
+def test_a_second_bench_between_two_questions(writer: EndlessSlotWriter, rules: Path) -> None:
     """What recording rules return is written; a bench that comes back to its series writes them anew, further on."""
     series = {'bad_total{job="a"}': "0+6x20", 'all_total{job="a"}': "0+8x20"}
-    bench = PlainPrometheus(tape).load(rules).samples(series)
+    bench = PlainPrometheus(writer).load(rules).samples(series)
     assert len(bench.alerts(at="10m")) == 1
-    (story,) = Replayer(lambda: PlainPrometheus(tape))(rules, series, until="25m", interval="1m")["Bad"]
+    (story,) = Replayer(lambda: PlainPrometheus(writer))(rules, series, until="25m", interval="1m")["Bad"]
     assert story.labels == {"job": "a", "severity": "page"}
     assert str(story) == "pending at 1m, firing at 2m, inactive at 21m30s"
     assert bench.query("job:bad:ratio", at="10m") == pytest.approx({'job:bad:ratio{job="a"}': 0.75})
 
 
-def test_gaps_stale_markers_and_own_rhythms(tape: EndlessSlotWriter) -> None:
-    bench = PlainPrometheus(tape).samples({"a": "1 _ _ stale", "b": "1 _ _ _"})
+def test_gaps_stale_markers_and_own_rhythms(writer: EndlessSlotWriter) -> None:
+    bench = PlainPrometheus(writer).samples({"a": "1 _ _ stale", "b": "1 _ _ _"})
     bench.write([Trace((("__name__", "c"),), [1_500, 2_750], [1.0, 2.0])])
     assert bench.query("{__name__=~'a|b'}", at="2m") == {"a": 1, "b": 1}
     assert bench.query("{__name__=~'a|b'}", at="3m") == {"b": 1}
@@ -110,8 +110,8 @@ def test_native_histograms_are_refused_by_name() -> None:
         trace("h", "{{count:3}}", 1_000)
 
 
-def test_values_as_lists_and_shifted_series(tape: EndlessSlotWriter) -> None:
-    bench = PlainPrometheus(tape).samples({"a": [1, 2.5, None, STALE, 4]}, interval="30s", start="15s")
+def test_values_as_lists_and_shifted_series(writer: EndlessSlotWriter) -> None:
+    bench = PlainPrometheus(writer).samples({"a": [1, 2.5, None, STALE, 4]}, interval="30s", start="15s")
     assert bench.query("a", at="14s") == {}
     assert bench.query("a", at="15s") == {"a": 1}
     assert bench.query("a", at="44s") == {"a": 1}
@@ -150,10 +150,10 @@ WITH_ALERTS = (
 SERIES = {'bad_total{job="a"}': "0+6x20", 'all_total{job="a"}': "0+8x20"}
 
 
-def test_a_rule_that_reads_alerts_does_not_spoil_its_file(tape: EndlessSlotWriter, tmp_path: Path) -> None:
+def test_a_rule_that_reads_alerts_does_not_spoil_its_file(writer: EndlessSlotWriter, tmp_path: Path) -> None:
     file = tmp_path / "r.yml"
     file.write_text(WITH_ALERTS, encoding="utf-8")
-    bench = PlainPrometheus(tape).load(file).samples(SERIES)
+    bench = PlainPrometheus(writer).load(file).samples(SERIES)
     with pytest.warns(NotPlayed, match="left out, it may fire: `Meta` reads ALERTS") as warned:
         assert {alert["alertname"] for alert in bench.alerts(at="10m")} == {"Bad", "Plain"}
     assert [Path(one.filename).name for one in warned] == [Path(__file__).name]
@@ -164,7 +164,7 @@ def test_a_rule_that_reads_alerts_does_not_spoil_its_file(tape: EndlessSlotWrite
             bench.alerts(at="10m")
     with pytest.raises(pytest.fail.Exception, match=r"r\.yml:14:15: `Meta` reads ALERTS"):
         bench.alerts(at="10m", alert="Meta")
-    replay = Replayer(lambda: PlainPrometheus(tape))
+    replay = Replayer(lambda: PlainPrometheus(writer))
     with pytest.warns(NotPlayed, match="`Meta` reads ALERTS") as warned:
         stories = replay(file, SERIES, until="15m")
     assert [Path(one.filename).name for one in warned] == [Path(__file__).name]
@@ -179,40 +179,40 @@ def test_a_rule_that_reads_alerts_does_not_spoil_its_file(tape: EndlessSlotWrite
         replay(file, SERIES, until="15m", alert="Meta")
 
 
-def test_alerts_of_one_name_are_told_together(tape: EndlessSlotWriter, tmp_path: Path) -> None:
+def test_alerts_of_one_name_are_told_together(writer: EndlessSlotWriter, tmp_path: Path) -> None:
     file = tmp_path / "r.yml"
     rules = "".join(
         f"      - {{alert: High, expr: level > {limit}, labels: {{severity: {severity}}}}}\n"
         for limit, severity in ((5, "page"), (1, "ticket"))
     )
     file.write_text(f"groups:\n  - name: g\n    rules:\n{rules}", encoding="utf-8")
-    stories = Replayer(lambda: PlainPrometheus(tape))(file, {"level": "0 3 9"}, until="2m")["High"]
+    stories = Replayer(lambda: PlainPrometheus(writer))(file, {"level": "0 3 9"}, until="2m")["High"]
     assert {story.labels["severity"]: str(story) for story in stories} == {
         "page": "firing at 2m", "ticket": "firing at 1m",
     }  # fmt: skip
 
 
-def test_a_tape_has_no_end(prometheus_path: Path, rules: Path) -> None:
+def test_a_slot_writer_has_no_end(prometheus_path: Path, rules: Path) -> None:
     """A few days before now there is room for one bench; then the engine is empty again, and nothing is mixed up."""
     now_ms = time.time_ns() // 1_000_000
     with ProcessEngine(prometheus_path) as engine:
-        tape = EndlessSlotWriter(engine, start_ms=now_ms // 86_400_000 * 86_400_000 - 4 * 86_400_000)
+        writer = EndlessSlotWriter(engine, start_ms=now_ms // 86_400_000 * 86_400_000 - 4 * 86_400_000)
         benches = []
         for i in range(4):
-            bench = PlainPrometheus(tape).load(rules)
+            bench = PlainPrometheus(writer).load(rules)
             bench.samples({f'bad_total{{job="{i}"}}': "0+6x20", f'all_total{{job="{i}"}}': "0+8x20"})
             assert bench.alerts(at="10m") == [{"alertname": "Bad", "job": str(i), "severity": "page"}]
             benches.append(bench)
-        assert tape.latest is not None
-        assert tape.latest.era == 3
+        assert writer.latest is not None
+        assert writer.latest.era == 3
         assert benches[0].query("job:bad:ratio", at="10m") == pytest.approx({'job:bad:ratio{job="0"}': 0.75})
         assert benches[0].query("count({__name__=~'bad_total|job.*'})", at="10m") == {"{}": 2}
-        tape.lose()
+        writer.lose()
         assert benches[1].alerts(at="10m") == [{"alertname": "Bad", "job": "1", "severity": "page"}]
 
 
-def test_a_failure_is_one_sentence(tape: EndlessSlotWriter, rules: Path) -> None:
-    bench = PlainPrometheus(tape).load(rules)
+def test_a_failure_is_one_sentence(writer: EndlessSlotWriter, rules: Path) -> None:
+    bench = PlainPrometheus(writer).load(rules)
     with pytest.raises(pytest.fail.Exception, match=r"there is no alert `Bat` \(did you mean `Bad`\?\)") as failed:
         bench.timelines("Bat", until="1m")
     assert failed.value.__context__ is None
@@ -228,10 +228,10 @@ def test_a_failure_is_one_sentence(tape: EndlessSlotWriter, rules: Path) -> None
         bench.load("nowhere.yml")
 
 
-def test_what_prometheus_cannot_evaluate_is_told_with_its_words(tape: EndlessSlotWriter, tmp_path: Path) -> None:
+def test_what_prometheus_cannot_evaluate_is_told_with_its_words(writer: EndlessSlotWriter, tmp_path: Path) -> None:
     file = tmp_path / "r.yml"
     file.write_text("groups: [{name: g, rules: [{alert: A, expr: many / on (i) other > 1}]}]", encoding="utf-8")
-    bench = PlainPrometheus(tape).load(file)
+    bench = PlainPrometheus(writer).load(file)
     bench.samples({'many{i="1"}': "1", 'other{i="1", k="1"}': "1", 'other{i="1", k="2"}': "1"})
     with pytest.raises(pytest.fail.Exception, match=r"r\.yml:1:45: `A` cannot be evaluated: found duplicate series"):
         bench.alerts(at="0s")

@@ -142,13 +142,13 @@ GOOD = {"high": "level > 50", "fast": "job:done:increase10m > 300"}
 BAD = {"high": "level >= 50", "fast": "job:done:increase10m > 500"}
 
 
-def trials(folder: Path, tape: EndlessSlotWriter, exprs: dict[str, str]) -> dict[str, Trial]:
+def trials(folder: Path, writer: EndlessSlotWriter, exprs: dict[str, str]) -> dict[str, Trial]:
     folder.mkdir()
     for name, text in (("a.yml", RULES.format(**exprs)), ("z.yml", RECORDS), ("c.yml", CONTRACTS)):
         (folder / name).write_text(text, encoding="utf-8")
     files = load_rules([folder / "z.yml", folder / "a.yml"])
     contracts = load_contracts([folder / "c.yml"])
-    return {c.alert.value: Trial(tape, files, c, length_ms=20 * 60_000) for c in contracts}
+    return {c.alert.value: Trial(writer, files, c, length_ms=20 * 60_000) for c in contracts}
 
 
 def last_in_sight(trace: Trace, at_ms: int) -> float | None:
