@@ -84,11 +84,11 @@ class Measurer:
         """Measure boundary, timings and situations; raises QueryError where Prometheus cannot evaluate the rule."""
         plan = self.replay.plan(located.group, located.rule)
         check_ages(contract, plan)
-        sampling = sampling_of(contract, plan, self.writer)
+        sampling = sampling_of(contract.signal, contract.scrape_ms, plan, self.writer, contract.situations)
         contract = replace(contract, scrape_ms=sampling.scrape_ms)
         positions = KnobPositions.of(contract)
         experiment = Experiment(plan, _maker(contract.signal), positions, sampling, self.writer, self.replay)
-        phases = find_phases(contract, plan, self.writer)
+        phases = find_phases(contract.when, plan, self.writer)
         report = None if phases is None else probe(contract, experiment, phases)
         if report is not None:
             experiment = replace(experiment, writer=report.writer(self.writer, plan))

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from harness.contracts import Contract
 from harness.contracts.when import ALWAYS, Moment, When
 from harness.engines.base import Engine
 from harness.errors import UnsupportedError
@@ -72,19 +71,19 @@ def _runs(phases: Iterable[tuple[int, int]], wanted: Callable[[int], bool]) -> l
     return [*runs, (start, last)] if start >= 0 else runs
 
 
-def find_phases(contract: Contract, plan: Plan, writer: SlotWriter) -> CalendarPhases | None:
-    """The phases of a rule and its contract from here on; None where both mean the same at any time.
+def find_phases(applies: When | None, plan: Plan, writer: SlotWriter) -> CalendarPhases | None:
+    """The phases of a rule, and of what is meant at some times only, from here on; None where both are the same at any.
 
     Raises UnsupportedError for a rule that hangs on the time in a way that no slots can show.
     """
     parts = clock_parts(plan.rule.expr, [rule for _, rule in plan.recordings])
-    if contract.when is None and not parts:
+    if applies is None and not parts:
         return None
     engine, from_ms = writer.engine, writer.free_ms((_LEAP_DAYS + _YEAR_DAYS) * _DAY)
     for part in parts:
         if part.forever:
             _refuse_change(part, plan, engine, from_ms)
-    when = contract.when or ALWAYS
+    when = applies or ALWAYS
     if plan.align_ms > _HOUR:
         raise UnsupportedError(
             f"the rule reads the clock, but its slots begin only every {format_duration(plan.align_ms)}",

@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import promql_parser as promql
 
-from harness.contracts import Contract, Signal, Situation
+from harness.contracts import Signal, Situation
 from harness.contracts.model import Shape
 from harness.errors import UnsupportedError
 from harness.replay import Plan, SlotWriter
@@ -76,18 +76,23 @@ class Sampling:
         return replace(plan, every_ms=self.tick_ms, align_ms=self.tick_ms) if self.far else plan
 
 
-def sampling_of(contract: Contract, plan: Plan, writer: SlotWriter) -> Sampling:
-    """The sampling for a contract's main signal under a rule; UnsupportedError for what is out of bounds."""
-    interval, window = plan.interval_ms, window_ms(plan)
+def sampling_of(
+    signal: Signal, scrape_ms: int, plan: Plan, writer: SlotWriter, situations: Sequence[Situation] = ()
+) -> Sampling:
+    """The sampling for a signal under a rule, scraped every `scrape_ms` if it can be.
+
+    Raises UnsupportedError for what is out of bounds, in situations too.
+    """
+    interval, window = plan.interval_ms, plan.window_ms
     span = window + plan.rule.hold_ms + plan.rule.keep_firing_ms
-    rows = _rows(contract)
+    rows = _rows(signal)
     exprs = [plan.rule.expr, *(rule.expr for _, rule in plan.recordings)]
-    scrape = contract.scrape_ms
+    scrape = scrape_ms
     if window <= _DENSE * scrape and span <= _DENSE * interval:
         return Sampling(scrape, interval, far=False, at_once=64, narrowed_by=64)
-    if not _needs_its_scrapes(contract.signal, exprs):
+    if not _needs_its_scrapes(signal, exprs):
         wanted = span // min(_SAMPLES, max(_SPARSE, _PROMTOOL_SAMPLES // (rows * len(list(_seen(exprs))))))
-        most = min([wanted, *_seen(exprs, _only_recorded(plan, contract.signal))])
+        most = min([wanted, *_seen(exprs, _only_recorded(plan, signal))])
         even = math.lcm(scrape, interval) if math.lcm(scrape, interval) <= most else scrape
         scrape = max(scrape, most // even * even)
     recorded = sum(plan.warm_ms.get(id(rule), 0) // group.interval_ms for group, rule in plan.recordings)
@@ -96,8 +101,7 @@ def sampling_of(contract: Contract, plan: Plan, writer: SlotWriter) -> Sampling:
     if samples > _MOST_SAMPLES:
         why = f"a world of its contract would take {samples:,} samples, scraped every {format_duration(scrape)}"
         raise _unsupported(f"{far_sighted}: {why}", plan)
-    situations = [situation_scrape_ms(situation, plan) for situation in contract.situations]
-    kept = sum(window // every for every in situations) * rows
+    kept = sum(window // situation_scrape_ms(situation, plan) for situation in situations) * rows
     if kept > _MOST_IN_SITUATIONS:
         raise _unsupported(f"{far_sighted}: the contract's situations would take {kept:,} samples", plan)
     if (2 * window + plan.rule.hold_ms + plan.rule.keep_firing_ms) // interval > _MOST_TICKS:
@@ -118,7 +122,7 @@ def sampling_of(contract: Contract, plan: Plan, writer: SlotWriter) -> Sampling:
 def situation_scrape_ms(situation: Situation, plan: Plan) -> int:
     """How far apart a situation's samples are: its own scrapes, unless a far-sighted rule would see too many and no
     scrape fails, no exporter restarts, and no position of the knob would be missed."""
-    own, window = situation.scrape_ms, window_ms(plan)
+    own, window = situation.scrape_ms, plan.window_ms
     if window <= _PROMTOOL_SAMPLES * own or situation.failed_scrapes or situation.gap or situation.restarts_ms:
         return own
     exprs = [plan.rule.expr, *(rule.expr for _, rule in plan.recordings)]
@@ -129,22 +133,16 @@ def situation_scrape_ms(situation: Situation, plan: Plan) -> int:
     return max(own, min(window // _PROMTOOL_SAMPLES + own, shortest // 2, _PLAIN_MS, *seen) // own * own)
 
 
-def window_ms(plan: Plan) -> int:
-    """How far back the rule sees more than the newest sample."""
-    return plan.window_ms
-
-
 def _unsupported(message: str, plan: Plan) -> UnsupportedError:
     return UnsupportedError(
         message, span=plan.rule.expr.span_at(0), hint="prove it with a shorter window or hold, which means the same"
     )
 
 
-def _rows(contract: Contract) -> int:
-    """How many series the main signal has."""
+def _rows(signal: Signal) -> int:
+    """How many series a signal has."""
     return sum(
-        len(spec.each) * (len(spec.buckets) + 3 if spec.shape is Shape.HISTOGRAM else 1)
-        for spec in contract.signal.series
+        len(spec.each) * (len(spec.buckets) + 3 if spec.shape is Shape.HISTOGRAM else 1) for spec in signal.series
     )
 
 
