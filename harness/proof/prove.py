@@ -118,7 +118,7 @@ class Proof:
             self.contracts = [contract for contract in self.contracts if contract.alert.value not in lost]
         self._begin()
         waiting = self._waiting
-        heard: list[ResultToEmit] = []
+        to_emit: list[ResultToEmit] = []
         pairings = list(pair(self.files, self.contracts))
         first = len(pairings) > _FEW
         with PromtoolCheck(self.promtool, self.alert_timeout_s) as check:
@@ -128,19 +128,19 @@ class Proof:
                     waiting.append(begun)
                 while waiting and (first or waiting[0].ready):  # the first is waited for: the next may take long
                     first = False
-                    yield self._finished(waiting.popleft(), complaints, heard)
+                    yield self._finished(waiting.popleft(), complaints, to_emit)
             while waiting:
-                yield self._finished(waiting.popleft(), complaints, heard)
+                yield self._finished(waiting.popleft(), complaints, to_emit)
         if emit_to is not None:
-            self.emitted = emit(self.promtool, emit_to, heard)
+            self.emitted = emit(self.promtool, emit_to, to_emit)
 
     def confirmed(self) -> Iterator[AlertResult]:
         """After an interrupted run: what promtool had confirmed already, but :meth:`run` had not yielded yet."""
         complaints = self.complaints or {}
         while self._waiting:
             begun = self._waiting.popleft()
-            heard = begun.answer
-            if heard is None or (heard.done() and not heard.cancelled() and heard.exception() is None):
+            answer = begun.answer
+            if answer is None or (answer.done() and not answer.cancelled() and answer.exception() is None):
                 yield self._finished(begun, complaints, [])
 
     def _begin(self) -> None:
@@ -252,8 +252,10 @@ class Proof:
             result.findings.append(AlertFinding(Verdict.ERROR, message))
         return result, True
 
-    def _finished(self, begun: _PendingResult, complaints: Mapping[int, str], heard: list[ResultToEmit]) -> AlertResult:
-        """The result with promtool's word; what `emit` needs is added to `heard`."""
+    def _finished(
+        self, begun: _PendingResult, complaints: Mapping[int, str], to_emit: list[ResultToEmit]
+    ) -> AlertResult:
+        """The result with promtool's word; what `emit` needs is added to `to_emit`."""
         result = begun.result
         answer: CheckAnswer | None = None
         if begun.answer is not None and begun.request is not None:
@@ -274,7 +276,7 @@ class Proof:
         else:
             result.confirmed_reason = "nothing was measured that it could confirm"
         result.findings = worst_first(result.findings)
-        heard.append(ResultToEmit(result, begun.request, answer, begun.expected))
+        to_emit.append(ResultToEmit(result, begun.request, answer, begun.expected))
         if result.allowed is not None and result.measured_verdict in (Verdict.EXACT, Verdict.MISSING):
             why = "the alert is exact" if result.measured_verdict is Verdict.EXACT else "no rule has this alert"
             result.notes.append(f"its `allow` is no longer needed: {why}")

@@ -56,9 +56,7 @@ class Experiment:
 
     @property
     def window_ticks(self) -> int:
-        """After so many ticks nothing is seen of how the knob stood before."""
-        interval = self.plan.interval_ms
-        return self.plan.window_ms // interval + self.scrape_ms // interval + 2
+        return window_ticks(self.plan, self.scrape_ms)
 
     def played(self) -> Experiment:
         """The same with ticks as far apart as its sampling has them."""
@@ -182,6 +180,11 @@ def lead_ms(plan: Plan, scrape_ms: int) -> int:
     empty window had let fire in the very beginning (`absent()`) is over."""
     needed = plan.window_ms + 2 * scrape_ms + plan.rule.keep_firing_ms
     return -(-needed // plan.align_ms) * plan.align_ms
+
+
+def window_ticks(plan: Plan, scrape_ms: int) -> int:
+    """After so many ticks nothing is seen of how the knob stood before."""
+    return plan.window_ms // plan.interval_ms + scrape_ms // plan.interval_ms + 2
 
 
 def busiest(timelines: Sequence[AlertTimeline]) -> AlertTimeline | None:

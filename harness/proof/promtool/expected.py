@@ -13,7 +13,7 @@ from fractions import Fraction
 from harness.contracts import Contract, Situation
 from harness.contracts.model import ContractKind
 from harness.contracts.world import Scrapes, traces
-from harness.proof.measuring.experiment import busiest, lead_ms, true_since
+from harness.proof.measuring.experiment import busiest, lead_ms, true_since, window_ticks
 from harness.proof.measuring.measure import Measurement
 from harness.proof.measuring.timings import PULSE
 from harness.proof.model import AlertFinding, Case, Verdict
@@ -84,17 +84,13 @@ def _positions(contract: Contract, found: Measurement) -> list[Fraction]:
     return [positions.value(p) for p in dict.fromkeys([*beside, *contrary])]
 
 
-def _window_ticks(contract: Contract, plan: Plan) -> int:
-    return plan.window_ms // plan.interval_ms + contract.scrape_ms // plan.interval_ms + 2
-
-
 def _hold_ticks(contract: Contract, plan: Plan) -> int:
     return -(-contract.hold_ms // plan.interval_ms)
 
 
 def _standing(contract: Contract, plan: Plan, x: Fraction) -> ExpectedCase:
     """The knob stands at x until every window is full and the hold is over."""
-    ticks = _window_ticks(contract, plan) + _hold_ticks(contract, plan) + 2
+    ticks = window_ticks(plan, contract.scrape_ms) + _hold_ticks(contract, plan) + 2
     length, lead = ticks * plan.interval_ms, lead_ms(plan, contract.scrape_ms)
     scrapes = Scrapes.regular(contract.scrape_ms, length, plan.tick_ms, lead)
     world = traces(contract.signal, ((0, x),), scrapes)
