@@ -17,26 +17,25 @@ _MOST_FINDINGS = 12
 
 def page_html(sections: Sequence[Section], title: str = "") -> str:
     """The whole page of a run with at least one section."""
-    untested = _untested(sections)
-    lead = leading(sections).page
-    views: dict[str, Any] = {"alerts": [], "live": None, "scenario": None, "objectives": None, "suites": None}
-    for section in sections:
-        views |= section.page.view()
+    lead, untested = leading(sections), _untested(sections)
+    drawn = [section for section in sections if section.page.template or section.findings]
+    links = [(section.page.anchor, shown(section.page.heading)) for section in drawn if section is not lead]
     footer = [section.page.footer for section in sections if section.page.footer]
     # What waits for a person comes first: a draft is read in a minute, and then the rest counts.
     wrong = sorted(not_good(sections), key=lambda group: group.check != "draft")
+    parts = [_part(section) for section in drawn]
     return _template().render(
-        title=title or lead.title or "Alert rules",
-        good=all(section.good for section in sections),
+        title=title or lead.page.title or "Alert rules",
+        tone="good" if all(section.good for section in sections) else "bad",
         answer=answer(sections),
-        explanation=lead.explanation,
+        explanation=lead.page.explanation,
         tiles=[(tile.number, tile.what, tile.tone) for section in sections for tile in section.tiles],
         wrong=[_told(group, group.failing) for group in wrong],
-        plain=[_plain(section) for section in sections if not section.page.template and section.findings],
+        links=links + ([("untested", "What is untested")] if untested else []),
+        parts=parts,
+        styles=dict.fromkeys(part["style"] for part in parts),
         untested=untested,
-        parts=_parts(sections, bool(untested)),
         footer=" ".join([*footer, "Written by alert-harness."]),
-        **views,
     )
 
 
@@ -45,13 +44,18 @@ def _template() -> Template:
     return page_template("html/page.html.j2")
 
 
-def _plain(section: Section) -> dict[str, Any]:
-    """A section without a template of its own: its findings, subject by subject."""
-    return {
-        "anchor": section.page.anchor,
-        "heading": shown(section.page.heading),
-        "groups": [_told(group, group.findings) for group in section.groups if group.findings],
-    }
+def _part(section: Section) -> dict[str, Any]:
+    """What draws a section: its own template and the style beside it; without one, its findings subject by subject."""
+    page = section.page
+    if page.template:
+        return {
+            "template": page.template,
+            "style": page.template.removesuffix(".html.j2") + ".css.j2",
+            "view": page.view(),
+        }
+    groups = [_told(group, group.findings) for group in section.groups if group.findings]
+    view = {"anchor": page.anchor, "heading": shown(page.heading), "groups": groups}
+    return {"template": "html/findings.html.j2", "style": "html/findings.css.j2", "view": view}
 
 
 def _told(group: FindingGroup, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -77,11 +81,3 @@ def _untested(sections: Sequence[Section]) -> list[tuple[str, list[str]]]:
     """(what nobody has looked at, of which subjects), without empty ones."""
     found = [one for section in sections for one in section.page.untested]
     return [(what, [shown(name) for name in names]) for what, names in found if names]
-
-
-def _parts(sections: Sequence[Section], untested: bool) -> list[tuple[str, str]]:
-    """(anchor, heading) of what follows the first part."""
-    lead = leading(sections)
-    drawn = [each.page for each in sections if each is not lead and (each.page.template or each.findings)]
-    parts = [(page.anchor, shown(page.heading)) for page in drawn]
-    return parts + ([("untested", "What is untested")] if untested else [])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import ChoiceLoader, Environment, FunctionLoader, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from harness.errors import printable
@@ -16,9 +17,12 @@ _LONGEST = 400
 
 
 def page_template(name: str, finish: Callable[[str], str] = lambda text: text) -> Template:
-    """A template of this folder, which escapes every value; `finish` is a last touch to each text."""
+    """A template of :mod:`harness.report`, or ``package:file`` of another package, and all that it includes.
+
+    It escapes every value; `finish` is a last touch to each text.
+    """
     environment = Environment(
-        loader=PackageLoader("harness.report", "."),
+        loader=ChoiceLoader([PackageLoader("harness.report", "."), FunctionLoader(_elsewhere)]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=lambda value: finish(printable(value)) if type(value) is str else value,
@@ -31,6 +35,13 @@ def page_template(name: str, finish: Callable[[str], str] = lambda text: text) -
     environment.filters["content"] = _content
     environment.filters["short"] = lambda number: f"{number:g}"
     return environment.get_template(name)
+
+
+def _elsewhere(name: str) -> str | None:
+    """The text of ``package:file``; None if there is no such file."""
+    package, colon, file = name.partition(":")
+    found = resources.files(package) / file if colon else None
+    return found.read_text(encoding="utf-8") if found is not None and found.is_file() else None
 
 
 def _content(text: object) -> Markup:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from harness.live.model import Delivery, LiveReport, LiveResult
 from harness.report import svg
+from harness.report.html.template import shown
 from harness.report.live.terminal import HEADER, row, verdict
 
 
-def live_view(report: LiveReport, shown: Callable[[str], str]) -> dict[str, Any]:
+def live_view(report: LiveReport) -> dict[str, Any]:
     """What the template draws. Times are the world's, from when the first knob went past its threshold."""
     wrong = [result for result in report.results if not result.exact]
     return {
@@ -24,7 +25,7 @@ def live_view(report: LiveReport, shown: Callable[[str], str]) -> dict[str, Any]
             ("routes", shown(report.configuration)),
         ],
         "repeated": [f"{each.factor}x was too fast for this machine: {shown(each.reason)}" for each in report.attempts],
-        "chart": _chart(report, shown),
+        "chart": _chart(report),
         "header": HEADER,
         "rows": [
             ([shown(cell) for cell in row(result, report)], "good" if result.exact else "bad")
@@ -42,9 +43,9 @@ def live_view(report: LiveReport, shown: Callable[[str], str]) -> dict[str, Any]
             (
                 shown(result.alert),
                 shown(result.delivered.receiver),
-                _pairs(result.delivered.group_labels, shown),
-                _pairs(result.delivered.labels, shown),
-                _pairs(result.delivered.annotations, shown),
+                _pairs(result.delivered.group_labels),
+                _pairs(result.delivered.labels),
+                _pairs(result.delivered.annotations),
             )
             for result in report.results
             if result.delivered is not None
@@ -52,7 +53,7 @@ def live_view(report: LiveReport, shown: Callable[[str], str]) -> dict[str, Any]
     }
 
 
-def _pairs(texts: Mapping[str, str], shown: Callable[[str], str]) -> list[tuple[str, str]]:
+def _pairs(texts: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(shown(name), shown(value)) for name, value in texts.items()]
 
 
@@ -61,7 +62,7 @@ def _last(result: LiveResult) -> int:
     return max(at_ms for at_ms in known if at_ms is not None)
 
 
-def _chart(report: LiveReport, shown: Callable[[str], str]) -> svg.LaneChart:
+def _chart(report: LiveReport) -> svg.LaneChart:
     """A lane for each alert whose knob was moved, over the time that the rules write: the run's, uncompressed."""
     drawn = [(result, result.moved_ms) for result in report.results if result.moved_ms is not None]
     begin_ms = min((moved_ms for _, moved_ms in drawn), default=0)

@@ -55,10 +55,9 @@ def section(report: LiveReport) -> Section:
 
 def _page(report: LiveReport) -> SectionPage:
     def view() -> dict[str, object]:
-        from harness.report.html.template import shown
         from harness.report.live.html import live_view
 
-        return {"live": live_view(report, shown)}
+        return live_view(report)
 
     return SectionPage(
         heading="Live, from the metric to the receiver",

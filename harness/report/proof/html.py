@@ -35,8 +35,10 @@ _CHARTED = ("fires, then recovers", "one tick too short: never fires", "one gap 
 def proof_view(report: ProofReport) -> dict[str, Any]:
     """What the template draws."""
     results = report.results
+    alerts = [_alert(number, result, len(results)) for number, result in enumerate(results, 1)]
     return {
-        "alerts": [_alert(number, result, len(results)) for number, result in enumerate(results, 1)],
+        "alerts": alerts,
+        "aside": [alert for alert, result in zip(alerts, results, strict=True) if result.accepted and not result.exact],
         "charted": any(result.measured.curve or result.measured.cases for result in results),
         "frame": FRAME,
         "lane_names": LANES,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from harness.report import svg
+from harness.report.html.template import shown
 from harness.report.scenario.terminal import (
     conclusion,
     ended_in_words,
@@ -23,7 +23,7 @@ _MOST_LANES = 24
 _TONES = {"green": "good", "yellow": "warn", "red": "bad"}
 
 
-def scenario_view(result: ScenarioResult, shown: Callable[[str], str]) -> dict[str, Any]:
+def scenario_view(result: ScenarioResult) -> dict[str, Any]:
     """What the template draws."""
     scenario = result.scenario
     return {
@@ -38,7 +38,7 @@ def scenario_view(result: ScenarioResult, shown: Callable[[str], str]) -> dict[s
             ("traffic", traffic_in_words(result)),
         ],
         "notes": notes(result),
-        "chart": _chart(result, shown),
+        "chart": _chart(result),
         "rows": [
             (
                 shown(judged.alert),
@@ -54,7 +54,7 @@ def scenario_view(result: ScenarioResult, shown: Callable[[str], str]) -> dict[s
     }
 
 
-def _chart(result: ScenarioResult, shown: Callable[[str], str]) -> svg.LaneChart:
+def _chart(result: ScenarioResult) -> svg.LaneChart:
     """A lane for each fault, then one for each alert that is meant or fired."""
     lasts_ms = result.scenario.lasts_ms
     scale = svg.time_scale(lasts_ms)

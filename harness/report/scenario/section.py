@@ -43,10 +43,9 @@ def section(result: ScenarioResult) -> Section:
 
 def _page(result: ScenarioResult) -> SectionPage:
     def view() -> dict[str, object]:
-        from harness.report.html.template import shown
         from harness.report.scenario.html import scenario_view
 
-        return {"scenario": scenario_view(result, shown)}
+        return scenario_view(result)
 
     return SectionPage(
         heading="Scenario",

@@ -48,10 +48,9 @@ def section(gate: SloGate) -> Section:
 
 def _page(report: SloReport) -> SectionPage:
     def view() -> dict[str, object]:
-        from harness.report.html.template import shown
         from harness.report.slo.summary import objectives_view
 
-        return {"objectives": objectives_view(report, shown)}
+        return objectives_view(report)
 
     def whole() -> str:
         from harness.report.slo.html import slo_report_html

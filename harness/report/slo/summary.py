@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+from harness.report.html.template import shown
 from harness.report.slo.wording import answer, coverage_cell, left_cell, period_cell, sli_cell, target_cell
 from harness.slo.budget.report import SloReport
 from harness.slo.budget.verdict import BudgetVerdict
@@ -19,7 +19,7 @@ _TONES = {
 }
 
 
-def objectives_view(report: SloReport, shown: Callable[[str], str]) -> dict[str, Any]:
+def objectives_view(report: SloReport) -> dict[str, Any]:
     """What the template draws."""
     said, tone = answer(report)
     return {

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from harness.report.html.template import shown
 from harness.suites.diff import diff_alerts
 from harness.suites.model import FileResult, Result, Severity, Status, SuiteFinding, SuiteReport
 from harness.units import format_duration
 
-Shown = Callable[[str], str]
 _MOST = 40
 """Failures and findings of one file that are shown; the JSON has all."""
 
 
-def suites_view(report: SuiteReport, shown: Shown) -> dict[str, Any]:
+def suites_view(report: SuiteReport) -> dict[str, Any]:
     """Files in order, with what is wrong in them."""
     return {
         "complete": report.complete,
-        "files": [_file(file, shown) for file in report.files],
-        "findings": [_finding(finding, shown) for finding in report.findings][:_MOST],
+        "files": [_file(file) for file in report.files],
+        "findings": [_finding(finding) for finding in report.findings][:_MOST],
     }
 
 
-def _file(file: FileResult, shown: Shown) -> dict[str, Any]:
+def _file(file: FileResult) -> dict[str, Any]:
     passed = sum(result.status is Status.PASSED for result in file.results)
-    failed = [_result(result, shown) for result in file.results if result.status is not Status.PASSED]
+    failed = [_result(result) for result in file.results if result.status is not Status.PASSED]
     return {
         "name": shown(file.name),
         "status": file.status.value,
@@ -36,12 +36,12 @@ def _file(file: FileResult, shown: Shown) -> dict[str, Any]:
         "problem": [shown(line) for line in str(file.problem).splitlines()] if file.problem else [],
         "errors": [] if file.problem else [shown(error) for error in file.errors[:_MOST]],
         "failed": failed[:_MOST],
-        "findings": [_finding(finding, shown) for finding in file.findings][:_MOST],
+        "findings": [_finding(finding) for finding in file.findings][:_MOST],
         "more": max(0, len(failed) - _MOST) + max(0, len(file.findings) - _MOST),
     }
 
 
-def _result(result: Result, shown: Shown) -> dict[str, Any]:
+def _result(result: Result) -> dict[str, Any]:
     rows: list[tuple[str, str, str]] = []
     if result.kind == "alert" and result.status is Status.FAILED:
         for diff in diff_alerts(result.expected, result.got or ()):
@@ -67,7 +67,7 @@ def _result(result: Result, shown: Shown) -> dict[str, Any]:
     }
 
 
-def _finding(finding: SuiteFinding, shown: Shown) -> dict[str, str]:
+def _finding(finding: SuiteFinding) -> dict[str, str]:
     return {
         "id": finding.id,
         "tone": "bad" if finding.severity is Severity.ERROR else "warn",

@@ -48,10 +48,9 @@ def section(report: SuiteReport) -> Section:
 
 def _page(report: SuiteReport) -> SectionPage:
     def view() -> dict[str, object]:
-        from harness.report.html.template import shown
         from harness.report.suites.html import suites_view
 
-        return {"suites": suites_view(report, shown)}
+        return suites_view(report)
 
     return SectionPage(
         heading="Unit tests",
