@@ -21,7 +21,10 @@ from harness.engines import open_engine
 from harness.engines.promtool import Promtool
 from harness.proof import Proof
 from harness.proof.pairing import pair
-from harness.report.terminal import ProofTable, proof_reasons
+from harness.proof.report import ProofReport
+from harness.report.proof.terminal import ProofTable
+from harness.report.section import section_of
+from harness.report.terminal import tell_findings
 from harness.report.wording import summary
 from harness.rules import load_rules
 from harness.toolchain import Toolchain
@@ -62,7 +65,7 @@ def main() -> int:
             for result in Proof(files, contracts, engine, Promtool(tools.find("promtool").path)).run():
                 results.append(result)
                 table.add(result)
-            proof_reasons(results, out)
+            tell_findings(section_of(ProofReport(results, engine.kind, engine.version)), out)
             out.print()
             out.print(Text(summary(results, engine.kind, engine.version), style="bold"))
         svg = out.export_svg(title="alert-harness")

@@ -26,7 +26,7 @@ from harness.prometheus import ServerSettings
 from harness.report.live.json import live_json
 from harness.report.live.terminal import live_progress, live_summary, live_table, live_warnings
 from harness.report.section import exit_code, section_of
-from harness.report.terminal import console
+from harness.report.terminal import console, tell_findings
 from harness.toolchain import Toolchain
 
 
@@ -40,6 +40,7 @@ def command(config: Config, choices: LiveChoices) -> int:
     out = console(sys.stderr if choices.json == "-" else None)
     if choices.json != "-":
         live_table(report, out)
+        tell_findings(sections[0], out)
         live_warnings(report, out)
         out.print()
         live_summary(report, out)

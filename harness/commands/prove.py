@@ -24,9 +24,10 @@ from harness.proof.report import ProofReport
 from harness.report.outputs import Outputs
 from harness.report.proof.json import proof_json
 from harness.report.proof.markdown import proof_markdown
+from harness.report.proof.terminal import ProofTable
 from harness.report.section import Section, exit_code, section_of
 from harness.report.steps.section import wrong_input
-from harness.report.terminal import ProofTable, console, proof_reasons, watching
+from harness.report.terminal import console, tell_findings, watching
 from harness.report.wording import emitted_lines, summary
 from harness.units import count_of
 
@@ -113,7 +114,7 @@ def _tell(
     if not proved.results:  # interrupted before the first, or all that there was to prove is wrong input
         return
     if not choices.prints_document:
-        proof_reasons(proved.results, out)
+        tell_findings(sections[0], out)
         out.print()
         out.print(Text(summary(proved.results, proved.engine, proved.version), style="bold"))
     write_documents(proved, sections, choices)  # last: if a disk is full, the table was shown

@@ -34,12 +34,12 @@ from harness.proof.report import ProofReport
 from harness.report.live.terminal import live_counts, live_progress, live_table
 from harness.report.outputs import Outputs
 from harness.report.scenario.terminal import scenario_report, traffic_in_words
-from harness.report.section import Finding, FindingSeverity, Section, exit_code, findings_of, section_of
+from harness.report.section import Finding, FindingSeverity, Section, exit_code, findings_of, not_good, section_of
 from harness.report.slo.section import SloGate
 from harness.report.slo.terminal import slo_table
 from harness.report.slo.wording import verdict_counts
 from harness.report.steps.section import StepReport, wrong_input
-from harness.report.terminal import console, narrating, proof_reasons
+from harness.report.terminal import console, narrating, tell_findings
 from harness.report.wording import be, summary
 from harness.slo.budget.report import SloReport
 from harness.slo.model import Objective
@@ -156,7 +156,8 @@ def _steps(
     routing = None
     with _attempt("amtool check-config", out, found) as failures:
         routing, found.warnings = _routing(config, project, tools, out)
-        found.steps.append(StepReport("amtool check-config", tuple(map(_idle, found.warnings or ()))))
+        if found.warnings is not None:
+            found.steps.append(StepReport("amtool check-config", tuple(map(_idle, found.warnings))))
     found.faults = [*found.faults, *failures]
     with _attempt("promtool test rules", out, found):
         found.suites = _tested(config, project, promtool, choices.tests, out)
@@ -166,9 +167,10 @@ def _steps(
         found.proved = proved = ProofReport([], engine.kind, engine.version)
         out.print()
         found.steps += wrong_input(prove_all(proved, project, engine, promtool, choices, "proving", out))
-        proof_reasons(proved.results, out)
+        section = section_of(proved)
+        tell_findings(section, out)
         out.print()
-        _step(out, section_of(proved).good, f"prove: {summary(proved.results, engine.kind, engine.version)}")
+        _step(out, section.good, f"prove: {summary(proved.results, engine.kind, engine.version)}")
         kind = engine.kind
     if found.proved is not None and kind == "process" and (choices.engine or config.engine) == "auto":
         with _attempt("prove in a container", out, found):
@@ -198,7 +200,7 @@ def _objection(problem: RuleProblem) -> Finding:
     span = None if problem.line is None else Span(problem.file, problem.line, problem.column or 1)
     check = "promtool-lint" if problem.lint else "promtool-check-rules"
     return Finding(
-        check, FindingSeverity.ERROR, problem.message, span or Span(problem.file, 1, 1), title="promtool check rules",
+        check, FindingSeverity.ERROR, problem.message, span or Span(problem.file, 0, 0), title="promtool check rules",
         identity=problem.message,
     )  # fmt: skip
 
@@ -206,7 +208,7 @@ def _objection(problem: RuleProblem) -> Finding:
 def _refusal(file: str, said: str) -> Finding:
     """What promtool says against a prometheus.yml."""
     return Finding(
-        "promtool-check-config", FindingSeverity.ERROR, said, Span(file, 1, 1), title="promtool check config"
+        "promtool-check-config", FindingSeverity.ERROR, said, Span(file, 0, 0), title="promtool check config"
     )
 
 
@@ -307,6 +309,7 @@ def _live(
     )
     if not report.exact:
         live_table(report, out)
+        tell_findings(section_of(report), out)
     return report
 
 
@@ -385,13 +388,14 @@ def _prove_in_container(
         faults = prove_all(proved, project, engine, promtool, quiet, "proving in a container", console(io.StringIO()))
     if faults:
         raise faults[0]
-    wrong = [result for result in proved.results if not result.accepted]
-    _step(out, not wrong, f"prove: {summary(proved.results, engine.kind, engine.version)}")
+    section = section_of(proved)
+    wrong = tuple(not_good([section]))
+    _step(out, section.good, f"prove: {summary(proved.results, engine.kind, engine.version)}")
     if wrong:
-        proof_reasons(wrong, out)
+        tell_findings(replace(section, groups=wrong), out)
     told = tuple(
         replace(finding, message=f"in a container, {group.name}: {finding.message}", identity=f"container|{group.name}")
-        for group in section_of(proved).groups
+        for group in wrong
         for finding in group.failing
     )
     return [StepReport("prove in a container", told, "the proof in a container differs (below)")]

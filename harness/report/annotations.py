@@ -52,7 +52,7 @@ def _of_group(group: FindingGroup) -> Iterator[Annotation]:
 
 
 def _at(span: Span, told: list[Finding], check: str, title: str, message: str, identity: str) -> Annotation:
-    end = span.column + max(0, span.length - 1)
+    end = span.column + max(0, span.length - 1) if span.column else 0
     level = "error" if any(finding.fails for finding in told) else "warning"
     return Annotation(
         level, check, one_line(title), printable(message), span.file, span.line, span.column, end,
@@ -65,7 +65,7 @@ def github(sections: Iterable[Section]) -> str:
     lines = []
     for note in annotated(sections):
         fields = {"file": note.file, "line": note.line, "col": note.column, "endColumn": note.end_column}
-        known = {name: value for name, value in fields.items() if note.file} | {"title": note.title}
+        known = {name: value for name, value in fields.items() if note.file and value} | {"title": note.title}
         where = ",".join(f"{name}={_property(str(value))}" for name, value in known.items())
         lines.append(f"::{note.level} {where}::{_data(note.message)}\n")
     return "".join(lines)

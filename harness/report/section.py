@@ -41,7 +41,7 @@ class Finding:
     message: str
     """One sentence; lines below it belong to it (a difference, what a tool said)."""
     span: Span | None = None
-    """Where it is; None: at no place of a file."""
+    """Where it is; line 0: somewhere in the file; None: at no place of a file."""
     parts: tuple[str, ...] = ()
     """What belongs to it, a sentence each."""
     help: str = ""
@@ -60,6 +60,13 @@ class Finding:
     @property
     def fails(self) -> bool:
         return self.severity is FindingSeverity.ERROR
+
+    @property
+    def place(self) -> str:
+        """``rules/a.yml:12:5``, the file alone where no line is known, or empty."""
+        if self.span is None:
+            return ""
+        return str(self.span) if self.span.line else self.span.file
 
     @property
     def lines(self) -> list[str]:

@@ -1,10 +1,10 @@
-"""The proof on a terminal: each row as it is known, progress below, then the reasons; plain text anywhere else."""
+"""What every command prints alike: a plain or coloured console, progress, and what sections say of their subjects."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
@@ -16,15 +16,13 @@ from rich.segment import Segment
 from rich.text import Text
 
 from harness.errors import printable
-from harness.proof.model import AlertResult, Verdict
-from harness.proof.pairing import Pairing
-from harness.report.wording import HEADER, expected_widths, one_line, place, row, verdict_cell
+from harness.report.section import Section
+from harness.report.wording import one_line
 
-_COLOURS = {Verdict.EXACT: "green", Verdict.UNEXPECTED: "yellow", Verdict.DRAFT: "yellow"}
+STYLES = {"good": "green", "warn": "yellow", "bad": "red", "soft": "dim"}
+"""The colours of tones."""
 _MOST_REASONS = 4
 _MOST_LETTERS = 80
-_WIDEST_VERDICT = 17
-_NUMBERS = ("last quiet", "first firing", "off by", "hold", "situations")
 
 
 class _PrintableConsole(Console):
@@ -89,53 +87,6 @@ def narrating(what: str, *, aloud: bool = True) -> Iterator[Callable[[str], None
         yield lambda line: bar.update(task, description=f"{escape(shortened(what))}: {escape(one_line(line))}")
 
 
-class ProofTable:
-    """The table of a proof, printed row by row: each result as soon as it is known.
-
-    The columns are as wide as the contracts let expect. On a terminal that is narrower a result is two lines.
-    """
-
-    def __init__(self, pairings: Sequence[Pairing], out: Console) -> None:
-        self._out = out
-        self._widths = expected_widths(pairings)
-        self._narrow = sum(self._widths) + 2 * len(self._widths) + _WIDEST_VERDICT > out.width
-        self._begun = False
-
-    def add(self, result: AlertResult) -> None:
-        cells = [shortened(cell) for cell in row(result)]
-        style = style_of(result)
-        if self._narrow:
-            name, *middle, verdict = cells
-            said = ", ".join(f"{what} {cell}" for what, cell in zip(HEADER[1:-1], middle, strict=True) if cell != "–")
-            self._print(Text.assemble((verdict, style), "  ", (name, "bold")))
-            self._print(Text(f"    {said}"))
-            return
-        if not self._begun:
-            self._begun = True
-            self._print(Text(self._line(HEADER), style="bold"))
-        line = self._line(cells)
-        at = len(line) - len(cells[-1])
-        self._print(Text.assemble(line[:at], (line[at:], style)))
-
-    def _line(self, cells: Sequence[str]) -> str:
-        """Each cell in its column; one that is wider than expected takes the room from those behind it."""
-        line, column = "", 0
-        for name, cell, width in zip(HEADER, cells, [*self._widths, 0], strict=True):
-            left = column + (width - len(cell) if name in _NUMBERS else 0)
-            line = line.ljust(max(left, len(line) + 2 if line else 0)) + cell
-            column += width + 2
-        return line
-
-    def _print(self, text: Text) -> None:
-        self._out.print(text, soft_wrap=True)
-
-
-def style_of(result: AlertResult) -> str:
-    if result.accepted:
-        return "green" if result.exact else "yellow"
-    return _COLOURS.get(result.verdict, "red")
-
-
 def indented(out: Console, text: Text, by: int) -> None:
     """On a terminal also where it wraps; elsewhere lines stay whole, for grep."""
     if out.is_terminal:
@@ -145,30 +96,28 @@ def indented(out: Console, text: Text, by: int) -> None:
         out.print(Text.assemble(" " * by, line), soft_wrap=True)
 
 
-def proof_reasons(results: Sequence[AlertResult], out: Console) -> None:
-    """Print what is wrong with whom, then notes."""
-    for result in results:
-        if not result.findings:
+def tell_findings(section: Section, out: Console) -> None:
+    """Print what is said of each subject that has a verdict, then the notes. What concerns no single subject (an
+    interrupt, input that is left out) is told by its command.
+    """
+    subjects = [group for group in section.groups if group.verdict]
+    for group in subjects:
+        if not group.findings:
             continue
         out.print()
-        out.print(
-            Text.assemble(
-                (shortened(one_line(result.alert)), "bold"),
-                "  ",
-                (verdict_cell(result), style_of(result)),
-                f"  {place(result)}",
-            )
-        )
-        if result.allowed is not None:
-            indented(out, Text(f"set aside: {one_line(result.allowed)}"), 2)
-        for finding in result.findings[:_MOST_REASONS]:
+        where = f"  {group.place}" if group.place else ""
+        subject = (shortened(one_line(group.name)), "bold")
+        out.print(Text.assemble(subject, "  ", (group.verdict, STYLES[group.tone]), where))
+        if group.allowed:
+            indented(out, Text(f"set aside: {one_line(group.allowed)}"), 2)
+        for finding in group.findings[:_MOST_REASONS]:
             indented(out, Text(f"- {finding.message}"), 2)
-            for part in finding.details:
+            for part in finding.parts:
                 indented(out, Text(part, style="dim"), 4)
-        if len(result.findings) > _MOST_REASONS:
-            out.print(Text(f"  - and {len(result.findings) - _MOST_REASONS} more reasons (all of them: --json -)"))
-    notes = [(result.alert, note) for result in results for note in result.notes]
+        if len(group.findings) > _MOST_REASONS:
+            out.print(Text(f"  - and {len(group.findings) - _MOST_REASONS} more reasons (all of them: --json -)"))
+    notes = [(group.name, note) for group in subjects for note in group.notes]
     if notes:
         out.print()
-        for alert, note in notes:
-            out.print(Text(f"note: {shortened(one_line(alert))}: {note}", style="dim"))
+        for name, note in notes:
+            out.print(Text(f"note: {shortened(one_line(name))}: {note}", style="dim"))

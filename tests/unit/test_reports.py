@@ -20,7 +20,7 @@ from harness.report.proof.aspects import not_rendered
 from harness.report.proof.json import proof_json
 from harness.report.proof.markdown import proof_markdown
 from harness.report.section import section_of
-from harness.report.terminal import proof_reasons
+from harness.report.terminal import tell_findings
 from harness.report.wording import HEADER, off_cell, place, row, summary
 from harness.rules import load_rule_file
 
@@ -130,7 +130,7 @@ def test_the_reason_of_what_is_set_aside_is_shown(located: LocatedAlert, tmp_pat
     (meant,) = load_contracts([tmp_path / "c.yml"])
     aside = AlertResult("A", meant, located, Measured(), [], [AlertFinding(Verdict.UNSUPPORTED, "cannot be followed")])
     out = Console(file=io.StringIO(), width=80)
-    proof_reasons([aside], out)
+    tell_findings(section_of(ProofReport([aside], "process", "3.5.3")), out)
     assert isinstance(out.file, io.StringIO)
     assert out.file.getvalue().splitlines()[-2:] == ["  set aside: reads ALERTS", "  - cannot be followed"]
     assert "- set aside: reads ALERTS\n- cannot be followed\n" in markdown(aside)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.errors import EXIT_ENGINE, EXIT_FINDINGS
 from harness.live.model import LiveFinding, LiveReport, LiveResult, LiveVerdict
-from harness.report.live.terminal import verdict
+from harness.report.live.terminal import tone_of_live, verdict
 from harness.report.section import (
     Finding,
     FindingGroup,
@@ -83,12 +83,11 @@ def _answer(report: LiveReport) -> str:
 
 
 def _group(result: LiveResult) -> FindingGroup:
-    tone = "good" if result.exact else "warn" if result.good or result.contract.draft else "bad"
     return FindingGroup(
         result.alert,
         tuple(_finding(result, found) for found in _reasons(result)),
         verdict(result),
-        tone,
+        tone_of_live(result),
         allowed=result.contract.allowed or "",
         notes=tuple(result.notes),
         anchor="live",

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from harness.live.model import LiveReport, LiveResult, LiveVerdict
 from harness.live.run import Progress
-from harness.report.terminal import indented, narrating, shortened
+from harness.report.terminal import STYLES, narrating, shortened
 from harness.report.wording import one_line
 from harness.units import count_of, format_duration
 
@@ -41,29 +41,15 @@ def live_progress(*, aloud: bool = True) -> Iterator[Progress]:
 
 
 def live_table(report: LiveReport, out: Console) -> None:
-    """One row per alert, then reasons and notes."""
+    """One row per alert."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for name in HEADER:
         table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
     for result in report.results:
         cells = [Text(shortened(one_line(cell))) for cell in row(result, report)]
-        cells[-1].stylize(_style(result))
+        cells[-1].stylize(STYLES[tone_of_live(result)])
         table.add_row(*cells)
     out.print(table)
-    for result in report.results:
-        if not result.findings:
-            continue
-        out.print()
-        out.print(Text.assemble((shortened(one_line(result.alert)), "bold"), "  ", (verdict(result), _style(result))))
-        if result.contract.allowed is not None:
-            indented(out, Text(f"set aside: {one_line(result.contract.allowed)}"), 2)
-        for finding in result.findings:
-            indented(out, Text(f"- {finding.reason}"), 2)
-    notes = [(result, note) for result in report.results for note in result.notes]
-    if notes:
-        out.print()
-    for result, note in notes:
-        out.print(Text(f"note: {shortened(one_line(result.alert))}: {note}", style="dim"))
 
 
 def live_warnings(report: LiveReport, out: Console) -> None:
@@ -105,10 +91,11 @@ def verdict(result: LiveResult) -> str:
     return f"{said} (allowed)" if result.contract.allowed is not None and not result.exact else said
 
 
-def _style(result: LiveResult) -> str:
+def tone_of_live(result: LiveResult) -> str:
+    """``good``, ``warn`` (set aside, or a draft) or ``bad``."""
     if result.exact:
-        return "green"
-    return "yellow" if result.good or result.contract.draft else "red"
+        return "good"
+    return "warn" if result.good or result.contract.draft else "bad"
 
 
 def live_counts(report: LiveReport) -> str:

@@ -77,6 +77,9 @@ def _suite(result: ScenarioResult, groups: list[FindingGroup]) -> JUnitSuite:
         cases.append(JUnitCase(judged.alert, scenario.name, scenario.file, line, group.findings))
     said = conclusion(result)
     every = tuple(finding for group in groups for finding in group.findings)
-    cases.append(JUnitCase("as a whole", scenario.name, scenario.file, 1, every, message=said, text=said))
+    whole = [finding.message for group in groups[len(result.judged) :] for finding in group.findings]
+    cases.append(
+        JUnitCase("as a whole", scenario.name, scenario.file, 1, every, message=said, text="\n".join([said, *whole]))
+    )
     properties = (("clock", f"{result.factor}x"), ("runtime", result.runtime), ("seed", str(result.seed)))
     return JUnitSuite(scenario.name, tuple(cases), properties, result.ended_s - result.began_s)

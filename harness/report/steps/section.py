@@ -50,8 +50,9 @@ def _cases(report: StepReport) -> list[JUnitCase]:
     for number, finding in enumerate(report.findings, 1):
         if finding.fails:
             span = finding.span
-            name = f"{finding.check} (line {span.line})" if span is not None else f"{finding.check} ({number})"
-            where = (span.file, span.line) if span is not None else ("", 1)
+            line = f"line {span.line}, " if span is not None and span.line else ""
+            name = f"{finding.check} ({line}{number})"
+            where = (span.file, max(1, span.line)) if span is not None else ("", 1)
             cases.append(JUnitCase(name, where[0] or report.name, *where, (finding,)))
     return cases or [JUnitCase(report.name, "step")]
 
