@@ -17,7 +17,7 @@ import harness.slo
 from harness.api.prometheus import Prometheus
 from harness.api.series import Time, Values
 from harness.api.stories import Stories, Story, play, story
-from harness.check import CheckReport, MetricsServer, check, known_by, rule_uses
+from harness.check import CheckReport, MetricsServer, check, rule_names, rule_uses
 from harness.config import objective_files, rule_files, unit_test_files
 from harness.contracts import Contract
 from harness.engines import open_engine
@@ -176,7 +176,7 @@ def check_metrics(rules: Sequence[RuleFile], url: str, *, since: str = "1h") -> 
     with UrlEngine(url, read_only=True) as engine:
         uses = list(rule_uses(rules))
         server = MetricsServer(engine, round(time.time() * 1000), since_ms)
-        findings = check(uses, server, known_by(rules))
+        findings = check(uses, server, rule_names(rules))
         return CheckReport(engine.url, engine.version, since_ms, tuple(findings), (), len(uses), 0)
 
 

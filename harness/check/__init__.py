@@ -1,7 +1,7 @@
 """Are the metrics real? What rules, dashboards and objectives read, against what a running Prometheus has.
 
 server = Server(engine, now_ms, since_ms)
-findings = check(rule_uses(files), server, known_by(files))
+findings = check(rule_uses(files), server, rule_names(files))
 """
 
 from __future__ import annotations
@@ -9,29 +9,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.check.dashboards import Dashboard, load_dashboard
-from harness.check.judge import Known, judge_use
-from harness.check.model import CheckReport, ProblemKind, Skipped, Use, UseFinding, Wants, Weight
-from harness.check.rules import known_by, rule_uses
+from harness.check.judge import RuleNames, judge_use
+from harness.check.model import CheckReport, ProblemKind, SkippedUse, Use, UseFinding, Wants, Weight
+from harness.check.rules import rule_names, rule_uses
 from harness.check.server import MetricsServer
 
 __all__ = [
     "CheckReport",
     "Dashboard",
-    "Known",
     "MetricsServer",
     "ProblemKind",
-    "Skipped",
+    "RuleNames",
+    "SkippedUse",
     "Use",
     "UseFinding",
     "Wants",
     "Weight",
     "check",
-    "known_by",
     "load_dashboard",
+    "rule_names",
     "rule_uses",
 ]
 
 
-def check(uses: Iterable[Use], server: MetricsServer, known: Known | None = None) -> list[UseFinding]:
+def check(uses: Iterable[Use], server: MetricsServer, names: RuleNames | None = None) -> list[UseFinding]:
     """What is wrong with these uses on a server, and what is worth a note, in their order."""
-    return [finding for use in uses for finding in judge_use(use, server, known or Known())]
+    return [finding for use in uses for finding in judge_use(use, server, names or RuleNames())]

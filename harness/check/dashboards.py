@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.check.json_positions import load_json, place_of
-from harness.check.model import ProblemKind, Skipped, Use, UseFinding, Wants, Weight
+from harness.check.model import ProblemKind, SkippedUse, Use, UseFinding, Wants, Weight
 from harness.check.server import MetricsServer
 from harness.check.variables import Variable, Variables, step_ms
 from harness.errors import InputError, Span, UnsupportedError, near_miss
@@ -54,7 +54,7 @@ class Dashboard:
     title: str
     queries: tuple[DashboardQuery, ...]
     variables: tuple[tuple[Variable, Span], ...]
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedUse, ...]
 
     def uses(self, server: MetricsServer, scrape_ms: int) -> Iterator[Use | UseFinding]:
         """Each query with its variables replaced, or what keeps it from being asked."""
@@ -117,7 +117,7 @@ class _PanelReader:
         self.model = model
         self.title = str(model.get("title") or source.name)
         self.queries: list[DashboardQuery] = []
-        self.skipped: list[Skipped] = []
+        self.skipped: list[SkippedUse] = []
         self.variables: list[tuple[Variable, Span]] = []
         self.inputs = {str(data.get("name")): str(data.get("pluginId")) for data in _dicts(model.get("__inputs"))}
 
@@ -219,7 +219,7 @@ class _PanelReader:
         return ""
 
     def _skip(self, name: str, where: Span, reason: str) -> None:
-        self.skipped.append(Skipped(name, where, reason))
+        self.skipped.append(SkippedUse(name, where, reason))
 
 
 def _dicts(value: object) -> Sequence[Mapping[str, Any]]:

@@ -26,7 +26,7 @@ _LITERALS = re.compile(r"[\w /:@-]+(?:\|[\w /:@-]+)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class RuleNames:
     """What exists by the rules under check, whether or not the server shows it at the moment."""
 
     recorded: frozenset[str] = frozenset()
@@ -41,7 +41,7 @@ class _Case:
 
     use: Use
     server: MetricsServer
-    known: Known
+    names: RuleNames
     found: dict[tuple[ProblemKind, str], UseFinding] = field(default_factory=dict)
 
     def say(self, kind: ProblemKind, weight: Weight, what: str, message: str, *, at: str = "") -> None:
@@ -54,9 +54,9 @@ class _Case:
         return format_duration(self.server.since_ms)
 
 
-def judge_use(use: Use, server: MetricsServer, known: Known) -> list[UseFinding]:
+def judge_use(use: Use, server: MetricsServer, names: RuleNames) -> list[UseFinding]:
     """What is wrong with one use, or worth a note; raises EngineError if the server breaks."""
-    case = _Case(use, server, known)
+    case = _Case(use, server, names)
     try:
         read = selected(use.expr)
     except InputError as err:
@@ -99,14 +99,14 @@ def _judge_selector(case: _Case, selector: Selector, may_be_absent: bool) -> Non
 
 def _judge_missing(case: _Case, selector: Selector, may_be_absent: bool) -> None:
     metric = name_of(selector)
-    if metric in case.known.recorded:
+    if metric in case.names.recorded:
         message = f"`{metric}` is recorded by these rules, and the server has none of it yet"
         case.say(ProblemKind.METRIC, Weight.NOTE, metric, message)
         return
     if case.server.had(*selector.names):
         why = " (there was, within the last day)"
     else:
-        why = near_miss(metric, _likely(metric, [*case.server.metrics(), *case.known.recorded]))
+        why = near_miss(metric, _likely(metric, [*case.server.metrics(), *case.names.recorded]))
     message = f"no series of `{metric}` in the last {case.since}{why}"
     if may_be_absent:
         case.say(ProblemKind.METRIC, Weight.NOTE, metric, f"{message}; the expression asks for its absence")
@@ -176,7 +176,7 @@ def _among(matcher: Matcher, values: Collection[str]) -> str:
 
 def _judge_alerts(case: _Case, selector: Selector) -> None:
     """`ALERTS` exists while an alert waits or fires, so its names are held against the rules."""
-    closed: dict[str, Collection[str]] = {"alertname": case.known.alerts, "alertstate": _STATES}
+    closed: dict[str, Collection[str]] = {"alertname": case.names.alerts, "alertstate": _STATES}
     for matcher in selector.matchers:
         known = closed.get(matcher.label, ())
         if not known:

@@ -69,7 +69,7 @@ class UseFinding:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
+class SkippedUse:
     """A query or panel that was not checked, and why."""
 
     name: str
@@ -85,7 +85,7 @@ class CheckReport:
     version: str
     since_ms: int
     findings: tuple[UseFinding, ...]
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedUse, ...]
     uses: int
     panels: int
     """Queries of panels that were asked for data."""

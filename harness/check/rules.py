@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from harness.check.judge import Known
+from harness.check.judge import RuleNames
 from harness.check.model import Use
 from harness.rules import AlertRule, RecordingRule, RuleFile
 
@@ -24,10 +24,10 @@ def rule_uses(files: Iterable[RuleFile]) -> Iterator[Use]:
         yield Use(f"alert {rule.alert}", rule.expr, made_of=tuple(sorted(shown)))
 
 
-def known_by(files: Iterable[RuleFile]) -> Known:
+def rule_names(files: Iterable[RuleFile]) -> RuleNames:
     """What exists because these rules say so."""
     rules = list(_rules(files))
-    return Known(
+    return RuleNames(
         frozenset(rule.record for rule in rules if isinstance(rule, RecordingRule)),
         frozenset(rule.alert for rule in rules if isinstance(rule, AlertRule)),
     )

@@ -77,7 +77,7 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True)
-class Replaced:
+class InterpolatedQuery:
     """An expression without its variables."""
 
     expr: str
@@ -96,7 +96,7 @@ class Variables:
         self._scrape_ms = scrape_ms
         self._values: dict[str, tuple[str, ...]] = {}
 
-    def replace(self, text: str, min_step_ms: int = 0) -> Replaced:
+    def replace(self, text: str, min_step_ms: int = 0) -> InterpolatedQuery:
         """The text as Grafana sends it, for a panel whose points lie at least so far apart."""
         unknown: dict[str, None] = {}
         empty: dict[str, None] = {}
@@ -119,7 +119,7 @@ class Variables:
                 return variable.all_value
             return _formatted(values, variable, match[3] or match[5] or "")
 
-        return Replaced(_REFERENCE.sub(put, text), tuple(unknown), tuple(empty))
+        return InterpolatedQuery(_REFERENCE.sub(put, text), tuple(unknown), tuple(empty))
 
     def values(self, variable: Variable) -> tuple[str, ...]:
         """What is chosen; all that there is for "All", and :data:`ALL` itself if the dashboard says how to write it."""

@@ -14,8 +14,8 @@ from harness.check import (
     UseFinding,
     Wants,
     check,
-    known_by,
     load_dashboard,
+    rule_names,
     rule_uses,
 )
 from harness.choices.check import CheckChoices
@@ -65,7 +65,7 @@ def run(config: Config, choices: CheckChoices) -> int:
         )
     with UrlEngine(choices.against, read_only=True) as engine:
         server = MetricsServer(engine, round(time.time() * 1000), since_ms)
-        known = known_by(files)
+        known = rule_names(files)
         uses = [*(rule_uses(files) if wanted else ()), *_objective_uses(objectives)]
         findings = check(uses, server, known)
         for dashboard in dashboards:

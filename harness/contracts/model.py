@@ -129,7 +129,7 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class TimeRange:
     """A stretch of a case, in milliseconds since it began; the end is excluded."""
 
     start_ms: int
@@ -152,9 +152,9 @@ class Situation:
     """Where the knob stands from which millisecond on."""
     lasts_ms: int
     scrape_ms: int
-    failed_scrapes: Stretch | None
+    failed_scrapes: TimeRange | None
     """Scrapes that fail: Prometheus ends every series of the target with a stale marker."""
-    gap: Stretch | None
+    gap: TimeRange | None
     """Time in which nothing is written at all, as when Prometheus itself was down."""
     restarts_ms: tuple[int, ...]
     """When the exporter restarts and its counters begin again at zero."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from harness.contracts.knob import knob_position, read_given
-from harness.contracts.model import Knob, SeriesSpec, Signal, Situation, Stretch
+from harness.contracts.model import Knob, SeriesSpec, Signal, Situation, TimeRange
 from harness.contracts.signal import read_series
 from harness.errors import InputError
 from harness.source import Fields, duration_ms
@@ -78,8 +78,8 @@ def _situation(fields: Fields, inherited: Inherited) -> Situation:
         knob=_knob_timeline(fields, inherited, given),
         lasts_ms=fields.duration_ms("lasts", DEFAULT_LASTS_MS, least_ms=1000),
         scrape_ms=fields.duration_ms("scrape_interval", inherited.scrape_ms, least_ms=1000),
-        failed_scrapes=_stretch(fields, "failed_scrapes"),
-        gap=_stretch(fields, "gap"),
+        failed_scrapes=_time_range(fields, "failed_scrapes"),
+        gap=_time_range(fields, "gap"),
         restarts_ms=tuple(
             duration_ms(item.text(), "`restarts`") for item in fields.items("restarts", "a time")
         ) if "restarts" in fields else (),
@@ -105,7 +105,7 @@ def _knob_timeline(
     return tuple(steps)
 
 
-def _stretch(fields: Fields, name: str) -> Stretch | None:
+def _time_range(fields: Fields, name: str) -> TimeRange | None:
     if name not in fields:
         return None
     inner = fields.fields(name, f"`{name}`")
@@ -113,4 +113,4 @@ def _stretch(fields: Fields, name: str) -> Stretch | None:
     start, end = inner.duration_ms("from"), inner.duration_ms("to")
     if start >= end:
         raise InputError(f"`{name}` must end after it begins", span=inner.span, hint="write {from: 12m, to: 16m}")
-    return Stretch(start, end)
+    return TimeRange(start, end)

@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from itertools import accumulate
 
 from harness.contracts.lines import Line, line_of
-from harness.contracts.model import SeriesSpec, Shape, Signal, Stretch
+from harness.contracts.model import SeriesSpec, Shape, Signal, TimeRange
 from harness.contracts.signal import expand
 from harness.errors import InputError
 from harness.numbers import parse_number
@@ -32,8 +32,8 @@ class Scrapes:
     every_ms: int
     lasts_ms: int
     phase_ms: int
-    failed: Stretch | None = None
-    gap: Stretch | None = None
+    failed: TimeRange | None = None
+    gap: TimeRange | None = None
     restarts_ms: tuple[int, ...] = ()
     tick_ms: int = 0
     """What divides the times at which rules look at the world; 0 where nobody knows. See :meth:`on_ticks`."""

@@ -29,7 +29,7 @@ _MOST_TURNED = 14
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class LoadedGroup:
     """A rule group that promtool loads; `number` is its place among all that the test's rule files hold."""
 
     number: int
@@ -49,8 +49,8 @@ class Unit:
 class Link:
     """A rule of one group reads what a rule of another one makes."""
 
-    reader: Unit
-    writer: Unit
+    reader: LoadedGroup
+    writer: LoadedGroup
     by: str
     """The reading rule."""
     reads: str
@@ -65,7 +65,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    unit: Unit
+    loaded: LoadedGroup
     rule: Rule
     makes: tuple[Mapping[str, str], ...]
     """Labels that the series which it makes surely carry (or, where empty, surely lack)."""
@@ -84,7 +84,7 @@ class _Node:
 class EvaluationOrder:
     """The groups that a unit-test file loads, and what promtool promises of their order."""
 
-    units: tuple[Unit, ...]
+    groups: tuple[LoadedGroup, ...]
     named: tuple[Text, ...]
     """`group_eval_order` as written."""
     _nodes: tuple[_Node, ...]
@@ -98,9 +98,9 @@ class EvaluationOrder:
         known: dict[tuple[Path, Span], tuple[RuleFile, Group]] = {}
         for file, group in rules.groups():  # a file that two patterns name is loaded once
             known.setdefault(_place(file, group), (file, group))
-        units = tuple(Unit(number, *pair) for number, pair in enumerate(known.values()))
-        nodes = tuple(_Node(u, r, _makes(u.group, r), _selectors(r.expr)) for u in units for r in u.group.rules)
-        order = cls(units, suite.order, nodes, {text.value: place for place, text in enumerate(suite.order)})
+        groups = tuple(LoadedGroup(number, *pair) for number, pair in enumerate(known.values()))
+        nodes = tuple(_Node(u, r, _makes(u.group, r), _selectors(r.expr)) for u in groups for r in u.group.rules)
+        order = cls(groups, suite.order, nodes, {text.value: place for place, text in enumerate(suite.order)})
         order._link()
         return order
 
@@ -116,27 +116,27 @@ class EvaluationOrder:
                 for writer in (w for name in names for w in writers.get(name, ())):
                     other = self._nodes[writer]
                     if writer not in found and any(selector.may_accept(made) for made in other.makes):
-                        apart = other.unit is not node.unit
-                        found[writer] = Link(node.unit, other.unit, node.name, other.made) if apart else None
+                        apart = other.loaded is not node.loaded
+                        found[writer] = Link(node.loaded, other.loaded, node.name, other.made) if apart else None
             self._links[number] = list(found.items())
 
     # -- what is promised ----------------------------------------------------------------------------------------------
 
-    def promised(self, one: Unit, other: Unit) -> bool:
+    def promised(self, one: LoadedGroup, other: LoadedGroup) -> bool:
         """Whether promtool promises which of two groups it evaluates first."""
         return one.name != other.name and one.name in self._places and other.name in self._places
 
-    def tied(self, one: Unit, other: Unit) -> bool:
+    def tied(self, one: LoadedGroup, other: LoadedGroup) -> bool:
         """Whether this promtool evaluates them in random order: what is not named is sorted as if it came first."""
         return self._place(one) == self._place(other)
 
-    def _place(self, unit: Unit) -> int:
-        return self._places.get(unit.name, 0)
+    def _place(self, loaded: LoadedGroup) -> int:
+        return self._places.get(loaded.name, 0)
 
     @property
     def unknown(self) -> list[Text]:
         """Names in `group_eval_order` that no group bears."""
-        names = {unit.name for unit in self.units}
+        names = {loaded.name for loaded in self.groups}
         return [text for text in self.named if text.value not in names]
 
     def undecided(self) -> list[Link]:
@@ -171,11 +171,11 @@ class EvaluationOrder:
 
     # -- orders --------------------------------------------------------------------------------------------------------
 
-    def main(self) -> list[Unit]:
+    def main(self) -> list[LoadedGroup]:
         """The order in which this promtool evaluates the groups, what is read being made first where that is random."""
         return next(iter(self.orders(self.undecided())))
 
-    def orders(self, links: Sequence[Link]) -> Iterator[list[Unit]]:
+    def orders(self, links: Sequence[Link]) -> Iterator[list[LoadedGroup]]:
         """Orders of all groups that keep what is promised, each another answer to who of these links comes first.
 
         First that of :meth:`main`; then one pair of groups after the other is turned round, then several of them.
@@ -193,20 +193,20 @@ class EvaluationOrder:
             order = self._sorted(arcs)
             if order is not None and tuple(order) not in told:
                 told.add(tuple(order))
-                yield [self.units[number] for number in order]
+                yield [self.groups[number] for number in order]
         if not told:  # rings of groups that read each other
-            yield [self.units[number] for number in self._sorted([]) or ()]
+            yield [self.groups[number] for number in self._sorted([]) or ()]
 
     def _sorted(self, arcs: Sequence[tuple[int, int]]) -> list[int] | None:
         """The groups in the order of the files, but for these arcs and the promised order; None if those are a ring."""
         before: dict[int, set[int]] = defaultdict(set)
         for first, second in arcs:
             before[second].add(first)
-        for one, other in itertools.permutations(self.units, 2):
+        for one, other in itertools.permutations(self.groups, 2):
             if self.promised(one, other) and self._places[one.name] < self._places[other.name]:
                 before[other.number].add(one.number)
         order: list[int] = []
-        left = [unit.number for unit in self.units]
+        left = [loaded.number for loaded in self.groups]
         while left:
             free = next((number for number in left if before[number] <= set(order)), None)
             if free is None:
@@ -219,7 +219,7 @@ class EvaluationOrder:
         """What to write as `group_eval_order`: the groups of these links and those that it names already."""
         wanted = {link.reader.number for link in links} | {link.writer.number for link in links}
         made_first = self._sorted([(link.writer.number, link.reader.number) for link in links])
-        order = [self.units[number] for number in made_first or self._sorted([]) or ()]
+        order = [self.groups[number] for number in made_first or self._sorted([]) or ()]
         return list(dict.fromkeys(u.name for u in order if u.number in wanted or u.name in self._places))
 
 
@@ -235,10 +235,10 @@ class OrderDependence:
     order: EvaluationOrder
 
 
-def blamed(links: Sequence[Link], one: Sequence[Unit], other: Sequence[Unit]) -> tuple[Link, ...]:
+def blamed(links: Sequence[Link], one: Sequence[LoadedGroup], other: Sequence[LoadedGroup]) -> tuple[Link, ...]:
     """The links whose groups stand the other way round in another order."""
 
-    def first(order: Sequence[Unit], link: Link) -> bool:
+    def first(order: Sequence[LoadedGroup], link: Link) -> bool:
         return order.index(link.writer) < order.index(link.reader)
 
     return tuple(link for link in links if first(one, link) is not first(other, link))
@@ -290,11 +290,11 @@ class DistinctGroups:
 
     paths: tuple[Path, ...]
     names: tuple[str, ...]
-    """By number of a unit."""
+    """By number of a loaded group."""
     shown: Mapping[str, Path]
 
-    def in_order(self, order: Sequence[Unit]) -> PromtoolRules:
-        return PromtoolRules(self.paths, tuple(self.names[unit.number] for unit in order), self.shown)
+    def in_order(self, order: Sequence[LoadedGroup]) -> PromtoolRules:
+        return PromtoolRules(self.paths, tuple(self.names[loaded.number] for loaded in order), self.shown)
 
 
 def _place(file: RuleFile, group: Group) -> tuple[Path, Span]:
@@ -304,16 +304,16 @@ def _place(file: RuleFile, group: Group) -> tuple[Path, Span]:
 def distinct_groups(order: EvaluationOrder, rules: TestedRules, folder: Path, prefix: str) -> DistinctGroups:
     """The rule files as they are; where two groups share a name, copies in which each has one of its own."""
     bearers: dict[str, list[int]] = defaultdict(list)
-    for unit in order.units:
-        bearers[unit.name].append(unit.number)
+    for loaded in order.groups:
+        bearers[loaded.name].append(loaded.number)
     shared = {name for name, numbers in bearers.items() if len(numbers) > 1}
-    names = [unit.name for unit in order.units]
+    names = [loaded.name for loaded in order.groups]
     taken = set(names)
     for name in sorted(shared):
         for number in bearers[name]:
             names[number] = next(n for i in itertools.count(number) if (n := f"{name} #{i}") not in taken)
             taken.add(names[number])
-    by_place = {_place(unit.file, unit.group): unit.number for unit in order.units}
+    by_place = {_place(loaded.file, loaded.group): loaded.number for loaded in order.groups}
     paths: dict[Path, Path] = {}
     shown: dict[str, Path] = {}
     for file in rules.files:

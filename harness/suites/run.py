@@ -285,7 +285,7 @@ class SuiteRun:
         tested = TestedSuite(
             suite,
             Reads(rule_set),
-            order=lambda: [unit.group for unit in EvaluationOrder.of(suite, rule_set).main()],
+            order=lambda: [loaded.group for loaded in EvaluationOrder.of(suite, rule_set).main()],
             seen=lambda group, time_ms: result.observed.get((group.index, suite.tick_ms(time_ms)), None),
             run=lambda path: self.promtool.test_rules([path], flags=self.options.flags, timeout_s=_PATIENCE_S),
             target=copy.with_suffix(".backfilled.yml"),

@@ -6,15 +6,15 @@ from harness.toolchain.attempts import Attempt
 from harness.toolchain.containers import ContainerEngineStatus, probe_container_engine
 from harness.toolchain.doctor import Row, diagnose, render_json, render_text, run_doctor
 from harness.toolchain.finder import Toolchain
-from harness.toolchain.tools import TOOLS, KnownTool, Tool
+from harness.toolchain.tools import TOOLS, Tool, ToolSpec
 
 __all__ = [
     "TOOLS",
     "Attempt",
     "ContainerEngineStatus",
-    "KnownTool",
     "Row",
     "Tool",
+    "ToolSpec",
     "Toolchain",
     "diagnose",
     "probe_container_engine",

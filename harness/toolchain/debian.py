@@ -20,8 +20,8 @@ from harness.files import write_whole
 from harness.toolchain.aptsources import AptSource, machine_sources, pick_archive
 from harness.toolchain.attempts import HostUnreachable, Progress, SourceFailed, cache_failed, without_urls
 from harness.toolchain.relocate import relocate
-from harness.toolchain.store import Staged
-from harness.toolchain.tools import KnownTool, matches_prefix, parse_version
+from harness.toolchain.store import StagedTool
+from harness.toolchain.tools import ToolSpec, matches_prefix, parse_version
 
 _UPDATE_S = 180.0
 _DOWNLOAD_S = 600.0
@@ -119,13 +119,13 @@ def _os_release(root: Path) -> dict[str, str]:
 
 
 def fetch_package(
-    tools: Sequence[KnownTool],
+    tools: Sequence[ToolSpec],
     distribution: Distribution,
     suite: str,
     prefix: str,
     staging: Path,
     progress: Progress,
-) -> list[Staged]:
+) -> list[StagedTool]:
     """Fetch and unpack the packages of one project from one suite into ``staging``.
 
     Raises SourceFailed with one line (HostUnreachable if the mirror did not answer), CacheFailed if the disk is full.
@@ -153,7 +153,9 @@ def fetch_package(
     return list(_unpack(tools, sorted(downloads.glob("*.deb")), staging, apt, where))
 
 
-def _unpack(tools: Sequence[KnownTool], packages: list[Path], staging: Path, apt: _Apt, where: str) -> Iterator[Staged]:
+def _unpack(
+    tools: Sequence[ToolSpec], packages: list[Path], staging: Path, apt: _Apt, where: str
+) -> Iterator[StagedTool]:
     unpacked = staging / "unpacked"
     for package in packages:
         apt.run("dpkg-deb", "-x", str(package), str(unpacked), timeout=_UNPACK_S)
@@ -167,7 +169,7 @@ def _unpack(tools: Sequence[KnownTool], packages: list[Path], staging: Path, apt
         if tool.package_data and folder.is_dir() and relocate(path, tool.package_data):
             data = staging / f"data-{tool.name}"
             os.rename(folder, data)
-        yield Staged(tool, path, "debian", data)
+        yield StagedTool(tool, path, "debian", data)
 
 
 class _Apt:

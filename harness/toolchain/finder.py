@@ -20,8 +20,8 @@ from harness.toolchain.attempts import (
 )
 from harness.toolchain.debian import Distribution, fetch_package
 from harness.toolchain.probe import VersionMemo
-from harness.toolchain.store import CacheEntry, Staged, Store
-from harness.toolchain.tools import TOOLS, KnownTool, Tool, Version, matches_prefix, tools_of
+from harness.toolchain.store import CacheEntry, StagedTool, Store
+from harness.toolchain.tools import TOOLS, Tool, ToolSpec, Version, matches_prefix, tools_of
 
 _PREFIX = re.compile(r"\d+(\.\d+){0,2}")
 _TRUE = {"1", "true", "yes", "on"}
@@ -133,7 +133,7 @@ class Toolchain:
 
     # -- settings ------------------------------------------------------------------------------------------------
 
-    def _prefix_of(self, known: KnownTool) -> str:
+    def _prefix_of(self, known: ToolSpec) -> str:
         names = (known.name, known.project.name)
         given = next((self._versions[name] for name in names if name in self._versions), None)
         source = "versions"
@@ -148,7 +148,7 @@ class Toolchain:
             )
         return given
 
-    def _setting(self, known: KnownTool) -> tuple[str, Path] | None:
+    def _setting(self, known: ToolSpec) -> tuple[str, Path] | None:
         """(where it stands, path) of an explicit setting."""
         if known.name in self._explicit:
             return f"the setting `{known.name}`", self._explicit[known.name]
@@ -157,7 +157,7 @@ class Toolchain:
 
     # -- sources -------------------------------------------------------------------------------------------------
 
-    def _from_setting(self, known: KnownTool, tried: list[Attempt]) -> Tool | None:
+    def _from_setting(self, known: ToolSpec, tried: list[Attempt]) -> Tool | None:
         setting = self._setting(known)
         if setting is None:
             return None
@@ -175,7 +175,7 @@ class Toolchain:
             tried.append(Attempt("setting", f"{source}: {err}", rejected=True))
             return None
 
-    def _from_path(self, known: KnownTool, tried: list[Attempt]) -> Tool | None:
+    def _from_path(self, known: ToolSpec, tried: list[Attempt]) -> Tool | None:
         folders = list(dict.fromkeys(self._environ.get("PATH", os.defpath).split(os.pathsep)))
         # A relative entry would make the answer depend on the current folder, and let a checkout plant a program.
         folders = [folder for folder in folders if os.path.isabs(folder)]
@@ -196,20 +196,20 @@ class Toolchain:
             )
         return None
 
-    def _accept(self, known: KnownTool, path: Path, origin: str) -> Tool:
+    def _accept(self, known: ToolSpec, path: Path, origin: str) -> Tool:
         """The tool at a path if its version will do; raises SourceFailed."""
         version, text = self._memo.probe(known, path)
         if why := self._unfit(known, version):
             raise SourceFailed(f"{path} is {text}: {why}")
         return Tool(known.name, path, version, text, origin)
 
-    def _unfit(self, known: KnownTool, version: Version) -> str:
+    def _unfit(self, known: ToolSpec, version: Version) -> str:
         prefix = self._prefixes[known.name]
         if version < known.minimum:
             return f"needs {known.minimum_text} or newer, {known.older_lacks}"
         return "" if matches_prefix(version, prefix) else f"wanted {prefix}"
 
-    def _from_cache(self, known: KnownTool, tried: list[Attempt], check: bool) -> Tool | None:
+    def _from_cache(self, known: ToolSpec, tried: list[Attempt], check: bool) -> Tool | None:
         entries = self._store.entries(known, run=check)
         for entry in entries:
             if entry.tool is not None and not self._unfit(known, entry.tool.version):
@@ -221,7 +221,7 @@ class Toolchain:
             tried.append(Attempt("cache", f"none in {self._store.root}"))
         return None
 
-    def _fetch(self, known: KnownTool, check: bool) -> Tool | None:
+    def _fetch(self, known: ToolSpec, check: bool) -> Tool | None:
         tried = self._tried[known.name]
         if self.offline:
             tried.append(Attempt("release", "not asked: offline"))
@@ -237,11 +237,11 @@ class Toolchain:
                     self._store.discard(entry)
             return self._fetch_release(known, tried) or self._fetch_package(known, tried)
 
-    def _fetch_release(self, known: KnownTool, tried: list[Attempt]) -> Tool | None:
+    def _fetch_release(self, known: ToolSpec, tried: list[Attempt]) -> Tool | None:
         # requests takes 200 ms to import, fifty times what it takes to find a tool that is here.
         from harness.toolchain.releases import OFFICIAL, fetch_release, release_version
 
-        def fetch(staging: Path) -> list[Staged]:
+        def fetch(staging: Path) -> list[StagedTool]:
             version = release_version(known.project, self._prefixes[known.name])
             base_url = self._release_url or OFFICIAL
             tools = tools_of(known.project)
@@ -249,7 +249,7 @@ class Toolchain:
 
         return self._fetched(known, "release", fetch, tried)
 
-    def _fetch_package(self, known: KnownTool, tried: list[Attempt]) -> Tool | None:
+    def _fetch_package(self, known: ToolSpec, tried: list[Attempt]) -> Tool | None:
         try:
             distribution = Distribution.of_machine(self._machine_root)
         except SourceFailed as err:
@@ -258,7 +258,7 @@ class Toolchain:
         prefix = self._prefixes[known.name]
         for suite in distribution.suites:
 
-            def fetch(staging: Path, suite: str = suite) -> list[Staged]:
+            def fetch(staging: Path, suite: str = suite) -> list[StagedTool]:
                 return fetch_package(tools_of(known.project), distribution, suite, prefix, staging, self._progress)
 
             if (tool := self._fetched(known, "debian", fetch, tried)) is not None:
@@ -268,7 +268,7 @@ class Toolchain:
         return None
 
     def _fetched(
-        self, known: KnownTool, source: str, fetch: Callable[[Path], list[Staged]], tried: list[Attempt]
+        self, known: ToolSpec, source: str, fetch: Callable[[Path], list[StagedTool]], tried: list[Attempt]
     ) -> Tool | None:
         """Run one source; None with the reason noted if it fails."""
         if source in self._unreachable:
@@ -289,7 +289,7 @@ class Toolchain:
             return None
         return tool
 
-    def _not_found(self, known: KnownTool) -> EngineError:
+    def _not_found(self, known: ToolSpec) -> EngineError:
         prefix = self._prefixes[known.name]
         lines = "".join(f"\n  {attempt}" for attempt in self._tried[known.name])
         return EngineError(
@@ -302,7 +302,7 @@ def _unwanted(entry: CacheEntry) -> str:
     return f"{entry.folder.name} is not the version that is wanted"
 
 
-def _known(name: str) -> KnownTool:
+def _known(name: str) -> ToolSpec:
     if name not in TOOLS:
         raise InputError(f"unknown tool `{name}`{near_miss(name, TOOLS)}", hint=f"known are: {', '.join(TOOLS)}")
     return TOOLS[name]

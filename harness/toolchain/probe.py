@@ -12,13 +12,13 @@ from pathlib import Path
 
 from harness.files import write_whole
 from harness.toolchain.attempts import SourceFailed
-from harness.toolchain.tools import KnownTool, Version, parse_version, parse_version_output
+from harness.toolchain.tools import ToolSpec, Version, parse_version, parse_version_output
 
 _TIMEOUT_S = 10.0
 _BUSY_TRIES = 20
 
 
-def probe(known: KnownTool, path: Path) -> tuple[Version, str]:
+def probe(known: ToolSpec, path: Path) -> tuple[Version, str]:
     """(version, version text) that the executable itself states.
 
     Raises SourceFailed with one line if it does not run, or is another program.
@@ -59,7 +59,7 @@ def _run_version(path: Path) -> str:
     raise AssertionError("unreachable")
 
 
-def _read_version(known: KnownTool, path: Path, output: str) -> tuple[Version, str]:
+def _read_version(known: ToolSpec, path: Path, output: str) -> tuple[Version, str]:
     found = parse_version_output(output)
     version = parse_version(found[1]) if found else None
     if found is None or version is None:
@@ -84,7 +84,7 @@ class VersionMemo:
         self._file = file
         self._known: dict[str, list[object]] | None = None
 
-    def probe(self, known: KnownTool, path: Path) -> tuple[Version, str]:
+    def probe(self, known: ToolSpec, path: Path) -> tuple[Version, str]:
         """As :func:`probe`, from memory where the file has not changed since."""
         real = os.path.realpath(path)
         try:

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import requests
 
 from harness.toolchain.attempts import HostUnreachable, Progress, SourceFailed, within
-from harness.toolchain.store import Staged
-from harness.toolchain.tools import KnownTool, ReleaseProject, matches_prefix, parse_version
+from harness.toolchain.store import StagedTool
+from harness.toolchain.tools import ReleaseProject, ToolSpec, matches_prefix, parse_version
 
 OFFICIAL = "https://github.com/prometheus"
 
@@ -44,8 +44,8 @@ def release_version(project: ReleaseProject, prefix: str) -> str:
 
 
 def fetch_release(
-    tools: Sequence[KnownTool], version: str, platform: str, base_url: str, staging: Path, progress: Progress
-) -> list[Staged]:
+    tools: Sequence[ToolSpec], version: str, platform: str, base_url: str, staging: Path, progress: Progress
+) -> list[StagedTool]:
     """Download, check and unpack the tools of one project into ``staging``.
 
     Raises SourceFailed with one line (HostUnreachable if there was no answer at all), OSError if ``staging`` cannot
@@ -147,7 +147,7 @@ def _why(err: requests.RequestException) -> str:
     return "the request failed"
 
 
-def _unpack(archive: Path, stem: str, tools: Sequence[KnownTool], staging: Path, what: str) -> list[Staged]:
+def _unpack(archive: Path, stem: str, tools: Sequence[ToolSpec], staging: Path, what: str) -> list[StagedTool]:
     """Copy the executables out of the archive; no other member is ever written."""
     wanted = {f"{stem}/{tool.name}": tool for tool in tools}
     found = []
@@ -167,7 +167,7 @@ def _unpack(archive: Path, stem: str, tools: Sequence[KnownTool], staging: Path,
                 with target.open("wb") as stream:
                     while chunk := source.read(_CHUNK):
                         stream.write(chunk)
-                found.append(Staged(tool, target, "release"))
+                found.append(StagedTool(tool, target, "release"))
     except (tarfile.TarError, EOFError, zlib.error) as err:
         raise SourceFailed(f"{what} is damaged: {err or 'it ends too early'}") from err
     except OSError as err:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from harness.toolchain.attempts import CacheFailed, Progress, SourceFailed, cache_failed
 from harness.toolchain.probe import probe
-from harness.toolchain.tools import KnownTool, ReleaseProject, Tool, Version, parse_version
+from harness.toolchain.tools import ReleaseProject, Tool, ToolSpec, Version, parse_version
 
 _MANIFEST = "manifest.json"
 _LOCK_WAIT_S = 900.0
@@ -63,10 +63,10 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class StagedTool:
     """An executable that was fetched but not yet put in its place; ``data`` is what will be ``Tool.start_in``."""
 
-    known: KnownTool
+    known: ToolSpec
     path: Path
     source: str
     data: Path | None = None
@@ -89,7 +89,7 @@ class Store:
         self.root = root
         self.platform = this_platform()
 
-    def entries(self, known: KnownTool, *, run: bool = False) -> list[CacheEntry]:
+    def entries(self, known: ToolSpec, *, run: bool = False) -> list[CacheEntry]:
         """This platform's entries of a tool, newest version first; with ``run`` each is asked for its version."""
         try:
             names = sorted(os.listdir(self.root / known.name))
@@ -103,7 +103,7 @@ class Store:
                 found.append(self._entry(known, self.root / known.name / name, version, run))
         return sorted(found, key=lambda entry: entry.version, reverse=True)
 
-    def _entry(self, known: KnownTool, folder: Path, version: Version, run: bool) -> CacheEntry:
+    def _entry(self, known: ToolSpec, folder: Path, version: Version, run: bool) -> CacheEntry:
         path = folder / known.name
         try:
             manifest = Manifest(**json.loads((folder / _MANIFEST).read_text("utf-8")))
@@ -180,7 +180,7 @@ class Store:
         for aside in self.root.glob(".removed-*"):
             shutil.rmtree(aside, ignore_errors=True)
 
-    def install(self, staged: list[Staged], staging: Path) -> dict[str, Tool]:
+    def install(self, staged: list[StagedTool], staging: Path) -> dict[str, Tool]:
         """Put fetched executables into their places; raises SourceFailed if one of them does not run."""
         checked = []
         for item in staged:
@@ -191,7 +191,7 @@ class Store:
             tools[item.known.name] = self._install(item, version, text, staging)
         return tools
 
-    def _install(self, item: Staged, version: Version, text: str, staging: Path) -> Tool:
+    def _install(self, item: StagedTool, version: Version, text: str, staging: Path) -> Tool:
         name = item.known.name
         prepared = staging / f"entry-{name}"
         prepared.mkdir()

@@ -47,7 +47,7 @@ class ReleaseProject:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownTool:
+class ToolSpec:
     """What is known of a tool before any is found.
 
     ``executables`` are the names it may have on PATH, upstream's first, then Debian's. ``older_lacks`` is a sentence
@@ -86,11 +86,11 @@ _OLD_PROMETHEUS = "versions before 2.53 lack `query_offset` in rule groups, and 
 _OLD_ALERTMANAGER = "versions before 0.22 lack `matchers` in routes and inhibition rules"
 _OLD_NODE_EXPORTER = "versions before 1.0 name several metrics differently from what the rules read"
 
-TOOLS: Mapping[str, KnownTool] = MappingProxyType(
+TOOLS: Mapping[str, ToolSpec] = MappingProxyType(
     {
         tool.name: tool
         for tool in (
-            KnownTool(
+            ToolSpec(
                 name="promtool",
                 executables=("promtool",),
                 project=_PROMETHEUS,
@@ -100,7 +100,7 @@ TOOLS: Mapping[str, KnownTool] = MappingProxyType(
                 purpose="checks rule files, runs unit tests",
                 needed_by_verify=True,
             ),
-            KnownTool(
+            ToolSpec(
                 name="prometheus",
                 executables=("prometheus",),
                 project=_PROMETHEUS,
@@ -110,7 +110,7 @@ TOOLS: Mapping[str, KnownTool] = MappingProxyType(
                 purpose="evaluates the rules",
                 needed_by_verify=True,
             ),
-            KnownTool(
+            ToolSpec(
                 name="alertmanager",
                 executables=("alertmanager", "prometheus-alertmanager"),
                 project=_ALERTMANAGER,
@@ -120,7 +120,7 @@ TOOLS: Mapping[str, KnownTool] = MappingProxyType(
                 purpose="routes and notifies in live runs",
                 package_data="/usr/share/prometheus/alertmanager",
             ),
-            KnownTool(
+            ToolSpec(
                 name="amtool",
                 executables=("amtool",),
                 project=_ALERTMANAGER,
@@ -129,7 +129,7 @@ TOOLS: Mapping[str, KnownTool] = MappingProxyType(
                 older_lacks=_OLD_ALERTMANAGER,
                 purpose="checks Alertmanager's configuration",
             ),
-            KnownTool(
+            ToolSpec(
                 name="node_exporter",
                 executables=("node_exporter", "prometheus-node-exporter"),
                 project=_NODE_EXPORTER,
@@ -143,7 +143,7 @@ TOOLS: Mapping[str, KnownTool] = MappingProxyType(
 )
 
 
-def tools_of(project: ReleaseProject) -> tuple[KnownTool, ...]:
+def tools_of(project: ReleaseProject) -> tuple[ToolSpec, ...]:
     """The tools that one fetch of a project brings."""
     return tuple(tool for tool in TOOLS.values() if tool.project is project)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.check import Known, MetricsServer, ProblemKind, Use, UseFinding, Wants, Weight, check
+from harness.check import MetricsServer, ProblemKind, RuleNames, Use, UseFinding, Wants, Weight, check
 from harness.check.names import name_of, readings, selected
 from harness.engines import Engine, Samples, make_labels
 from harness.engines.process import ProcessEngine
@@ -19,12 +19,12 @@ def text(expr: str) -> Text:
 
 
 def said(
-    server: MetricsServer, expr: str, known: Known | None = None, **use: object
+    server: MetricsServer, expr: str, known: RuleNames | None = None, **use: object
 ) -> list[tuple[ProblemKind, Weight, str]]:
     return [(f.kind, f.weight, f.message) for f in found(server, expr, known, **use)]
 
 
-def found(server: MetricsServer, expr: str, known: Known | None = None, **use: object) -> list[UseFinding]:
+def found(server: MetricsServer, expr: str, known: RuleNames | None = None, **use: object) -> list[UseFinding]:
     return check([Use("x", text(expr), **use)], server, known)  # type: ignore[arg-type]
 
 
@@ -80,7 +80,7 @@ GOOD = [
 
 @pytest.mark.parametrize("expr", GOOD)
 def test_what_is_real_is_passed(server: MetricsServer, expr: str) -> None:
-    assert said(server, expr, Known(alerts=frozenset({"ServiceDown"}))) == []
+    assert said(server, expr, RuleNames(alerts=frozenset({"ServiceDown"}))) == []
 
 
 @pytest.mark.parametrize(
@@ -133,14 +133,14 @@ def test_what_is_real_is_passed(server: MetricsServer, expr: str) -> None:
 def test_what_is_not_real_is_named(
     server: MetricsServer, expr: str, kind: ProblemKind, weight: Weight, words: list[str]
 ) -> None:
-    known = Known(alerts=frozenset({"ServiceDown", "HighErrorRate"}))
+    known = RuleNames(alerts=frozenset({"ServiceDown", "HighErrorRate"}))
     result = said(server, expr, known)
     assert [(k, w) for k, w, _ in result] == [(kind, weight)], result
     assert [word for word in words if word not in result[0][2]] == []
 
 
 def test_a_recorded_metric_may_still_be_to_come(server: MetricsServer) -> None:
-    known = Known(recorded=frozenset({"job:requests:rate5m"}))
+    known = RuleNames(recorded=frozenset({"job:requests:rate5m"}))
     assert said(server, "sum by (anything) (job:requests:rate5m)", known) == [
         (ProblemKind.METRIC, N, "`job:requests:rate5m` is recorded by these rules, and the server has none of it yet")
     ]
@@ -163,7 +163,7 @@ def test_the_caret_stands_under_the_name(server: MetricsServer) -> None:
 
 
 def test_an_alert_of_somebody_elses_rules_is_real_where_it_fires(engine: Engine, now_ms: int) -> None:
-    known, expr = Known(alerts=frozenset({"ServiceDown"})), 'ALERTS{alertname="Theirs"}'
+    known, expr = RuleNames(alerts=frozenset({"ServiceDown"})), 'ALERTS{alertname="Theirs"}'
     assert [kind for kind, _, _ in said(MetricsServer(engine, now_ms, 600_000), expr, known)] == [ProblemKind.VALUE]
     engine.write([Samples(make_labels("ALERTS", alertname="Theirs", alertstate="firing"), [now_ms - 1000], [1.0])])
     assert said(MetricsServer(engine, now_ms, 600_000), expr, known) == []

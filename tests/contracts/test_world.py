@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness.contracts import load_contracts
-from harness.contracts.model import Signal, Stretch
+from harness.contracts.model import Signal, TimeRange
 from harness.contracts.world import KnobSteps, Scrapes, Trace, bucket_shares, traces
 from harness.errors import InputError
 from harness.series import format_labels, is_stale
@@ -123,19 +123,19 @@ def test_the_knob_moves_at_the_scrape_that_reaches_its_time(tmp_path: Path) -> N
         # Failed scrapes: one stale marker, then nothing until a scrape succeeds.
         (
             "gauge: g, value: 7",
-            Scrapes(30_000, 180_000, 15_000, failed=Stretch(60_000, 120_000)),
+            Scrapes(30_000, 180_000, 15_000, failed=TimeRange(60_000, 120_000)),
             [(15, 7.0), (45, 7.0), (75, "stale"), (135, 7.0), (165, 7.0)],
         ),
         # A gap: nothing at all, and the counter has counted on.
         (
             "counter: g, rate: 1",
-            Scrapes(30_000, 180_000, 15_000, gap=Stretch(60_000, 120_000)),
+            Scrapes(30_000, 180_000, 15_000, gap=TimeRange(60_000, 120_000)),
             [(15, 30.0), (45, 60.0), (135, 150.0), (165, 180.0)],
         ),
         # The end of a stretch is excluded, its beginning is not.
         (
             "gauge: g, value: 7",
-            Scrapes(30_000, 105_000, 15_000, failed=Stretch(45_000, 75_000)),
+            Scrapes(30_000, 105_000, 15_000, failed=TimeRange(45_000, 75_000)),
             [(15, 7.0), (45, "stale"), (75, 7.0), (105, 7.0)],
         ),
         # present: there, gone with a marker, back.
@@ -149,7 +149,7 @@ def test_the_knob_moves_at_the_scrape_that_reaches_its_time(tmp_path: Path) -> N
         # Failing from the first scrape on: no marker either.
         (
             "gauge: g, value: 1",
-            Scrapes(30_000, 75_000, 15_000, failed=Stretch(0, 60_000)),
+            Scrapes(30_000, 75_000, 15_000, failed=TimeRange(0, 60_000)),
             [(75, 1.0)],
         ),
     ],
@@ -164,7 +164,7 @@ def test_absences(tmp_path: Path, series: str, scrapes: Scrapes, expected: list[
 
 def test_a_prometheus_that_was_away_ends_no_series(tmp_path: Path) -> None:
     """It cannot know, after its own absence, which series were there before: no stale marker."""
-    scrapes = Scrapes(30_000, 180_000, 15_000, gap=Stretch(60_000, 120_000))
+    scrapes = Scrapes(30_000, 180_000, 15_000, gap=TimeRange(60_000, 120_000))
     (trace,) = traces(signal(tmp_path, "gauge: g, value: 1, present: t < 100"), ((0, Fraction(0)),), scrapes)
     assert shown(trace) == [(15, 1.0), (45, 1.0)]
 

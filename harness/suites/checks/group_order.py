@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from harness.errors import near_miss
 from harness.suites.checks import FileView, Hit
 from harness.suites.model import Status
-from harness.suites.order import Link, OrderDependence, Unit
+from harness.suites.order import Link, LoadedGroup, OrderDependence
 from harness.units import format_duration
 
 
@@ -36,8 +36,8 @@ def check(view: FileView) -> Iterator[Hit]:
         )
 
 
-def _shown(unit: Unit, link: Link) -> str:
-    return f"`{unit.name}` ({unit.place})" if _of_one_name(link) else f"`{unit.name}`"
+def _shown(loaded: LoadedGroup, link: Link) -> str:
+    return f"`{loaded.name}` ({loaded.place})" if _of_one_name(link) else f"`{loaded.name}`"
 
 
 def _of_one_name(link: Link) -> bool:
@@ -51,11 +51,11 @@ def _why(dependence: OrderDependence, link: Link) -> str:
     if not order.named:
         return "Without `group_eval_order` promtool evaluates groups in random order"
     named = {text.value for text in order.named}
-    left_out = [f"`{unit.name}`" for unit in (link.writer, link.reader) if unit.name not in named]
+    left_out = [f"`{loaded.name}`" for loaded in (link.writer, link.reader) if loaded.name not in named]
     why = f"promtool promises an order among the groups that `group_eval_order` names, and it leaves out {left_out[0]}"
     why += f" and {left_out[1]}" if len(left_out) > 1 else ""
     for text in order.unknown:
-        why += f"; no group is named `{text.value}`{near_miss(text.value, [unit.name for unit in order.units])}"
+        why += f"; no group is named `{text.value}`{near_miss(text.value, [loaded.name for loaded in order.groups])}"
     return why
 
 
