@@ -156,8 +156,8 @@ def test_who_does_not_read_is_given_up(start: Start, wanted: bytes) -> None:
         client.connect(("127.0.0.1", server.port))
         client.sendall(wanted)
         clients.append(client)
-    wait_for(lambda: _sockets(server) >= before + 20, "all to be connected")
-    wait_for(lambda: _sockets(server) <= before + 1, "all to be gone", 20)
+    wait_for(lambda: server.value("http_requests_total", endpoint="/docs/assets/{name}") >= 20, "all to end")
+    wait_for(lambda: _sockets(server) <= before + 1, "all to be gone")
     for client in clients:
         client.close()
     assert server.value("http_connections_active") == 0
@@ -175,16 +175,13 @@ def test_ten_thousand_held_connections_leave_the_metrics_within_reach(start: Sta
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
         assert client.stdin is not None
         assert client.stdout is not None
+        assert client.stdout.readline() == b"holding %d\n" % HELD
         slowest_s = 0.0
-        holding = threading.Thread(target=client.stdout.readline)
-        holding.start()
-        asked = 0
-        while asked < 20 or holding.is_alive():
+        for _ in range(20):
             began = time.monotonic()
             assert requests.get(f"{server.base}/metrics", timeout=20).ok
             slowest_s = max(slowest_s, time.monotonic() - began)
-            asked += not holding.is_alive()
-        assert _sockets(server) > 8000, "they are held"
+        assert _sockets(server) > 5000, "some had to make room, the others are still there"
         assert slowest_s < 1
         wait_for(lambda: _sockets(server) < 20, "all to be given up")
         client.stdin.close()
