@@ -16,10 +16,11 @@ from harness.report.stack.status import StackStatus, stack_json, stack_report
 from harness.report.terminal import console, narrating
 from harness.stack.compose import ComposeRuntime
 from harness.stack.kept import KeptRuntime
-from harness.stack.opening import RuntimeKind, bring_up, running, stopped, take_down
+from harness.stack.opening import RuntimeKind
 from harness.stack.runtime import Health, Runtime, ServiceState
 from harness.stack.services import service
 from harness.stack.spec import STANDARD_PORTS, Spec
+from harness.stack.standing import bring_up, running, stopped, take_down
 
 _SCRAPED_S = 120.0
 _POLL_S = 0.5

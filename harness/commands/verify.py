@@ -16,10 +16,11 @@ from harness.alertmanager.file import AlertmanagerFile
 from harness.alertmanager.unused import UnusedPart
 from harness.choices.shared import RunChoices
 from harness.choices.verify import VerifyChoices
-from harness.commands import live, slo_report, stack_run
+from harness.commands import live, slo_report
 from harness.commands.objectives import read
 from harness.commands.project import Project, load, open_for, promtool_for, toolchain
 from harness.commands.prove import prove_all, write_documents
+from harness.commands.stack_run import COMPRESS
 from harness.commands.test import run_beside
 from harness.commands.writing import checked_outputs
 from harness.config import Config, objective_files, unit_test_files
@@ -27,6 +28,7 @@ from harness.engines.promtool import Promtool
 from harness.engines.promtool_complaints import RuleProblem
 from harness.engines.url import UrlEngine
 from harness.errors import EngineError, HarnessError, InputError, InputErrors, Span, near_miss
+from harness.live.clock import Clock
 from harness.live.model import LiveReport
 from harness.live.routing import idle_here
 from harness.proof.checked import lint
@@ -45,7 +47,10 @@ from harness.slo.budget.report import SloReport
 from harness.slo.model import Objective
 from harness.source import display_path
 from harness.stack.opening import RuntimeKind
-from harness.stack.run import ScenarioResult
+from harness.stack.result import ScenarioResult
+from harness.stack.run import played_on_own
+from harness.stack.scenario import find_scenario
+from harness.stack.spec import ANY_PORTS, Spec
 from harness.suites.model import SuiteReport
 from harness.toolchain import Toolchain
 from harness.units import count_of
@@ -318,15 +323,17 @@ def _played(config: Config, project: Project, out: Console) -> tuple[ScenarioRes
     if config.scenario is None:
         _step(out, None, "stack: skipped, the setting `scenario` names none")
         return None, None
-    scenario = stack_run.find_scenario(config, config.scenario)
+    scenario = find_scenario(config.scenario, config.folder / config.stack / "scenarios")
     scenario.check_alerts(project.files)
     objectives = _objectives(config)
+    spec = Spec.from_environment(config, Clock(COMPRESS), ANY_PORTS)
     report = None
     with (
         narrating(f"playing {scenario.name}", aloud=False) as step,
-        stack_run.played_on_own(
-            config, scenario, project.files, RuntimeKind.PROCESS, stack_run.COMPRESS, seed=1, step=step
-        ) as (stack, result),
+        played_on_own(scenario, project.files, spec, toolchain(config), RuntimeKind.PROCESS, seed=1, step=step) as (
+            stack,
+            result,
+        ),
     ):
         if objectives:
             step("reading how the objectives stand")

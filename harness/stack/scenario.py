@@ -6,7 +6,7 @@ for rules speak of rates, and a latency is what it is: a threshold of one second
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -101,6 +101,18 @@ class Tolerance:
 
 
 @dataclass(frozen=True, slots=True)
+class ScenarioMoment:
+    """What happens at a moment of a scenario, and a word on it."""
+
+    at_ms: int
+    says: str = ""
+    faults: tuple[Fault, ...] | None = None
+    """All that is wrong from now on; None: as before."""
+    alive: bool | None = None
+    """Whether the service lives from now on; None: as before."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """One scenario file. An alert that is neither expected nor tolerated must stay quiet."""
 
@@ -117,7 +129,24 @@ class Scenario:
         """What is wrong at this moment."""
         return tuple(fault for fault in self.faults if fault.at_ms <= at_ms < fault.until_ms)
 
-    def check_alerts(self, files: list[RuleFile]) -> None:
+    def timetable(self) -> list[ScenarioMoment]:
+        """Everything that happens, in its order; the last moment is the end."""
+        moments = []
+        for at_ms in sorted({at_ms for fault in self.faults for at_ms in (fault.at_ms, fault.until_ms)}):
+            active = self.faults_at(at_ms)
+            says = "; ".join(fault.text for fault in active) or "all is well again"
+            moments.append(ScenarioMoment(at_ms, says, faults=active))
+        for fault in self.faults:
+            if fault.crash is None:
+                continue
+            for at_ms in range(fault.at_ms, fault.until_ms, fault.crash.every_ms):
+                again_ms = min(at_ms + fault.crash.down_ms, fault.until_ms)
+                moments.append(ScenarioMoment(at_ms, "the service is killed", alive=False))
+                moments.append(ScenarioMoment(again_ms, "the service starts again", alive=True))
+        moments.append(ScenarioMoment(self.lasts_ms))
+        return sorted(moments, key=lambda moment: moment.at_ms)
+
+    def check_alerts(self, files: Sequence[RuleFile]) -> None:
         """Raise InputError for an alert that no rule file defines: it would wait in vain, or tolerate nothing."""
         known = {alert.alert for file in files for group in file.groups for alert in group.alerts()}
         for expectation in self.expect:
@@ -128,6 +157,19 @@ class Scenario:
                     span=expectation.alert.span,
                     hint=f"known alerts: {', '.join(sorted(known))}",
                 )
+
+
+def find_scenario(name: str, folder: Path) -> Scenario:
+    """A scenario by its path, or by its name in a folder; raises InputError with the near miss."""
+    if (path := Path(name)).is_file():
+        return load_scenario(path)
+    shipped = {file.stem: file for file in sorted(folder.glob("*.yml"))}
+    if name in shipped:
+        return load_scenario(shipped[name])
+    raise InputError(
+        f"no scenario `{name}`{near_miss(Path(name).stem, shipped)}",
+        hint=f"name a file, or one of: {', '.join(shipped)}" if shipped else "name a scenario file",
+    )
 
 
 def load_scenario(path: Path) -> Scenario:

@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 
 from harness.cli import main
-from harness.commands.stack_run import COMPRESS, find_scenario, play_on, played_on_own
+from harness.commands.stack_run import COMPRESS
 from harness.config import load_config, rule_files
 from harness.engines.owner import processes_with
 from harness.errors import EXIT_FINDINGS, EXIT_INPUT
@@ -25,8 +25,9 @@ from harness.rules import load_rules
 from harness.stack.compose import ENV_FILES
 from harness.stack.load import Traffic
 from harness.stack.opening import RuntimeKind, throwaway
+from harness.stack.run import play, played_on_own
 from harness.stack.runtime import Runtime
-from harness.stack.scenario import load_scenario
+from harness.stack.scenario import find_scenario, load_scenario
 from harness.stack.spec import ANY_PORTS, Spec
 from harness.toolchain import Toolchain
 from tests.needs import binary_of
@@ -66,12 +67,13 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Runtime]:
 def test_each_scenario_ends_as_it_says(name: str, stack: Runtime) -> None:
     config = load_config(ROOT)
     files = load_rules(rule_files(config.rules, config.folder))
-    scenario = find_scenario(config, name)
+    scenario = find_scenario(name, ROOT / "fixtures" / "scenarios")
     said: list[str] = []
-    result = play_on(stack, scenario, files, seed=1, step=said.append)
+    result = play(scenario, files, stack, seed=1, step=said.append)
     if not result.passed and result.busy:  # as `stack run` does it
         kind, slower = RuntimeKind.of(stack.kind), COMPRESS // 2
-        with played_on_own(config, scenario, files, kind, slower, seed=1, step=said.append) as (_, result):
+        spec = Spec(config, Clock(slower), ANY_PORTS)
+        with played_on_own(scenario, files, spec, Toolchain(), kind, seed=1, step=said.append) as (_, result):
             pass
     told = [conclusion(result), result.busy, *(str(judged) for judged in result.judged), *said]
     assert result.passed, "\n".join(told)
@@ -136,10 +138,8 @@ def test_a_machine_that_was_held_up_is_no_wrong_rule(tmp_path: Path) -> None:
             threads.append(threading.Thread(target=hold_up))
             threads[0].start()
 
-    with played_on_own(config, load_scenario(file), files, RuntimeKind.PROCESS, 60, seed=1, step=step) as (
-        stack,
-        result,
-    ):
+    scenario, spec = load_scenario(file), Spec(config, Clock(60), ANY_PORTS)
+    with played_on_own(scenario, files, spec, Toolchain(), RuntimeKind.PROCESS, seed=1, step=step) as (stack, result):
         assert stack.clock.factor == 30
     threads[0].join()
     assert (result.passed, result.factor) == (True, 30), conclusion(result)

@@ -11,7 +11,9 @@ from harness.engines import Series
 from harness.errors import EXIT_INPUT, InputError
 from harness.rules import load_rules
 from harness.series import labels_of
-from harness.stack.run import Episode, Judgement, episodes_of, judge, late_answers
+from harness.stack.judge import episodes_of, judge
+from harness.stack.observed import late_answers
+from harness.stack.result import Episode, Judgement
 from harness.stack.scenario import Scenario, load_scenario
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,9 +20,9 @@ from harness.errors import EXIT_ENGINE, EXIT_FINDINGS, EXIT_INPUT, EXIT_OK
 from harness.live.clock import Clock
 from harness.stack.keeper import order_of
 from harness.stack.kept import KeptRuntime
-from harness.stack.opening import running
 from harness.stack.services import SERVICES
 from harness.stack.spec import Spec
+from harness.stack.standing import running
 from harness.stack.state import StateFolder
 from tests.needs import binary_of
 from tests.stack.stack_probes import PATIENCE_S, add_camera, cameras, eventually, processes_of
