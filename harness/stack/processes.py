@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
 
 import requests
 
@@ -23,18 +19,12 @@ from harness.engines.private import private_folder, sweep
 from harness.engines.spawned import Spawned
 from harness.errors import EngineError, InputError, with_log
 from harness.live.clock import Clock
-from harness.stack.configs import (
-    StackFolder,
-    local_alertmanager,
-    local_prometheus,
-    write_rules,
-    write_yaml,
-)
+from harness.stack.configs import StackFolder
 from harness.stack.ports import claim, listener
+from harness.stack.programs import LocalPrograms, find_binaries
 from harness.stack.runtime import ServiceState, ServiceStatus, Target, Tokens
 from harness.stack.services import SERVICES, service
-from harness.stack.spec import Spec, new_tokens, write_private
-from harness.stack.streaming import clock_variables, token_variables
+from harness.stack.spec import Spec, new_tokens
 from harness.stack.targets import read_targets
 from harness.toolchain import Toolchain
 
@@ -46,22 +36,6 @@ LOG_BYTES = 1 << 18
 _POLL_S = 0.02
 _PATIENCE_S = 10.0
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR")
-_EXPORTERS = {
-    "postgres-exporter": ("postgres_exporter", "prometheus-postgres-exporter"),
-    "redis-exporter": ("redis_exporter", "prometheus-redis-exporter"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """How to start a service: arguments without secrets, and the environment that is added to a bare one.
-
-    Bare: ours only as far as programs need it, so that no secret of ours reaches them.
-    """
-
-    command: Sequence[str]
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    start_in: Path | None = None
 
 
 class ProcessRuntime:
@@ -86,19 +60,15 @@ class ProcessRuntime:
     ) -> None:
         self._spec = spec
         self._folder = folder
-        self._data = data
         self._tokens = tokens or new_tokens()
         self._progress = progress
         self._stack = StackFolder(spec.config)
         self._scraped = self._stack.scraped()
         self._lock = threading.RLock()
         self._children: dict[str, Spawned] = {}
-        self.absent: dict[str, str] = {}
-        """Why a service is not part of this run, by service."""
-        self._alertmanager = tools.find("alertmanager")
-        self._binaries = self._find(tools)
+        binaries, self.absent = find_binaries(spec, tools)
         self.ports = claim({name: spec.ports.get(name, 0) for name in SERVICES if name not in self.absent})
-        self._programs = self._write()
+        self._programs = LocalPrograms(spec, self._stack, folder, data, self.ports, self._tokens, binaries).write()
         remember(self)
         try:
             self.start()
@@ -226,124 +196,6 @@ class ProcessRuntime:
             return f"install what the service needs: {sys.executable} -m pip install {folder}"
         return "the log says why"
 
-    # -- what to start -------------------------------------------------------------------------------------------
-
-    def _find(self, tools: Toolchain) -> dict[str, str]:
-        """The binaries by service; what cannot be part of this run goes to `absent`."""
-        found = {}
-        for name, tool in (
-            ("prometheus", "prometheus"),
-            ("alertmanager", "alertmanager"),
-            ("node-exporter", "node_exporter"),
-        ):
-            found[name] = str(tools.find(tool).path)
-        for name, store, url in (
-            ("postgres-exporter", "PostgreSQL", self._spec.database_url),
-            ("redis-exporter", "Redis", self._spec.redis_url),
-        ):
-            binary = next((path for program in _EXPORTERS[name] if (path := shutil.which(program))), None)
-            if (reason := store_problem(store, url)) is not None:
-                self.absent[name] = reason
-            elif binary is None:
-                programs = " or ".join(_EXPORTERS[name])
-                self.absent[name] = f"{store} is there, but no {programs} is on PATH"
-            else:
-                found[name] = binary
-        for each in SERVICES.values():
-            if each.containers_only:
-                self.absent[each.name] = f"{each.name} runs in containers only: --runtime compose"
-        return found
-
-    def _write(self) -> dict[str, Program]:
-        """Write the configurations; how to start each service, in the order of starting."""
-        for folder in (self._folder / "logs", self._folder / "secrets", self._data):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        addresses = {name: f"127.0.0.1:{port}" for name, port in self.ports.items()}
-        clock, config = self._clock, self._spec.config
-        rules = write_rules(config, clock, self._folder / "rules")
-        prometheus = local_prometheus(self._stack.prometheus(), addresses, rules, clock)
-        write_yaml(self._folder / "prometheus.yml", prometheus)
-        secrets = self._folder / "secrets"
-        write_yaml(self._folder / "alertmanager.yml", local_alertmanager(self._stack.alertmanager(), secrets, clock))
-        write_private(secrets / "alert_webhook_url", self._spec.webhook_url or f"http://{addresses['sink']}/")
-        return dict(self._all_programs(addresses))
-
-    @property
-    def _clock(self) -> Clock:
-        """The stack's clock, which knows what its Prometheus runs with."""
-        return replace(self._spec.clock, server=self._stack.server())
-
-    def _flags(self) -> list[str]:
-        """The flags of Prometheus that its configuration cannot hold."""
-        clock = self._clock
-        return clock.flags() if clock.factor > 1 else clock.server.flags()
-
-    def _all_programs(self, addresses: Mapping[str, str]) -> Iterator[tuple[str, Program]]:
-        folder, data = self._folder, self._data
-        yield "sink", Program([sys.executable, str(self._stack.sink().resolve()), "--listen", addresses["sink"]])
-        yield (
-            "streaming",
-            Program(
-                [sys.executable, "-m", "streaming"],
-                {
-                    "PYTHONPATH": str((self._stack.path / "streaming/src").resolve()),
-                    "STREAMING_HOST": "127.0.0.1",
-                    "STREAMING_PORT": str(self.ports["streaming"]),
-                    "STREAMING_WORKERS": str(self._spec.workers),
-                    "STREAMING_DATABASE_URL": self._spec.database_url or f"sqlite:///{data / 'streaming.db'}",
-                    # Not in memory: a service that was killed comes back with the cameras that were heard.
-                    "STREAMING_REDIS_URL": self._spec.redis_url or "database://",
-                    **token_variables(self._tokens),
-                    **clock_variables(self._spec.clock),
-                },
-            ),
-        )
-        yield (
-            "node-exporter",
-            Program([self._binaries["node-exporter"], f"--web.listen-address={addresses['node-exporter']}"]),
-        )
-        if "postgres-exporter" in self._binaries:
-            yield (
-                "postgres-exporter",
-                Program(
-                    [self._binaries["postgres-exporter"], f"--web.listen-address={addresses['postgres-exporter']}"],
-                    postgres_environment(self._spec.database_url or ""),
-                ),
-            )
-        if "redis-exporter" in self._binaries:
-            yield (
-                "redis-exporter",
-                Program(
-                    [self._binaries["redis-exporter"], f"--web.listen-address={addresses['redis-exporter']}"],
-                    redis_environment(self._spec.redis_url or ""),
-                ),
-            )
-        yield (
-            "alertmanager",
-            Program(
-                [
-                    self._binaries["alertmanager"],
-                    f"--config.file={folder / 'alertmanager.yml'}",
-                    f"--storage.path={data / 'alertmanager'}",
-                    f"--web.listen-address={addresses['alertmanager']}",
-                    "--cluster.listen-address=",  # no gossip: it would listen on every address
-                ],
-                start_in=self._alertmanager.start_in,
-            ),
-        )
-        yield (
-            "prometheus",
-            Program(
-                [
-                    self._binaries["prometheus"],
-                    f"--config.file={folder / 'prometheus.yml'}",
-                    f"--storage.tsdb.path={data / 'prometheus'}",
-                    f"--web.listen-address={addresses['prometheus']}",
-                    *self._flags(),
-                ]
-            ),
-        )
-
 
 @contextmanager
 def throwaway_processes(
@@ -366,52 +218,3 @@ def answers(url: str) -> bool:
             return session.get(url, timeout=2.0).status_code == 200
     except requests.exceptions.RequestException:
         return False
-
-
-# -- the stores of the streaming service -----------------------------------------------------------------------------
-
-
-def store_problem(store: str, url: str | None) -> str | None:
-    """Why this store's exporter has nothing to watch; None if the store answers."""
-    variable = "STREAMING_DATABASE_URL" if store == "PostgreSQL" else "STREAMING_REDIS_URL"
-    parts = _parts(url)
-    schemes = ("postgresql", "postgres") if store == "PostgreSQL" else ("redis",)
-    if parts is None or parts.scheme.partition("+")[0] not in schemes:
-        embedded = "SQLite" if store == "PostgreSQL" else "memory"
-        return f"there is no {store}: the service keeps this in {embedded} ({variable} names a server)"
-    host, port = parts.hostname or "localhost", parts.port or (5432 if store == "PostgreSQL" else 6379)
-    try:
-        socket.create_connection((host, port), timeout=2.0).close()
-    except OSError as err:
-        return f"{store} does not answer at {host}:{port} ({err.strerror or err})"
-    return None
-
-
-def _parts(url: str | None) -> SplitResult | None:
-    try:
-        parts = urlsplit(url or "")
-        _ = parts.port  # raises for what is no number
-    except ValueError:
-        return None
-    return parts
-
-
-def postgres_environment(url: str) -> dict[str, str]:
-    """Source: https://github.com/prometheus-community/postgres_exporter, environment variables."""
-    parts = urlsplit(url)
-    query = parts.query or "sslmode=disable"
-    return {
-        "DATA_SOURCE_URI": f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path or '/postgres'}?{query}",
-        "DATA_SOURCE_USER": unquote(parts.username or ""),
-        "DATA_SOURCE_PASS": unquote(parts.password or ""),
-    }
-
-
-def redis_environment(url: str) -> dict[str, str]:
-    """Source: https://github.com/oliver006/redis_exporter, environment variables."""
-    parts = urlsplit(url)
-    return {
-        "REDIS_ADDR": f"redis://{parts.hostname or 'localhost'}:{parts.port or 6379}",
-        "REDIS_USER": unquote(parts.username or ""),
-        "REDIS_PASSWORD": unquote(parts.password or ""),
-    }

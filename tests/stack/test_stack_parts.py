@@ -15,7 +15,7 @@ from streaming.settings import Settings
 from harness.config import Config, load_config
 from harness.errors import EngineError, InputError, UnsupportedError
 from harness.live.clock import Clock
-from harness.stack import compose, processes, streaming
+from harness.stack import compose, stores, streaming
 from harness.stack.configs import StackFolder, local_alertmanager, local_prometheus, write_rules
 from harness.stack.ports import claim, is_free, listener
 from harness.stack.services import SERVICES
@@ -114,19 +114,19 @@ def test_groups_and_flags_are_those_of_the_stacks_prometheus(tmp_path: Path) -> 
     ],
 )
 def test_why_an_exporter_has_nothing_to_watch(store: str, url: str | None, reason: str) -> None:
-    said = processes.store_problem(store, url)
+    said = stores.store_problem(store, url)
     assert said is not None
     assert reason in said
     assert "topsecret" not in said
 
 
 def test_exporters_get_passwords_by_their_environment() -> None:
-    assert processes.postgres_environment("postgresql+psycopg://cams:p%40ss@db:5433/video") == {
+    assert stores.postgres_environment("postgresql+psycopg://cams:p%40ss@db:5433/video") == {
         "DATA_SOURCE_URI": "db:5433/video?sslmode=disable",
         "DATA_SOURCE_USER": "cams",
         "DATA_SOURCE_PASS": "p@ss",
     }
-    assert processes.redis_environment("redis://:s3cret@cache/0") == {
+    assert stores.redis_environment("redis://:s3cret@cache/0") == {
         "REDIS_ADDR": "redis://cache:6379",
         "REDIS_USER": "",
         "REDIS_PASSWORD": "s3cret",
