@@ -5,7 +5,6 @@ YAML's aliases are one route in several places: each place is read anew, so that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,13 @@ from typing import Any
 import yaml
 
 from harness.alertmanager.amtool import check_config
+from harness.alertmanager.inhibition import Inhibition
 from harness.alertmanager.matchers import matcher, parse_matchers
+from harness.alertmanager.routing import Receiver, Route
 from harness.alertmanager.secrets import read_veiled
-from harness.errors import EngineError, HarnessError, InputError, Span
+from harness.errors import EngineError, HarnessError, InputError
 from harness.rules.selectors import Matcher
-from harness.source import Fields, Item, SourceFile, Text, unshared
+from harness.source import Fields, Item, SourceFile, Text
 from harness.toolchain import Tool
 from harness.units import parse_duration_ms
 
@@ -33,77 +34,6 @@ _WAITS = {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "4h"}
 _TIMES = ("mute_time_intervals", "active_time_intervals")
 _MOST_ROUTES = 100_000
 _OWN_TAGS = "tag:yaml.org,2002:"
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One node of the routing tree. What it does not say itself it has from its parent."""
-
-    path: str
-    """Where it stands in the file: ``route.routes[0]``."""
-    span: Span
-    receiver: str
-    matchers: tuple[Matcher, ...]
-    goes_on: bool
-    """`continue`: whether siblings behind it see the alert, too."""
-    group_by: tuple[str, ...]
-    waits_ms: Mapping[str, int]
-    """`group_wait`, `group_interval` and `repeat_interval`."""
-    routes: tuple[Route, ...]
-    written: Mapping[str, Any]
-    """Its own fields, without `routes`, as plain values."""
-
-    def all(self) -> Iterator[Route]:
-        """It and every route below it."""
-        yield self
-        for child in self.routes:
-            yield from child.all()
-
-    def config(self) -> dict[str, Any]:
-        """It as Alertmanager reads it, a copy that shares nothing."""
-        made: dict[str, Any] = unshared(self.written) | {"continue": self.goes_on}
-        return made | ({"routes": [child.config() for child in self.routes]} if self.routes else {})
-
-
-@dataclass(frozen=True, slots=True)
-class Receiver:
-    """A receiver, and of each of its integrations whether it is told when an alert is over."""
-
-    name: str
-    span: Span
-    tells_resolved: tuple[bool, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Inhibition:
-    """An inhibition rule: a firing source silences targets that agree with it in `equal`."""
-
-    source: tuple[Matcher, ...]
-    target: tuple[Matcher, ...]
-    equal: tuple[str, ...]
-    span: Span
-    written: Mapping[str, Any]
-
-    def holds(self, source: Mapping[str, str], target: Mapping[str, str]) -> bool:
-        """Whether an alert with the labels `source` silences one with the labels `target`."""
-        # An alert that is both source and target does not silence itself (alertmanager inhibit/inhibit.go).
-        if self.is_target(source) and self.is_source(target):
-            return False
-        return not self.unlike(source, target) and self.is_source(source) and self.is_target(target)
-
-    def is_source(self, labels: Mapping[str, str]) -> bool:
-        return _accept(self.source, labels)
-
-    def is_target(self, labels: Mapping[str, str]) -> bool:
-        return _accept(self.target, labels)
-
-    def unlike(self, source: Mapping[str, str], target: Mapping[str, str]) -> list[str]:
-        """The labels of `equal` in which two alerts differ; a label that is not there is empty."""
-        return [name for name in self.equal if source.get(name, "") != target.get(name, "")]
-
-    def asks_for(self) -> set[str]:
-        """The names of all labels that it looks at."""
-        return {each.label for each in (*self.source, *self.target)} | set(self.equal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +255,3 @@ def _plain(node: yaml.Node) -> Any:
     if isinstance(node, yaml.SequenceNode):
         return [_plain(child) for child in node.value]
     return None if node.tag == f"{_OWN_TAGS}null" else node.value
-
-
-def _accept(matchers: tuple[Matcher, ...], labels: Mapping[str, str]) -> bool:
-    return all(each.accepts(labels.get(each.label, "")) for each in matchers)

@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.alertmanager.file import AlertmanagerFile, Inhibition, Route
+from harness.alertmanager.file import AlertmanagerFile
+from harness.alertmanager.inhibition import Inhibition
+from harness.alertmanager.routing import Route
 from harness.errors import Span, near_miss
 from harness.rules.selectors import Matcher, selector_text
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from harness.alertmanager.alerts import unused_by
 from harness.alertmanager.file import AlertmanagerFile
 from harness.alertmanager.unused import UnusedPart
 from harness.choices.shared import RunChoices
@@ -30,7 +31,6 @@ from harness.engines.url import UrlEngine
 from harness.errors import EngineError, HarnessError, InputError, InputErrors, Span, near_miss
 from harness.live.clock import Clock
 from harness.live.model import LiveReport
-from harness.live.routing import idle_here
 from harness.proof.checked import lint
 from harness.proof.report import ProofReport
 from harness.report.live.terminal import live_counts, live_progress, live_table
@@ -276,7 +276,7 @@ def _routing(
     except EngineError as err:
         passed, said = None, f"skipped, only what we read of the file was looked at: {_flat(err)}"
         routing = AlertmanagerFile.load(config.alertmanager, None)
-    idle = idle_here(routing, project.files, project.contracts, project.server)
+    idle = unused_by(routing, project.files, project.contracts, project.server)
     _step(out, passed, f"amtool check-config: {said}", [f"warning: {each}" for each in idle])
     return routing, idle
 

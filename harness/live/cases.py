@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from harness.alertmanager.file import Inhibition
+from harness.alertmanager.inhibition import Inhibition
 from harness.contracts import Contract, ContractKind, Op
 from harness.contracts.model import Shape, Signal
 from harness.contracts.world import Scrapes, Trace, traces

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import requests
 
+from harness.alertmanager.alerts import unused_by
 from harness.alertmanager.amtool import routed_to
 from harness.alertmanager.file import AlertmanagerFile
 from harness.contracts import Contract, ContractKind
@@ -25,7 +26,7 @@ from harness.live.exporter import Exporter
 from harness.live.judge import judge
 from harness.live.model import BusyRun, LiveReport, LiveResult, LiveVerdict
 from harness.live.recording import Recording
-from harness.live.routing import config_for_run, idle_here
+from harness.live.routing import config_for_run
 from harness.live.servers import Alertmanager, Opener
 from harness.live.silence import judge_silence
 from harness.live.templates import render_labels
@@ -210,7 +211,7 @@ class _Run:
             tuple(attempts),
             self._seconds,
             sum(contract.kind is ContractKind.SET_ASIDE for contract in self.contracts),
-            idle_here(self.routing, self.files, self.contracts, self.clock.server),
+            unused_by(self.routing, self.files, self.contracts, self.clock.server),
         )
 
     # -- before --------------------------------------------------------------------------------------------------

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from harness.alertmanager.file import AlertmanagerFile, Inhibition
+from harness.alertmanager.file import AlertmanagerFile
+from harness.alertmanager.inhibition import why_none_holds
 from harness.errors import near_miss
 from harness.live.cases import LiveCase
 from harness.live.model import LiveResult, LiveVerdict
 from harness.live.world import labels_of
 from harness.proof.model import LocatedAlert
 from harness.rules import RuleFile
-from harness.series import format_labels
 
 
 def judge_silence(
@@ -39,7 +39,7 @@ def judge_silence(
                     f"`{name.value}` silences it by the inhibition rules of {routing.name}; the contract says never",
                 )
             elif field == "silenced_by" and not silent:
-                why = _why(others, mine, routing.inhibitions)
+                why = why_none_holds(routing.inhibitions, others, mine)
                 result.find(
                     LiveVerdict.WRONG_SILENCE,
                     f"`{name.value}` does not silence it by the inhibition rules of {routing.name}, the contract says "
@@ -62,27 +62,3 @@ def _labels(
             for rule in group.alerts():
                 if rule.alert == name and rule is not case.located.rule:
                     yield exact.get(id(rule), {**mine, **LocatedAlert(file, group, rule).fixed_labels})
-
-
-def _why(others: Sequence[Mapping[str, str]], mine: Mapping[str, str], inhibitions: Sequence[Inhibition]) -> str:
-    """Why no inhibition rule holds between the two, by the one that comes nearest."""
-    best, nearest = 0, "no inhibition rule has either of them"
-    for inhibition in inhibitions:
-        for theirs in others:
-            source, target = inhibition.is_source(theirs), inhibition.is_target(mine)
-            unlike = inhibition.unlike(theirs, mine)
-            told = ""
-            if source and target and unlike:
-                there = ", ".join(
-                    f"`{name}` is `{theirs.get(name, '')}` there, `{mine.get(name, '')}` here" for name in unlike
-                )
-                told = f"the rule wants them equal, but {there}"
-            elif source and target:
-                told = "each of them is both source and target of its rule, and such alerts do not silence each other"
-            elif source:
-                told = f"the rule of which it is a source has no such target as {format_labels(mine)}"
-            elif target:
-                told = f"the rule of which this is a target has no such source as {format_labels(theirs)}"
-            if source + target + (source and target and not unlike) > best:
-                best, nearest = source + target, told
-    return nearest

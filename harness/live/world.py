@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.alertmanager.file import Inhibition
+from harness.alertmanager.inhibition import Inhibition
 from harness.errors import UnsupportedError
 from harness.live.cases import UP, LiveCase, compressed
 from harness.live.clock import Clock

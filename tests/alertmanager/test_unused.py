@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.alertmanager.alerts import known_alerts
 from harness.alertmanager.amtool import routed_to
 from harness.alertmanager.file import AlertmanagerFile
 from harness.alertmanager.unused import KnownAlert, idle_parts, reachable
 from harness.contracts.load import load_contracts
-from harness.live.routing import known_alerts
 from harness.prometheus import DEFAULTS, ServerSettings
 from harness.rules.load import load_rules
 from harness.toolchain import Toolchain
