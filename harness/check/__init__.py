@@ -1,6 +1,6 @@
 """Are the metrics real? What rules, dashboards and objectives read, against what a running Prometheus has.
 
-server = Server(engine, now_ms, since_ms)
+server = MetricsServer(engine, now_ms, since_ms)
 findings = check(rule_uses(files), server, rule_names(files))
 """
 

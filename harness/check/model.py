@@ -37,7 +37,7 @@ class Use:
 
 
 class ProblemKind(Enum):
-    """What is not as the use has it."""
+    """In what a use and the server differ."""
 
     METRIC = "metric"  # no series of this name
     LABEL = "label"  # no series of the metric carries this label
@@ -49,7 +49,7 @@ class ProblemKind(Enum):
 
 
 class Weight(Enum):
-    """Whether it must be put right."""
+    """Whether a finding fails the check."""
 
     FINDING = "finding"  # it can't be meant: exit 1
     NOTE = "note"  # it may become true (the first 5xx is still to come), or was declared
@@ -57,7 +57,7 @@ class Weight(Enum):
 
 @dataclass(frozen=True, slots=True)
 class UseFinding:
-    """One thing that is not as a use has it."""
+    """One thing in which a use and the server differ."""
 
     kind: ProblemKind
     weight: Weight
@@ -79,7 +79,7 @@ class SkippedUse:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """A whole check."""
+    """What a check found, and where it looked."""
 
     url: str
     version: str

@@ -130,7 +130,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """A stretch of a case, in milliseconds since it began; the end is excluded."""
+    """A range of time within a case, in milliseconds since it began; the end is excluded."""
 
     start_ms: int
     end_ms: int

@@ -82,7 +82,7 @@ class Engine(ABC):
         """The last lines of the engine's log, empty if it has none."""
         return ""
 
-    def _obituary(self) -> str | None:
+    def _how_it_ended(self) -> str | None:
         """How the engine ended, if it did."""
         return None
 
@@ -203,7 +203,9 @@ class Engine(ABC):
                 "ask for less at a time, or allow more time",
             ) from err
         except requests.exceptions.RequestException as err:
-            raise self._error(self._death() or f"{self._name} cannot be reached: {reason_of(err)}") from err
+            raise self._error(
+                self._how_it_ended_meanwhile() or f"{self._name} cannot be reached: {reason_of(err)}"
+            ) from err
 
     def _limit_s(self) -> float:
         if self._deadline is None:
@@ -215,10 +217,10 @@ class Engine(ABC):
             )
         return min(left_s, self._timeout_s)
 
-    def _death(self) -> str | None:
+    def _how_it_ended_meanwhile(self) -> str | None:
         """How the engine ended, after a lost connection: that is seen a moment before the process is gone."""
         for _ in range(20 if self.disposable else 0):
-            if ended := self._obituary():
+            if ended := self._how_it_ended():
                 return ended
             time.sleep(0.02)
         return None

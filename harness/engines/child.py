@@ -88,7 +88,7 @@ class Child:
         """The last lines of what it printed."""
         return tail(self.folder / "server.log") if self.folder else ""
 
-    def obituary(self) -> str | None:
+    def how_it_ended(self) -> str | None:
         """How it ended, if it did."""
         if self._process is None:
             return f"{self.name} is closed"
@@ -146,7 +146,7 @@ class Child:
     def _wait(self, port: int, deadline: float, *, last: bool) -> bool:
         """Wait until it is ready; False if it lost its port to somebody else and another may be tried."""
         while True:
-            ended = self.obituary()
+            ended = self.how_it_ended()
             if ended:
                 log = self.log_tail()
                 if "address already in use" in log and not last:

@@ -25,7 +25,7 @@ def remember(engine: _Closable) -> None:
 
 
 def forget(engine: _Closable) -> None:
-    """It is closed."""
+    """Do not close this engine at exit: it is closed already."""
     _open.pop(id(engine), None)
 
 

@@ -120,7 +120,7 @@ class ContainerEngine(Engine):
             return ""
         return log.decode("utf-8", "replace")
 
-    def _obituary(self) -> str | None:
+    def _how_it_ended(self) -> str | None:
         if self._container_name is None:
             return f"{self._name} is closed"
         try:
@@ -242,7 +242,7 @@ class ContainerEngine(Engine):
         asked = 0
         while True:
             if asked % _INSPECT_EVERY == 0:
-                ended = self._obituary()
+                ended = self._how_it_ended()
                 if ended:
                     raise EngineError(
                         with_log(f"{ended} before it was ready", self.log_tail()),

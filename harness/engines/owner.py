@@ -25,7 +25,7 @@ class Owner:
 
     @classmethod
     def current(cls) -> Owner:
-        """This process."""
+        """The run that this process belongs to."""
         pid = os.getpid()
         return cls(*_machine(), pid, process_start(pid) or "")
 

@@ -125,8 +125,8 @@ class ProcessEngine(Engine):
     def log_tail(self) -> str:
         return self._child.log_tail()
 
-    def _obituary(self) -> str | None:
-        return self._child.obituary()
+    def _how_it_ended(self) -> str | None:
+        return self._child.how_it_ended()
 
     def _start(self) -> None:
         self._child.start()

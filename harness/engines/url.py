@@ -205,7 +205,7 @@ class UrlEngine(Engine):
         return data if isinstance(data, dict) else {}
 
     def _http(self, method: str, path: str, **kwargs: Any) -> requests.Response:
-        """As ever, and again after a while where the server asks for patience (HTTP 429 and 503)."""
+        """One request, sent again after a while to a server that is too busy (HTTP 429 and 503)."""
         for wait_s in (*_PATIENCE_S, None):
             response = super()._http(method, path, **kwargs)
             if wait_s is None or response.status_code not in (429, 503):

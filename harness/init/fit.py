@@ -80,7 +80,7 @@ def fit(guess: Guess, comparison: Any, tree: Any, recordings: Mapping[str, Text]
         low, high = guess.within
         guess.within = (max(low, float(end)), high) if end < limit else (low, min(high, float(end)))
     guess.threshold = float(limit)
-    _say(guess, standing, straight, shares)
+    _write_formulas(guess, standing, straight, shares)
 
 
 def _standing(guess: Guess, turned: Any, recordings: Mapping[str, Text]) -> _Standing:
@@ -96,7 +96,7 @@ def _standing(guess: Guess, turned: Any, recordings: Mapping[str, Text]) -> _Sta
 
 
 def _hold_the_rest(guess: Guess, standing: _Standing, comparison: Any, tree: Any) -> None:
-    """What else must hold for it to fire does."""
+    """Let the series of every other comparison stand where it holds, as far as it must for the alert to fire."""
     for node in needed(tree):
         held = literal(node.rhs) if node is not comparison else None
         if held is None:
@@ -120,7 +120,7 @@ def _limit(guess: Guess, standing: _Standing, other: Any) -> Fraction | None:
     return limit if limit == standing.value(other, {standing.main: Fraction(7)}) else None
 
 
-def _say(guess: Guess, standing: _Standing, straight: KnobLine, shares: list[str]) -> None:
+def _write_formulas(guess: Guess, standing: _Standing, straight: KnobLine, shares: list[str]) -> None:
     """The formulas of the series that stand neither at x nor at 1."""
     main, text = standing.main, straight.back("x")
     if main in guess.ages:

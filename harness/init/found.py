@@ -21,7 +21,7 @@ _RULE_LIKE = [re.compile(rb"^[ \t-]*%s\s*:" % key, re.MULTILINE) for key in (rb"
 
 
 def loaded_below(folder: Path) -> Loaded:
-    """Every file with an alert; what is no rule file is none of ours."""
+    """Every rule file with an alert, and what is wrong with those that look like one; other YAML is left out."""
     found = Loaded()
     for path in yaml_files(folder):
         if is_unit_test(path):

@@ -22,25 +22,25 @@ from harness.source import display_path
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """One file of a start: whether it was written, or was there and was left alone."""
+class InitFile:
+    """A file of a new project: whether it was written, or was there and was left alone."""
 
     path: Path
     new: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class InitReport:
     """What :func:`init` did."""
 
-    written: list[Written]
+    written: list[InitFile]
     alerts: int
     """How many were found."""
     faults: list[HarnessError]
     """What is wrong with rules for which nothing was written."""
 
 
-def init(folder: Path) -> Start:
+def init(folder: Path) -> InitReport:
     """Write what is missing below `folder`.
 
     Raises InputError if there is no alert rule below it. Nothing is ever overwritten.
@@ -78,19 +78,19 @@ def init(folder: Path) -> Start:
             wanted[folder / name] = text
     wanted[folder / "ci" / "alert-harness.github.yml"] = GITHUB
     wanted[folder / "ci" / "alert-harness.gitlab.yml"] = GITLAB
-    return Start([_write(path, text) for path, text in wanted.items()], alerts, loaded.errors)
+    return InitReport([_write(path, text) for path, text in wanted.items()], alerts, loaded.errors)
 
 
-def _write(path: Path, text: str) -> Written:
+def _write(path: Path, text: str) -> InitFile:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        return Written(path, new=False)
+        return InitFile(path, new=False)
     except OSError as err:
         raise InputError(f"cannot write {display_path(path)}: {err.strerror or err}", hint="check its folder") from err
-    return Written(path, new=True)
+    return InitFile(path, new=True)
 
 
 def _folder(name: str) -> str:

@@ -198,7 +198,7 @@ def _collect(root: Any, source: Text | None, truth_only: bool, found: dict[str, 
                 continue  # one side of an age
             _enter(node, node_text(source, node) if source is not None else str(node), truth_only, found)
         elif isinstance(node, promql.Call) and node.func.name in PARTS_OF_TIME:
-            # Of a metric: that may be a moment, or follow the clock.
+            # `hour(metric)`: the metric may be a moment, or follow the clock.
             text = f"{node.func.name}()"
             _enter(promql.parse(text), text, False, found)
         elif isinstance(node, promql.BinaryExpr) and str(node.op) in ("and", "unless", "or"):

@@ -250,14 +250,14 @@ class RuleCoverage:
 
 @dataclass(frozen=True, slots=True)
 class SuiteReport:
-    """A whole run."""
+    """The results of one run over unit-test files."""
 
     files: tuple[FileResult, ...]
     findings: tuple[SuiteFinding, ...]
     """Those of the run as a whole."""
     coverage: tuple[RuleCoverage, ...]
     promtool: str
-    """Its version."""
+    """promtool's version."""
     strict: bool
     seconds: float = 0.0
     complete: bool = True

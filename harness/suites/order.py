@@ -1,4 +1,4 @@
-"""In which order promtool evaluates rule groups at a tick, and which rules of a test lean on it.
+"""In which order promtool evaluates rule groups at a tick, and which outcomes of a test depend on it.
 
 promtool sorts the groups by their place in `group_eval_order`, those that it does not name as if they stood first, and
 so leaves ties in the random order of a Go map (cmd/promtool/unittest.go, orderedGroups). Its documentation promises an

@@ -55,7 +55,7 @@ class _Report:
         return f"promtool did not get here: {self.whole[0]}" if self.whole else ""
 
     def unplaced(self) -> list[str]:
-        """What no assertion has taken is not lost."""
+        """Failures that no assertion has taken, in words."""
         alerts = [f"alert {alert.alertname}: failed at an unknown place" for alert in self.alerts]
         return alerts + [f"{expr}: {text}" for expr, _, text in self.exprs]
 

@@ -43,7 +43,7 @@ class WindowUse:
     capped: frozenset[str | None]
     """The metrics in windows beyond the cap."""
     functions: frozenset[str]
-    """What is made of those windows."""
+    """The functions that are given those windows."""
     elsewhere: frozenset[str | None]
     """The metrics that something else reads too."""
     every_tick: bool

@@ -173,7 +173,7 @@ class Store:
             shutil.rmtree(folder, ignore_errors=True)
 
     def discard(self, entry: CacheEntry) -> None:
-        """Remove a damaged entry, in one step for those who look at the same time."""
+        """Remove a damaged entry in one step, so that other runs see it as it was or not at all."""
         with contextlib.suppress(FileNotFoundError):
             aside = Path(tempfile.mkdtemp(prefix=".removed-", dir=self.root))
             os.rename(entry.folder, aside / "entry")

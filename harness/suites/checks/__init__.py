@@ -65,7 +65,7 @@ class FileView:
     capped_windows: tuple[CappedWindow, ...] = ()
     """The alerts whose windows promtool cannot fill, where that decides, or nobody can tell."""
     order_dependences: tuple[OrderDependence, ...] = ()
-    """The test groups that lean on an order of rule groups which promtool does not promise."""
+    """The test groups that depend on an order of rule groups which promtool does not promise."""
 
     @classmethod
     def of(
