@@ -13,9 +13,8 @@ from pathlib import Path
 
 from harness.errors import InputError
 from harness.source import Fields, SourceFile, load_yaml
-from harness.units import format_duration
+from harness.units import MINUTE_MS, format_duration
 
-_MINUTE_MS = 60_000
 FEATURES = (
     "agent", "auto-gomaxprocs", "auto-gomemlimit", "auto-reload-config", "concurrent-rule-eval",
     "created-timestamp-zero-ingestion", "delayed-compaction", "exemplar-storage", "expand-external-labels",
@@ -35,9 +34,9 @@ _VARIABLE = re.compile(r"\$(?:\$|\{(?P<braced>[^}]*)\}|(?P<bare>\w+))", re.ASCII
 class ServerSettings:
     """What of a Prometheus' settings rules hang on; by default what it does where nobody sets anything."""
 
-    evaluation_ms: int = _MINUTE_MS
+    evaluation_ms: int = MINUTE_MS
     """`global.evaluation_interval`: of groups without `interval`, and the step of subqueries without one."""
-    lookback_ms: int = 5 * _MINUTE_MS
+    lookback_ms: int = 5 * MINUTE_MS
     """`--query.lookback-delta`: how old a sample may be that an instant selector still sees."""
     query_offset_ms: int = 0
     """`global.rule_query_offset`: of groups without `query_offset`."""
@@ -96,7 +95,7 @@ def parse_prometheus_yml(source: SourceFile) -> ServerSettings:
             hint="remove what is not meant",
         )
     if not documents:
-        return ServerSettings(scrape_ms=_MINUTE_MS)
+        return ServerSettings(scrape_ms=MINUTE_MS)
     top = Fields(documents[0], source, "a Prometheus configuration")
     if "global" not in top and "scrape_configs" not in top and "groups" in top:
         raise InputError(
@@ -105,14 +104,14 @@ def parse_prometheus_yml(source: SourceFile) -> ServerSettings:
             hint="name the prometheus.yml that names this file under `rule_files:`",
         )
     told = top.fields("global", "`global`") if "global" in top else None
-    scrape_ms = _interval_ms(told, "scrape_interval", _MINUTE_MS)
+    scrape_ms = _interval_ms(told, "scrape_interval", MINUTE_MS)
     jobs: dict[str, int] = {}
     for item in top.items("scrape_configs", "a scrape configuration") if "scrape_configs" in top else []:
         job = item.fields()
         name = job.text("job_name")
         jobs[name.value] = _interval_ms(job, "scrape_interval", scrape_ms)
     return ServerSettings(
-        evaluation_ms=_interval_ms(told, "evaluation_interval", _MINUTE_MS),
+        evaluation_ms=_interval_ms(told, "evaluation_interval", MINUTE_MS),
         query_offset_ms=0 if told is None else told.duration_ms("rule_query_offset", 0),
         scrape_ms=scrape_ms,
         jobs=jobs,

@@ -37,10 +37,9 @@ from harness.replay.slots import FIRST_SLOT_MS
 from harness.rules import RuleFile
 from harness.series import STALE, Labels, format_labels, labels_of
 from harness.toolchain import Toolchain
-from harness.units import format_duration, format_number
+from harness.units import MINUTE_MS, format_duration, format_number
 
 Example = TypeVar("Example")
-MINUTE_MS = 60_000
 _BATCH = 4_000
 """Cases per query: from 1,000 to 4,000 the cost per case is the same; one returns at most 11,000 points a series."""
 

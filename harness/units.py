@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from harness.numbers import MAX_WHOLE_DIGITS, shortened
 
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 _UNITS_MS = {"y": 31_536_000_000, "w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 _MAX_MS = (2**63 - 1) // 1_000_000
 """Prometheus counts nanoseconds in an int64: 292 years."""

@@ -23,8 +23,8 @@ from harness.replay import AlertState, AlertTimeline, Batch, EndlessSlotWriter, 
 from harness.rules import AlertRule, Group, RuleFile, load_rules
 from harness.series import format_labels
 from harness.source import Text
+from harness.units import DAY_MS
 
-_DAY_MS = 86_400_000
 _NOWHERE = Span("a query", 1, 1)
 _PARSE_ERROR = re.compile(r"(\d+):(\d+): parse error: (.*)", re.DOTALL)
 _PACKAGE = str(Path(__file__).resolve().parents[1])
@@ -186,7 +186,7 @@ class Prometheus:
             or self._range[1] < plan.reach_ms
         ):
             last = max((one.times_ms[-1] for one in self._traces), default=0)
-            length, reach = max(last, until_ms), max(plan.reach_ms, _DAY_MS)
-            (recorded,) = self.slots.record([Batch([joined(self._traces)], length, reach, _DAY_MS)])
+            length, reach = max(last, until_ms), max(plan.reach_ms, DAY_MS)
+            (recorded,) = self.slots.record([Batch([joined(self._traces)], length, reach, DAY_MS)])
             self._range = recorded, reach
         return self._range[0]

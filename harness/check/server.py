@@ -12,10 +12,10 @@ from typing import TypeVar
 from harness.engines import Engine, Series
 from harness.errors import UnsupportedError
 from harness.rules.selectors import Matcher, label_text, selector_text
+from harness.units import DAY_MS
 
 _STEPS = 240
 """Points of a panel's query: as many as a panel of ordinary width has Grafana ask for."""
-_DAY_MS = 86_400_000
 _Answer = TypeVar("_Answer")
 
 
@@ -52,7 +52,7 @@ class MetricsServer:
     def had(self, *matchers: Matcher) -> bool:
         """Whether such a series was there within the last day."""
         text = selector_text(*matchers)
-        start_ms = min(self.start_ms, self.now_ms - _DAY_MS)
+        start_ms = min(self.start_ms, self.now_ms - DAY_MS)
         return self._once(
             ("had", text), lambda: bool(self.engine.label_values("__name__", text, start_ms, self.now_ms))
         )

@@ -16,9 +16,9 @@ from harness.contracts.world import Trace
 from harness.engines import Engine, Samples
 from harness.errors import UnsupportedError
 from harness.series import Labels
+from harness.units import DAY_MS
 
-_DAY_MS = 86_400_000
-FIRST_SLOT_MS = 11_574 * _DAY_MS
+FIRST_SLOT_MS = 11_574 * DAY_MS
 """2001-09-09, a midnight: every interval and subquery step up to a day divides it, and decades of slots follow
 before today, after which Prometheus refuses samples."""
 
@@ -251,7 +251,7 @@ def _round_up(value: int, multiple: int) -> int:
 def common_multiple_ms(*values: int) -> int:
     """The least common multiple; raises UnsupportedError past a day, where slots could no longer be aligned."""
     result = math.lcm(*values)
-    if result > _DAY_MS:
+    if result > DAY_MS:
         raise UnsupportedError(
             f"the intervals {', '.join(f'{v} ms' for v in values)} meet only every {result} ms",
             hint="use intervals and subquery steps that divide a day together",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import harness
 from harness.errors import InputError
 from harness.files import write_document, write_whole
 
@@ -72,3 +74,16 @@ def test_a_document_makes_its_folders_and_says_what_is_wrong(tmp_path: Path) -> 
     with pytest.raises(InputError, match="No space left") as told:
         write_document(Path("/dev/full"), "x", hint="choose another file")
     assert told.value.hint == "choose another file"
+
+
+def test_nobody_else_writes_beside_and_replaces() -> None:
+    """A second writer would have its own answer for links, devices and permissions."""
+    package = Path(harness.__file__).parent
+    found = {
+        str(file.relative_to(package))
+        for file in package.rglob("*.py")
+        if re.search(
+            r"\bos\.replace\(|mkstemp|NamedTemporaryFile|\bimport fcntl|O_EXCL", file.read_text(encoding="utf-8")
+        )
+    }
+    assert found == {"files.py"}

@@ -10,8 +10,7 @@ from harness.errors import UnsupportedError
 from harness.proof.model import Case
 from harness.replay import Plan
 from harness.rules.clocks import compares_plainly, metrics_read_as_times
-
-_DAY_MS = 86_400_000
+from harness.units import DAY_MS
 
 
 def check_ages(contract: Contract, plan: Plan) -> None:
@@ -47,9 +46,9 @@ def positive_from_ms(case: Case, plan: Plan) -> int:
     for trace in case.traces:
         if trace.dated is None or dict(trace.labels)["__name__"] not in times:
             continue
-        now, later = (min(trace.beginning_at(case.lead_ms + at).values, default=1.0) for at in (0, _DAY_MS))
+        now, later = (min(trace.beginning_at(case.lead_ms + at).values, default=1.0) for at in (0, DAY_MS))
         if now <= 0 and later > now:
-            from_ms = max(from_ms, math.ceil((1 - now) * _DAY_MS / (later - now)))
+            from_ms = max(from_ms, math.ceil((1 - now) * DAY_MS / (later - now)))
     return from_ms
 
 

@@ -19,16 +19,15 @@ from harness.errors import UnsupportedError
 from harness.replay import Plan, SlotWriter
 from harness.rules.clocks import ClockPart, clock_parts
 from harness.rules.spans import one_line
-from harness.units import format_duration
+from harness.units import DAY_MS, HOUR_MS, MINUTE_MS, format_duration
 
-_MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
 _WEEKS_DAYS, _YEAR_DAYS = 56, 400
 _LEAP_DAYS = 4 * 365 + 1
 """A leap year is among them, and every weekday on nearly every date."""
 _MOST_PHASES = 400
 _EARLY_DAYS = 8
 """promtool evaluates every tick from 1970 on, so only its first days are in reach: all weekdays, from a Thursday on."""
-ANY_BEGIN = [(0, _EARLY_DAYS * _DAY)]
+ANY_BEGIN = [(0, _EARLY_DAYS * DAY_MS)]
 """All of them, for a rule that is the same at any time."""
 Key = tuple[object, ...]
 
@@ -79,12 +78,12 @@ def find_phases(applies: When | None, plan: Plan, writer: SlotWriter) -> Calenda
     parts = clock_parts(plan.rule.expr, [rule for _, rule in plan.recordings])
     if applies is None and not parts:
         return None
-    engine, from_ms = writer.engine, writer.free_ms((_LEAP_DAYS + _YEAR_DAYS) * _DAY)
+    engine, from_ms = writer.engine, writer.free_ms((_LEAP_DAYS + _YEAR_DAYS) * DAY_MS)
     for part in parts:
         if part.forever:
             _refuse_change(part, plan, engine, from_ms)
     when = applies or ALWAYS
-    if plan.align_ms > _HOUR:
+    if plan.align_ms > HOUR_MS:
         raise UnsupportedError(
             f"the rule reads the clock, but its slots begin only every {format_duration(plan.align_ms)}",
             span=plan.rule.expr.span_at(0),
@@ -110,7 +109,7 @@ def find_phases(applies: When | None, plan: Plan, writer: SlotWriter) -> Calenda
 
     @cache
     def early() -> list[tuple[int, int]]:
-        days = range(0, _EARLY_DAYS * _DAY, -(-_MINUTE // plan.align_ms) * plan.align_ms)
+        days = range(0, _EARLY_DAYS * DAY_MS, -(-MINUTE_MS // plan.align_ms) * plan.align_ms)
         then = [Moment.of(at, when.tz) for at in days]
         keys = _keys(when, parts, plan, engine, days, then)
         return [(at, numbers.get(key, -1)) for at, key in zip(days, keys, strict=True)]
@@ -134,9 +133,9 @@ def _keys(
 def _refuse_change(part: ClockPart, plan: Plan, engine: Engine, from_ms: int) -> None:
     """Raises UnsupportedError if a part that compares with a moment or a year changes within reach of slots."""
     until = int(datetime.datetime.now(datetime.UTC).timestamp() * 1000)
-    points = engine.query_range(part.text, from_ms, until, 7 * _DAY)
+    points = engine.query_range(part.text, from_ms, until, 7 * DAY_MS)
     counts = {len(series.timestamps_ms) for series in points}
-    if len(points) <= 1 and counts in (set(), {len(range(from_ms, until + 1, 7 * _DAY))}) and not part.by_value:
+    if len(points) <= 1 and counts in (set(), {len(range(from_ms, until + 1, 7 * DAY_MS))}) and not part.by_value:
         return
     raise UnsupportedError(
         f"`{one_line(part.text)}` changes once and for all, which no slot and no `when` can say",
@@ -155,7 +154,7 @@ def _grid(when: When, parts: Sequence[ClockPart], plan: Plan, from_ms: int) -> l
     names = frozenset[str]().union(*(part.names for part in parts))
     dates = bool(names & {"day_of_month", "day_of_year", "days_in_month"}) or when.dates is not None
     months = "month" in names or when.months is not None
-    start = -(-from_ms // _DAY) * _DAY + _DAY
+    start = -(-from_ms // DAY_MS) * DAY_MS + DAY_MS
     start = -(-start // align) * align
     days = _WEEKS_DAYS
     if dates or months or when.zone != "UTC":
@@ -163,15 +162,15 @@ def _grid(when: When, parts: Sequence[ClockPart], plan: Plan, from_ms: int) -> l
         days = _LEAP_DAYS if leap else _YEAR_DAYS
     minutely = "minute" in names or any(part.cycles for part in parts)
     offsets = {0}
-    if _HOUR % align == 0:
+    if HOUR_MS % align == 0:
         turns = {minute for stretch in when.hours or ((0, 0),) for minute in stretch}
         turns = {turn - shift for turn in turns for shift in _shifts(when, start)}
         turns |= {0, 30} if "time" in names and not minutely else {0}
-        offsets = {(turn * _MINUTE + off) % _HOUR // align * align for turn in turns for off in (0, -align)}
-    step = _HOUR // align * align
-    ticks = {start + offset + i * step for offset in offsets for i in range(days * _DAY // step)}
+        offsets = {(turn * MINUTE_MS + off) % HOUR_MS // align * align for turn in turns for off in (0, -align)}
+    step = HOUR_MS // align * align
+    ticks = {start + offset + i * step for offset in offsets for i in range(days * DAY_MS // step)}
     if minutely:
-        ticks |= set(range(start, start + _WEEKS_DAYS * _DAY, -(-_MINUTE // align) * align))
+        ticks |= set(range(start, start + _WEEKS_DAYS * DAY_MS, -(-MINUTE_MS // align) * align))
     return sorted(ticks)
 
 
@@ -199,11 +198,11 @@ def _series_of(ticks: Sequence[int]) -> Iterator[tuple[int, int, int]]:
     """Few (start, end, step) that cover all ticks."""
     steps = [b - a for a, b in itertools.pairwise(ticks)]
     if len(set(steps)) <= 1:
-        yield ticks[0], ticks[-1], steps[0] if steps else _HOUR
+        yield ticks[0], ticks[-1], steps[0] if steps else HOUR_MS
         return
     by_phase: dict[int, list[int]] = {}
     for at in ticks:
-        by_phase.setdefault(at % _HOUR, []).append(at)
+        by_phase.setdefault(at % HOUR_MS, []).append(at)
     for members in by_phase.values():
         # Minute by minute in the beginning, hour by hour to the end: one step serves both.
-        yield members[0], members[-1], _HOUR
+        yield members[0], members[-1], HOUR_MS
