@@ -14,7 +14,7 @@ from harness.live.clock import Clock
 from harness.numbers import parse_whole
 from harness.report.stack.status import StackStatus, stack_json, stack_report
 from harness.report.terminal import console, narrating
-from harness.stack.compose import ComposeRuntime
+from harness.stack.containers.compose import ComposeRuntime
 from harness.stack.kept import KeptRuntime
 from harness.stack.opening import RuntimeKind
 from harness.stack.runtime import Health, Runtime, ServiceState

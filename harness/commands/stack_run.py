@@ -16,8 +16,8 @@ from harness.report.section import exit_code, section_of
 from harness.report.terminal import console, narrating
 from harness.rules import load_rules
 from harness.stack.opening import RuntimeKind
-from harness.stack.run import play, played_on_own
-from harness.stack.scenario import find_scenario
+from harness.stack.scenarios.run import play, played_on_own
+from harness.stack.scenarios.scenario import find_scenario
 from harness.stack.spec import ANY_PORTS, Spec
 from harness.stack.standing import running
 

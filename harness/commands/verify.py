@@ -47,9 +47,9 @@ from harness.slo.budget.report import SloReport
 from harness.slo.model import Objective
 from harness.source import display_path
 from harness.stack.opening import RuntimeKind
-from harness.stack.result import ScenarioResult
-from harness.stack.run import played_on_own
-from harness.stack.scenario import find_scenario
+from harness.stack.scenarios.result import ScenarioResult
+from harness.stack.scenarios.run import played_on_own
+from harness.stack.scenarios.scenario import find_scenario
 from harness.stack.spec import ANY_PORTS, Spec
 from harness.suites.model import SuiteReport
 from harness.toolchain import Toolchain

@@ -23,7 +23,7 @@ from harness.config import load_config
 from harness.engines.owner import process_start
 from harness.errors import EXIT_ENGINE, EngineError, HarnessError
 from harness.live.clock import Clock
-from harness.stack.processes import ProcessRuntime
+from harness.stack.local.processes import ProcessRuntime
 from harness.stack.spec import Spec, new_tokens, read_tokens, write_tokens
 from harness.stack.state import Record, StateFolder
 from harness.toolchain import Toolchain

@@ -19,7 +19,7 @@ from harness.errors import EXIT_INPUT, EngineError, HarnessError, InputError
 from harness.live.clock import Clock
 from harness.stack.configs import StackFolder
 from harness.stack.keeper import SOCKET, STAY, order_of, short
-from harness.stack.processes import LOG_BYTES
+from harness.stack.local.processes import LOG_BYTES
 from harness.stack.runtime import ServiceState, ServiceStatus, Target, Tokens
 from harness.stack.services import service
 from harness.stack.spec import Spec, read_tokens

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from harness.errors import EngineError, InputError, near_miss
-from harness.stack import compose
-from harness.stack.processes import throwaway_processes
-from harness.stack.runtime import Runtime
+from harness.stack.containers import compose, images
+from harness.stack.local.processes import throwaway_processes
+from harness.stack.runtime import Progress, Runtime
 from harness.stack.spec import Spec
 from harness.toolchain import Toolchain
-
-Progress = Callable[[str], None]
 
 
 class RuntimeKind(enum.StrEnum):
@@ -58,7 +56,7 @@ def settle(spec: Spec, kind: RuntimeKind, progress: Progress = silent) -> Runtim
     if kind is RuntimeKind.PROCESS:
         return kind
     try:
-        compose.check(spec, progress)
+        images.check(spec, progress)
     except EngineError as err:
         if kind is RuntimeKind.COMPOSE:
             raise

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from harness.live.clock import Clock
+
+Progress = Callable[[str], None]
+"""Told in a line what is being done."""
 
 
 class Health(enum.StrEnum):

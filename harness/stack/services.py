@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import requests
+
+from harness.engines.base import new_session
 from harness.errors import InputError, near_miss
+
+READY_S = 60.0
+"""How long a service may take; a busy machine is slow, a broken service ends and is told at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +60,12 @@ def service(name: str) -> Service:
             f"the stack has no service `{name}`{near_miss(name, SERVICES)}", hint=f"services: {', '.join(SERVICES)}"
         )
     return SERVICES[name]
+
+
+def answers(url: str) -> bool:
+    """Whether a URL answers 200 now."""
+    try:
+        with new_session() as session:
+            return session.get(url, timeout=2.0).status_code == 200
+    except requests.exceptions.RequestException:
+        return False

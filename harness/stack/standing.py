@@ -5,10 +5,11 @@ from __future__ import annotations
 from harness.config import Config
 from harness.engines.private import sweep
 from harness.errors import InputError
-from harness.stack import compose, kept
+from harness.stack import kept
 from harness.stack.configs import StackFolder
-from harness.stack.opening import Progress, RuntimeKind, settle, silent
-from harness.stack.runtime import Runtime
+from harness.stack.containers import compose
+from harness.stack.opening import RuntimeKind, settle, silent
+from harness.stack.runtime import Progress, Runtime
 from harness.stack.spec import Spec
 from harness.stack.state import Record, StateFolder
 

@@ -17,10 +17,10 @@ from harness.proof.report import ProofReport
 from harness.report.html.page import page_html
 from harness.report.section import Finding, FindingSeverity, Section, section_of
 from harness.report.steps.section import StepReport
-from harness.stack.judge import judge
-from harness.stack.load import RequestTally
-from harness.stack.result import Episode, ScenarioResult
-from harness.stack.scenario import load_scenario
+from harness.stack.scenarios.judge import judge
+from harness.stack.scenarios.load import RequestTally
+from harness.stack.scenarios.result import Episode, ScenarioResult
+from harness.stack.scenarios.scenario import load_scenario
 from tests.browser import HOSTILE, views_of
 from tests.report.report_run import Run
 

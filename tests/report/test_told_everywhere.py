@@ -55,9 +55,9 @@ from harness.slo import Objective, load_objectives
 from harness.slo.budget.report import ObjectiveReport, SloReport, make_report
 from harness.slo.budget.verdict import BudgetVerdict, Ruling
 from harness.slo.quality.model import ObjectiveQuality, QualityVerdict, SeverityQuality
-from harness.stack.load import RequestTally
-from harness.stack.run import JudgedAlert, Judgement, ScenarioResult
-from harness.stack.scenario import Scenario, load_scenario
+from harness.stack.scenarios.load import RequestTally
+from harness.stack.scenarios.run import JudgedAlert, Judgement, ScenarioResult
+from harness.stack.scenarios.scenario import Scenario, load_scenario
 from harness.suites.model import FileResult, Result, Severity, Status, SuiteFinding, SuiteReport
 
 ROOT = Path(__file__).resolve().parents[2]

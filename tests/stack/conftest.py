@@ -11,7 +11,7 @@ import pytest
 from harness.config import Config, load_config
 from harness.errors import HarnessError
 from harness.live.clock import Clock
-from harness.stack.compose import ENV_FILES
+from harness.stack.containers.files import ENV_FILES
 from harness.stack.opening import RuntimeKind, throwaway
 from harness.stack.runtime import Runtime
 from harness.stack.spec import ANY_PORTS, Spec

@@ -22,12 +22,12 @@ from harness.errors import EXIT_FINDINGS, EXIT_INPUT
 from harness.live.clock import Clock
 from harness.report.scenario.terminal import conclusion
 from harness.rules import load_rules
-from harness.stack.compose import ENV_FILES
-from harness.stack.load import Traffic
+from harness.stack.containers.files import ENV_FILES
 from harness.stack.opening import RuntimeKind, throwaway
-from harness.stack.run import play, played_on_own
 from harness.stack.runtime import Runtime
-from harness.stack.scenario import find_scenario, load_scenario
+from harness.stack.scenarios.load import Traffic
+from harness.stack.scenarios.run import play, played_on_own
+from harness.stack.scenarios.scenario import find_scenario, load_scenario
 from harness.stack.spec import ANY_PORTS, Spec
 from harness.toolchain import Toolchain
 from tests.needs import binary_of

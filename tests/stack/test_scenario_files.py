@@ -11,10 +11,10 @@ from harness.engines import Series
 from harness.errors import EXIT_INPUT, InputError
 from harness.rules import load_rules
 from harness.series import labels_of
-from harness.stack.judge import episodes_of, judge
-from harness.stack.observed import late_answers
-from harness.stack.result import Episode, Judgement
-from harness.stack.scenario import Scenario, load_scenario
+from harness.stack.scenarios.judge import episodes_of, judge
+from harness.stack.scenarios.observed import late_answers
+from harness.stack.scenarios.result import Episode, Judgement
+from harness.stack.scenarios.scenario import Scenario, load_scenario
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted((ROOT / "fixtures" / "scenarios").glob("*.yml"))

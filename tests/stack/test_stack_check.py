@@ -11,10 +11,10 @@ import pytest
 from harness.cli import main
 from harness.config import load_config
 from harness.errors import EXIT_OK
-from harness.stack.load import Traffic
 from harness.stack.opening import RuntimeKind
 from harness.stack.runtime import Health, Runtime
-from harness.stack.scenario import load_scenario
+from harness.stack.scenarios.load import Traffic
+from harness.stack.scenarios.scenario import load_scenario
 from tests.stack.stack_probes import scraped
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -21,9 +21,10 @@ from harness.cli import main
 from harness.engines.owner import processes_with
 from harness.engines.private import sweep
 from harness.errors import EXIT_OK
-from harness.stack.compose import ENV_FILES, ComposeRuntime
-from harness.stack.reaper import PROJECT_LABEL
-from harness.stack.reaper import sweep as sweep_projects
+from harness.stack.containers.compose import ComposeRuntime
+from harness.stack.containers.files import ENV_FILES
+from harness.stack.containers.reaper import PROJECT_LABEL
+from harness.stack.containers.reaper import sweep as sweep_projects
 from harness.stack.runtime import Health, Runtime, ServiceState
 from harness.stack.services import SERVICES
 from tests.needs import refuse_to_skip

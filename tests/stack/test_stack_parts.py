@@ -15,8 +15,10 @@ from streaming.settings import Settings
 from harness.config import Config, load_config
 from harness.errors import EngineError, InputError, UnsupportedError
 from harness.live.clock import Clock
-from harness.stack import compose, stores, streaming
+from harness.stack import streaming
 from harness.stack.configs import StackFolder, local_alertmanager, local_prometheus, write_rules
+from harness.stack.containers import files
+from harness.stack.local import stores
 from harness.stack.ports import claim, is_free, listener
 from harness.stack.services import SERVICES
 from harness.stack.spec import Spec, read_tokens
@@ -135,7 +137,7 @@ def test_exporters_get_passwords_by_their_environment() -> None:
 
 def test_an_env_file_is_made_for_our_eyes_only(tmp_path: Path) -> None:
     file = tmp_path / ".env"
-    compose.make_env_file(file)
+    files.make_env_file(file)
     assert file.stat().st_mode & 0o777 == 0o600
     values = dict(line.split("=", 1) for line in file.read_text(encoding="utf-8").splitlines() if "=" in line)
     example = (ROOT / "fixtures/.env.example").read_text(encoding="utf-8")

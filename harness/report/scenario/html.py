@@ -16,7 +16,7 @@ from harness.report.scenario.terminal import (
     tone,
     traffic_in_words,
 )
-from harness.stack.result import Judgement, ScenarioResult
+from harness.stack.scenarios.result import Judgement, ScenarioResult
 from harness.units import format_duration
 
 _MOST_LANES = 24

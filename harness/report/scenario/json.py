@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.report.document import document_text, findings_json
 from harness.report.section import Section
-from harness.stack.result import Episode, JudgedAlert, ScenarioResult
+from harness.stack.scenarios.result import Episode, JudgedAlert, ScenarioResult
 
 
 def scenario_json(result: ScenarioResult, sections: Sequence[Section]) -> str:

@@ -13,7 +13,7 @@ from harness.report.section import (
     Section,
     SectionPage,
 )
-from harness.stack.result import JudgedAlert, ScenarioResult
+from harness.stack.scenarios.result import JudgedAlert, ScenarioResult
 
 _TONES = {"green": "good", "yellow": "warn", "red": "bad"}
 EXPLANATION = (

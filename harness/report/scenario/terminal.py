@@ -10,7 +10,7 @@ from rich.text import Text
 
 from harness.report.terminal import shortened
 from harness.report.wording import one_line
-from harness.stack.result import Episode, JudgedAlert, Judgement, ScenarioResult
+from harness.stack.scenarios.result import Episode, JudgedAlert, Judgement, ScenarioResult
 from harness.units import format_duration
 
 HEADER = ("alert", "labels", "meant", "fired", "ended", "judgement")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from harness.live.clock import Clock
 from harness.stack.configs import StackFolder, local_alertmanager, local_prometheus, write_rules, write_yaml
+from harness.stack.local.stores import postgres_environment, redis_environment, store_problem
 from harness.stack.runtime import Tokens
 from harness.stack.services import SERVICES
 from harness.stack.spec import Spec, write_private
-from harness.stack.stores import postgres_environment, redis_environment, store_problem
 from harness.stack.streaming import clock_variables, token_variables
 from harness.toolchain import Tool, Toolchain
 

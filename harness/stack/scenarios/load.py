@@ -24,7 +24,7 @@ from typing import Any, Self
 import urllib3
 
 from harness.errors import EngineError
-from harness.stack.scenario import Load
+from harness.stack.scenarios.scenario import Load
 
 MAX_IN_FLIGHT = 128
 _TIMEOUT = urllib3.Timeout(connect=2.0, read=35.0)

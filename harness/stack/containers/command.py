@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import EngineError, with_log
-from harness.stack.reaper import Reaper, ending
+from harness.stack.containers.reaper import Reaper, ending
 
 _COMMAND_S = 120.0
 

@@ -10,9 +10,9 @@ import requests
 
 from harness.engines.base import new_session
 from harness.errors import EngineError
-from harness.stack.load import Traffic
 from harness.stack.runtime import Runtime
-from harness.stack.scenario import Fault, ScenarioMoment
+from harness.stack.scenarios.load import Traffic
+from harness.stack.scenarios.scenario import Fault, ScenarioMoment
 
 _TRIES = 20
 _POLL_S = 0.2

@@ -9,8 +9,8 @@ from itertools import pairwise
 from harness.engines import Series
 from harness.rules import RuleFile
 from harness.series import carries
-from harness.stack.result import Episode, JudgedAlert, Judgement
-from harness.stack.scenario import Expectation, Scenario
+from harness.stack.scenarios.result import Episode, JudgedAlert, Judgement
+from harness.stack.scenarios.scenario import Expectation, Scenario
 
 
 def episodes_of(

@@ -11,14 +11,14 @@ from harness.engines.url import UrlEngine
 from harness.live.clock import Clock
 from harness.live.model import BusyRun
 from harness.rules import RuleFile
-from harness.stack import observed
-from harness.stack.faults import FaultSwitch
-from harness.stack.judge import episodes_of, judge
-from harness.stack.load import Traffic
 from harness.stack.opening import RuntimeKind, throwaway
-from harness.stack.result import ScenarioResult
 from harness.stack.runtime import Runtime
-from harness.stack.scenario import Scenario
+from harness.stack.scenarios import observed
+from harness.stack.scenarios.faults import FaultSwitch
+from harness.stack.scenarios.judge import episodes_of, judge
+from harness.stack.scenarios.load import Traffic
+from harness.stack.scenarios.result import ScenarioResult
+from harness.stack.scenarios.scenario import Scenario
 from harness.stack.spec import Spec
 from harness.toolchain import Toolchain
 

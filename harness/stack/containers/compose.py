@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,39 +14,34 @@ from typing import Any
 
 from harness.config import Config
 from harness.engines.cleanup import forget, remember, shielded
-from harness.engines.container import OWNER_LABEL
-from harness.engines.owner import Owner
 from harness.engines.private import private_folder, sweep
 from harness.errors import EngineError, InputError, with_log
 from harness.live.clock import Clock
 from harness.source import display_path
-from harness.stack.compose_command import Compose
-from harness.stack.configs import StackFolder, write_rules, write_yaml
+from harness.stack.configs import StackFolder
+from harness.stack.containers.command import Compose
+from harness.stack.containers.files import (
+    BUILT,
+    COMPRESSED,
+    compressed,
+    env_files_of,
+    make_env_file,
+    owned,
+    variables_of,
+)
+from harness.stack.containers.images import left_out
+from harness.stack.containers.reaper import Reaper
 from harness.stack.ports import claim
-from harness.stack.processes import READY_S, answers
-from harness.stack.reaper import Reaper
-from harness.stack.reaper import sweep as sweep_projects
-from harness.stack.runtime import ServiceState, ServiceStatus, Target, Tokens
-from harness.stack.services import SERVICES, service
-from harness.stack.spec import WEBHOOK_VARIABLE, Spec, new_tokens, write_private
+from harness.stack.runtime import Progress, ServiceState, ServiceStatus, Target, Tokens
+from harness.stack.services import READY_S, SERVICES, answers, service
+from harness.stack.spec import Spec
 from harness.stack.state import Record, StateFolder
-from harness.stack.streaming import clock_variables
 from harness.stack.targets import read_targets
-from harness.toolchain import probe_container_engine
-
-ENV_FILES = "ALERT_HARNESS_STACK_ENV"
-"""Names a further env file for compose, for instance build/stack-images.env with local images."""
 
 _UP_S = 300
 _GONE_S = 30.0
 _POLL_S = 0.1
 _TAIL_LINES = 2000
-_BUILT = "streaming"
-_COMPRESSED = "compressed.yaml"
-# The only value that has no `:?` in compose.yaml and yet must be there.
-_SINK_URL = "http://sink:9095/"
-
-Progress = Callable[[str], None]
 
 
 class ComposeRuntime:
@@ -62,7 +56,7 @@ class ComposeRuntime:
         self._stack = stack
         self._clock = clock
         self.ports = dict(ports)
-        environment = model["services"][_BUILT]["environment"]
+        environment = model["services"][BUILT]["environment"]
         self._tokens = Tokens(
             environment.get("STREAMING_WEBHOOK_TOKEN") or "", environment.get("STREAMING_FAULTS_TOKEN") or ""
         )
@@ -187,136 +181,6 @@ class ComposeRuntime:
         return name if name in self._names else service(name).name
 
 
-def left_out(model: Mapping[str, Any]) -> dict[str, str]:
-    """Services that a scale of 0 leaves out, with the reason."""
-    return {
-        name: f"{name.upper().replace('-', '_')}_SCALE is 0"
-        for name, each in model["services"].items()
-        if each.get("scale") == 0
-    }
-
-
-def check(spec: Spec, progress: Progress) -> None:
-    """Raises EngineError with one line if containers cannot be had: no engine, no compose, no image.
-
-    What killed runs left is ended first.
-    """
-    import docker
-
-    found = probe_container_engine()
-    if not found.found:
-        raise EngineError(f"no container engine is up: {found.problem}", hint=found.todo or None)
-    stack = StackFolder(spec.config)
-    compose = Compose(stack.compose_file, (*_env_files(stack),), _checking(stack))
-    model = compose.model()
-    client = docker.from_env(timeout=30)
-    try:
-        sweep_projects(client)
-        here = {tag for image in client.api.images() for tag in image.get("RepoTags") or ()}
-    finally:
-        client.close()
-    _get_images(compose, model, here, progress)
-
-
-def _checking(stack: StackFolder) -> dict[str, str]:
-    """Stand-ins for passwords where there are none yet: no image depends on them."""
-    return {} if (stack.path / ".env").exists() else dict.fromkeys(_PASSWORDS, "unset")
-
-
-_PASSWORDS = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "GRAFANA_PASSWORD")
-
-
-def _get_images(compose: Compose, model: Mapping[str, Any], here: set[str], progress: Progress) -> None:
-    """Pull and build what is not among those that are here."""
-    wanted = {each["image"]: name for name, each in model["services"].items() if name not in left_out(model)}
-    missing = {image: name for image, name in wanted.items() if image not in here}
-    # Built anew each time, for its source may have changed; unless the image is somebody else's.
-    built = model["services"][_BUILT]["image"]
-    pulled = [name for image, name in missing.items() if image != built]
-    if pulled:
-        progress(f"pulling the images of {', '.join(pulled)}")
-        compose.run("pull", "--quiet", *pulled, timeout_s=1800)
-    if "STREAMING_IMAGE" not in os.environ and built.endswith(":local"):
-        progress("building the image of the streaming service")
-        compose.run("build", "--quiet", _BUILT, timeout_s=1800)
-    elif built in missing:
-        raise EngineError(f"the image {built} is not here", hint="build it, or leave STREAMING_IMAGE unset")
-
-
-def _env_files(stack: StackFolder) -> Iterator[str]:
-    """Later ones win."""
-    own = stack.path / ".env"
-    if own.exists():
-        yield str(own.resolve())
-    more = os.environ.get(ENV_FILES, "")
-    if more:
-        if not Path(more).is_file():
-            raise InputError(f"{ENV_FILES}: {more} does not exist", hint="`python ci/images.py` makes one")
-        yield str(Path(more).resolve())
-
-
-def make_env_file(file: Path) -> None:
-    """An env file with passwords and tokens that nobody knows, for our eyes only."""
-    tokens = new_tokens()
-    lines = [
-        "# Made by `alert-harness stack up`. Keep it as long as the volumes: the database remembers its password.",
-        *(f"{name}={secrets.token_hex(24)}" for name in _PASSWORDS),
-        f"{WEBHOOK_VARIABLE}={_SINK_URL}",
-        f"STREAMING_WEBHOOK_TOKEN={tokens.webhook}",
-        "STREAMING_FAULTS=1",
-        f"STREAMING_FAULTS_TOKEN={tokens.faults}",
-    ]
-    write_private(file, "\n".join(lines) + "\n")
-
-
-def _variables(spec: Spec, ports: Mapping[str, int]) -> dict[str, str]:
-    found = {SERVICES[name].variable: str(port) for name, port in ports.items()}
-    if spec.webhook_url:
-        found[WEBHOOK_VARIABLE] = spec.webhook_url
-    return found
-
-
-def _owned(stack: StackFolder, folder: Path) -> Path:
-    """A compose file that marks all that is made as ours, for the sweep of a later run."""
-    model = stack.compose_model()
-    labels = {"labels": {OWNER_LABEL: Owner.current().text().replace("$", "$$")}}
-    file = folder / "owner.yaml"
-    write_yaml(file, {kind: dict.fromkeys(model[kind], labels) for kind in ("services", "networks", "volumes")})
-    return file
-
-
-def _compressed(stack: StackFolder, spec: Spec, folder: Path) -> Path:
-    """A compose file that puts the stack on a faster clock."""
-    clock = replace(spec.clock, server=stack.server())
-    configs = folder / "compressed"
-    configs.mkdir(mode=0o755)
-    write_rules(spec.config, clock, configs / "rules")
-    write_yaml(configs / "prometheus.yml", clock.prometheus(stack.prometheus()))
-    write_yaml(configs / "alertmanager.yml", clock.alertmanager(stack.alertmanager()))
-    # Read by the containers' own users. The folder around them is ours alone, and is not mounted.
-    for path in (configs, *configs.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    base = stack.compose_model()["services"]["prometheus"]["command"]
-    mounts = {
-        "prometheus": {"prometheus.yml": "/etc/prometheus/prometheus.yml", "rules": "/etc/prometheus/rules"},
-        "alertmanager": {"alertmanager.yml": "/etc/alertmanager/alertmanager.yml"},
-    }
-    services: dict[str, dict[str, Any]] = {
-        name: {
-            "volumes": [
-                {"type": "bind", "source": str(configs / source), "target": target, "read_only": True}
-                for source, target in targets.items()
-            ]
-        }
-        for name, targets in mounts.items()
-    }
-    services["prometheus"]["command"] = [*base, *clock.flags()]
-    services[_BUILT] = {"environment": clock_variables(clock)}
-    file = folder / _COMPRESSED
-    write_yaml(file, {"services": services})
-    return file
-
-
 def _prepared(
     spec: Spec, stack: StackFolder, env_files: Sequence[str], folder: Path, project: str, *overrides: Path
 ) -> ComposeRuntime:
@@ -324,8 +188,8 @@ def _prepared(
     skipped = left_out(first.model())
     ports = claim({name: port for name, port in spec.ports.items() if name not in skipped})
     if spec.clock.factor != 1:
-        overrides = (*overrides, _compressed(stack, spec, folder))
-    compose = Compose(stack.compose_file, tuple(env_files), _variables(spec, ports), project, overrides)
+        overrides = (*overrides, compressed(stack, spec, folder))
+    compose = Compose(stack.compose_file, tuple(env_files), variables_of(spec, ports), project, overrides)
     model = compose.model()
     named = replace(compose, project=model["name"])
     return ComposeRuntime(named, stack, spec.clock, ports, model)
@@ -358,8 +222,8 @@ def throwaway_containers(spec: Spec, progress: Progress) -> Iterator[ComposeRunt
         make_env_file(env_file)
         project = f"alert-harness-{secrets.token_hex(6)}"
         # Only what chooses images is taken from the project's own: its tokens and data are not ours to use.
-        more = [each for each in _env_files(stack) if not each.endswith("/.env")]
-        runtime = _prepared(spec, stack, [str(env_file), *more], folder, project, _owned(stack, folder))
+        more = [each for each in env_files_of(stack) if not each.endswith("/.env")]
+        runtime = _prepared(spec, stack, [str(env_file), *more], folder, project, owned(stack, folder))
         remember(runtime)
         reaper = _started(runtime, progress, volumes=True)
         try:
@@ -377,7 +241,7 @@ def bring_up(spec: Spec, state: StateFolder, progress: Progress) -> ComposeRunti
     if not own.exists():
         make_env_file(own)
         progress(f"{display_path(own)} was not there; made one with new passwords and tokens")
-    env_files = list(_env_files(stack))
+    env_files = list(env_files_of(stack))
     runtime = _prepared(spec, stack, env_files, state.run, "")
     reaper = _started(runtime, progress, volumes=False)
     try:
@@ -404,7 +268,7 @@ def attach(config: Config, state: StateFolder, record: Record) -> ComposeRuntime
 
 
 def _recorded(stack: StackFolder, state: StateFolder, record: Record) -> Compose:
-    compressed = state.run / _COMPRESSED
+    compressed = state.run / COMPRESSED
     variables = {SERVICES[name].variable: str(port) for name, port in record.ports.items()}
     overrides = (compressed,) if compressed.exists() else ()
     return Compose(stack.compose_file, record.env_files, variables, record.project, overrides)

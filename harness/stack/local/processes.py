@@ -10,9 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import requests
-
-from harness.engines.base import new_session
 from harness.engines.child import end_of, tail
 from harness.engines.cleanup import forget, remember, shielded
 from harness.engines.private import private_folder, sweep
@@ -20,16 +17,13 @@ from harness.engines.spawned import Spawned
 from harness.errors import EngineError, InputError, with_log
 from harness.live.clock import Clock
 from harness.stack.configs import StackFolder
+from harness.stack.local.programs import LocalPrograms, find_binaries
 from harness.stack.ports import claim, listener
-from harness.stack.programs import LocalPrograms, find_binaries
 from harness.stack.runtime import ServiceState, ServiceStatus, Target, Tokens
-from harness.stack.services import SERVICES, service
+from harness.stack.services import READY_S, SERVICES, answers, service
 from harness.stack.spec import Spec, new_tokens
 from harness.stack.targets import read_targets
 from harness.toolchain import Toolchain
-
-READY_S = 60.0
-"""How long a service may take; a busy machine is slow, a broken service ends and is told at once."""
 
 LOG_BYTES = 1 << 18
 """How much of a service's log is shown."""
@@ -209,12 +203,3 @@ def throwaway_processes(
             yield runtime
         finally:
             runtime.close()
-
-
-def answers(url: str) -> bool:
-    """Whether a URL answers 200 now."""
-    try:
-        with new_session() as session:
-            return session.get(url, timeout=2.0).status_code == 200
-    except requests.exceptions.RequestException:
-        return False

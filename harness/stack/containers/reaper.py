@@ -1,6 +1,6 @@
 """Ends containers when the process that started them is gone: what the kernel does for processes.
 
-    python -m harness.stack.reaper PROJECT [--volumes]
+    python -m harness.stack.containers.reaper PROJECT [--volumes]
 
 Reads from its input the ids of processes that are at work on the project, a line each. If the input ends without a
 last word `done`, the last of them is killed and the project is ended. If the reaper is killed too, :func:`sweep` in the
@@ -33,7 +33,7 @@ class Reaper:
 
     def __init__(self, project: str, *, volumes: bool) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "harness.stack.reaper", project, *(["--volumes"] if volumes else [])],
+            [sys.executable, "-m", "harness.stack.containers.reaper", project, *(["--volumes"] if volumes else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

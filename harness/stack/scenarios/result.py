@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from harness.live.model import BusyRun
-from harness.stack.load import RequestTally
-from harness.stack.scenario import Expectation, Scenario
+from harness.stack.scenarios.load import RequestTally
+from harness.stack.scenarios.scenario import Expectation, Scenario
 
 
 @dataclass(frozen=True, slots=True)

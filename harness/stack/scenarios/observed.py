@@ -9,7 +9,7 @@ from itertools import pairwise
 from harness.engines import Engine, Series
 from harness.errors import EngineError
 from harness.stack.runtime import Health, Runtime
-from harness.stack.scenario import Scenario
+from harness.stack.scenarios.scenario import Scenario
 
 _SETTLE_MS = 900_000
 """World time that a stack is given to become quiet before a scenario begins."""

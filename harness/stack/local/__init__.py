@@ -1,0 +1,1 @@
+"""The stack as processes on this machine."""
