@@ -25,11 +25,11 @@ from harness.proof.promtool.unit_test import (
     flow,
     head,
     promtool_test,
-    quote,
     selector,
     test_group,
 )
 from harness.units import format_duration
+from harness.yamltext import double_quoted
 
 _TO_WRITE = "(write here what it should say)"
 
@@ -152,7 +152,7 @@ def _expected_test(
             lines.append("    alert_rule_test:")
         for want in quiet:
             lines.append(f"      - eval_time: {eval_time(request, expected.case, want.tick)}")
-            lines.append(f"        alertname: {quote(request.located.rule.alert)}")
+            lines.append(f"        alertname: {double_quoted(request.located.rule.alert)}")
             lines.append("        exp_alerts: []")
         lines.append("    promql_expr_test:")
         for want in expected.wanted:
@@ -171,7 +171,7 @@ def _assertions(request: CheckRequest, expected: ExpectedCase, want: ExpectedTic
         return f"count({found}) or vector(0)"
 
     def one(expr: str, value: int) -> Iterable[str]:
-        yield f"      - expr: {quote(expr)}"
+        yield f"      - expr: {double_quoted(expr)}"
         yield f"        eval_time: {eval_time(request, expected.case, want.tick)}"
         yield f"        exp_samples: [{{labels: '{{}}', value: {value}}}]"
 
@@ -200,7 +200,7 @@ def _annotated(request: CheckRequest, one: ResultToEmit, contract: Contract) -> 
     yield from test_group(request, case, f"{case.name}: annotations")
     yield "    alert_rule_test:"
     yield f"      - eval_time: {eval_time(request, case, tick)}"
-    yield f"        alertname: {quote(request.located.rule.alert)}"
+    yield f"        alertname: {double_quoted(request.located.rule.alert)}"
     yield "        exp_alerts:"
     yield f"          - exp_labels: {flow({n: v for n, v in labels.items() if n != 'alertname'})}"
     yield f"            exp_annotations: {flow(shown)}"

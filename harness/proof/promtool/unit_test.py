@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +13,11 @@ from harness.proof.model import Case, LocatedAlert
 from harness.proof.pairing import fixed_labels
 from harness.proof.promtool.ordered import OrderedRules
 from harness.replay import AlertState, AlertTimeline
+from harness.rules.selectors import quote
 from harness.series import NativeHistogram, format_labels, is_stale
 from harness.units import format_duration, format_number
+from harness.yamltext import double_quoted
 
-_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _MOST_SERIES, _WIDEST = 4, 160
 _ACTIVE = "ALERTS"
 _MOST_TICKS = 14
@@ -120,7 +119,7 @@ def activity_test(request: CheckRequest, folder: Path, at_ms: int, prefix: str =
         *head(request, folder, prefix),
         *test_group(request, case, case.name),
         "    promql_expr_test:",
-        f"      - expr: {quote(f'count({_ACTIVE}{{{own}}}) > bool 0 or vector(0)')}",
+        f"      - expr: {double_quoted(f'count({_ACTIVE}{{{own}}}) > bool 0 or vector(0)')}",
         f"        eval_time: {format_duration(at_ms)}",
         f"        exp_samples: [{{labels: '{{}}', value: {int(active)}}}]",
     ]
@@ -134,9 +133,9 @@ def says_activity(failure: str) -> bool:
 
 def head(request: CheckRequest, folder: Path, prefix: str = "") -> Iterable[str]:
     yield "rule_files:"
-    yield from (f"  - {quote(path)}" for path in request.rules.listed(folder, prefix))
+    yield from (f"  - {double_quoted(path)}" for path in request.rules.listed(folder, prefix))
     yield f"evaluation_interval: {format_duration(request.interval_ms)}"
-    yield f"group_eval_order: [{', '.join(map(quote, request.rules.order))}]"
+    yield f"group_eval_order: [{', '.join(map(double_quoted, request.rules.order))}]"
     yield "tests:"
 
 
@@ -145,7 +144,7 @@ def test_group(request: CheckRequest, case: Case, name: str) -> Iterable[str]:
     times = (at for times in patterns.values() for at in times)
     begins = begins_ms(case)
     step = math.gcd(case.scrape_ms, case.phase_ms, begins, *times)
-    yield f"  - name: {quote(name)}"
+    yield f"  - name: {double_quoted(name)}"
     yield f"    interval: {format_duration(step)}"
     if request.server.external_labels:
         yield f"    external_labels: {flow(request.server.external_labels)}"
@@ -155,9 +154,9 @@ def test_group(request: CheckRequest, case: Case, name: str) -> Iterable[str]:
         yield "      []"
     end_ms = begins + (case.ticks - 1) * request.located.group.interval_ms
     for trace in (trace.beginning_at(begins) for trace in case.traces):
-        yield f"      - series: {quote(format_labels(trace.labels))}"
+        yield f"      - series: {double_quoted(format_labels(trace.labels))}"
         values = _values([begins + at for at in trace.times_ms], trace.values, step, end_ms)
-        yield f"        values: {quote(values)}"
+        yield f"        values: {double_quoted(values)}"
 
 
 def begins_ms(case: Case) -> int:
@@ -206,7 +205,7 @@ def eval_time(request: CheckRequest, case: Case, tick: int) -> str:
 
 def _alert_assertion(request: CheckRequest, case: Case, tick: int, alerts: Sequence[Alert]) -> Iterable[str]:
     yield f"      - eval_time: {eval_time(request, case, tick)}"
-    yield f"        alertname: {quote(request.located.rule.alert)}"
+    yield f"        alertname: {double_quoted(request.located.rule.alert)}"
     if not alerts:
         yield "        exp_alerts: []"
         return
@@ -217,7 +216,7 @@ def _alert_assertion(request: CheckRequest, case: Case, tick: int, alerts: Seque
         if notes:
             yield "            exp_annotations:"
             for name, value in notes.items():
-                yield f"              {quote(name)}: {quote(value)}"
+                yield f"              {double_quoted(name)}: {double_quoted(value)}"
 
 
 def _pending_assertions(request: CheckRequest, case: Case, number: int | None) -> list[str]:
@@ -228,7 +227,7 @@ def _pending_assertions(request: CheckRequest, case: Case, number: int | None) -
     lines: list[str] = []
     for tick in _pending_ticks(case.timelines):
         pending = sum(t.states[tick] is AlertState.PENDING for t in case.timelines)
-        lines.append(f"      - expr: {quote(expr)}")
+        lines.append(f"      - expr: {double_quoted(expr)}")
         lines.append(f"        eval_time: {eval_time(request, case, tick)}")
         lines.append(f"        exp_samples: [{{labels: '{{}}', value: {pending}}}]")
     return lines
@@ -242,7 +241,7 @@ def co_firing(request: CheckRequest, case: Case, tick: int) -> list[str]:
         return []
     return [
         "      # Other alerts may fire here or not: what they are meant to do is not for this file to say.",
-        f"      - expr: {quote(f'0 * count(ALERTS{{alertname!={quote(own)}}}) or vector(0)')}",
+        f"      - expr: {double_quoted(f'0 * count(ALERTS{{alertname!={quote(own)}}}) or vector(0)')}",
         f"        eval_time: {eval_time(request, case, tick)}",
         "        exp_samples: [{labels: '{}', value: 0}]",
     ]
@@ -254,9 +253,4 @@ def _pending_ticks(timelines: Sequence[AlertTimeline]) -> list[int]:
 
 
 def flow(pairs: Mapping[str, str]) -> str:
-    return "{" + ", ".join(f"{quote(k)}: {quote(v)}" for k, v in pairs.items()) + "}"
-
-
-def quote(text: str) -> str:
-    """A double-quoted YAML scalar. JSON's escapes are YAML's too, but YAML wants more characters escaped than JSON."""
-    return _UNPRINTABLE.sub(lambda char: f"\\u{ord(char[0]):04x}", json.dumps(text, ensure_ascii=False))
+    return "{" + ", ".join(f"{double_quoted(k)}: {double_quoted(v)}" for k, v in pairs.items()) + "}"

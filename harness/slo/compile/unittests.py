@@ -18,8 +18,8 @@ from harness.slo.compile.rules import CompiledGroup, CompiledRule
 from harness.slo.compile.write import MARK
 from harness.slo.model import BurnPair, Calendar, Objective, RawRatio, ThresholdIndicator
 from harness.slo.queries import answers_without_data, tree
-from harness.slo.yamltext import scalar
 from harness.units import format_duration, format_number
+from harness.yamltext import scalar
 
 _STEADY_TICKS = 10
 _UNTESTED = (

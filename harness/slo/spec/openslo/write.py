@@ -27,8 +27,8 @@ from harness.slo.model import (
 from harness.slo.spec.alerting import NO_DATA, SEVERITY_KEYS
 from harness.slo.spec.openslo.alerts import TARGET_LABEL
 from harness.slo.spec.openslo.documents import API_VERSION
-from harness.slo.yamltext import block, scalar
 from harness.units import format_duration
+from harness.yamltext import block, scalar
 
 _UNITS_MS = (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000))
 _EXACT = Context(prec=60, traps=[Inexact])

@@ -17,7 +17,11 @@ def scalar(text: str) -> str:
         return text
     if "'" not in text and _BLOCK.fullmatch(text) and "\n" not in text and "\t" not in text:
         return f"'{text}'"
-    # JSON's strings are YAML's double-quoted ones; what YAML calls unprintable is escaped.
+    return double_quoted(text)
+
+
+def double_quoted(text: str) -> str:
+    """A text between double quotes. JSON's escapes are YAML's too; what YAML calls unprintable is escaped besides."""
     return "".join(char if _BLOCK.fullmatch(char) else _escape(char) for char in json.dumps(text, ensure_ascii=False))
 
 
