@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: help setup verify test test-slow test-system dashboards lint bench clean
+.PHONY: help setup verify quick test test-slow test-system dashboards lint bench clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -17,6 +17,9 @@ setup: $(STAMP)  ## make .venv with everything in it
 
 verify: $(STAMP)  ## the main job: check, test and prove the alert rules
 	$(BIN)/alert-harness verify
+
+quick: $(STAMP)  ## the tests that need no server, within a minute
+	$(BIN)/python -m pytest -n $(WORKERS) -m quick $(ARGS)
 
 test: $(STAMP) lint  ## every test that takes no minutes
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not system" $(ARGS)

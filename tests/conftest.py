@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import hypothesis
 import pytest
 
 from harness.engines.base import Engine
@@ -16,8 +17,14 @@ from harness.toolchain import Toolchain, probe_container_engine
 from tests.distribution import BySharedFixtures, long_ones_first
 from tests.limits import children_obey_signals, limit
 from tests.needs import binary_of, refuse_to_skip
+from tests.selection import mark_quick, sample
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+# On a busy machine one example may take long; what never ends meets pytest's limit.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_configure() -> None:
@@ -30,10 +37,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> BySharedF
     return BySharedFixtures(config, log)
 
 
-@pytest.hookimpl(trylast=True)  # after they were shuffled
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    long_ones_first(items)
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    sample(items)  # before `-m` looks at marks
+    mark_quick(items)
     limit(items)
+    yield
+    long_ones_first(items)  # after they were shuffled
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,13 @@ from typing import Any
 
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
-_FIRST = ("tests/stack/", "tests/live/", "tests/report/")
-"""They wait for real clocks, so the other workers catch up meanwhile."""
+_FIRST = (
+    # These wait for real clocks, so the other workers catch up meanwhile.
+    "tests/stack/", "tests/live/", "tests/test_getting_started.py", "tests/report/",
+    # And these are the longest, which must not begin when the others have ended.
+    "tests/proof/test_faults.py", "tests/proof/test_nine.py", "tests/proof/test_edges.py", "tests/cli/",
+    "tests/proof/", "tests/slo/", "tests/plugin/", "tests/streaming/", "tests/suites/",
+)  # fmt: skip
 _TOGETHER = ("tests/stack/", "tests/report/")
 """Stacks want the machine for themselves, one after the other; one proof serves all reports."""
 

@@ -66,6 +66,7 @@ def test_script(scenario: Scenario, tmp_path: Path, tools: dict[str, Path]) -> N
     assert code == scenario.code
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("scenario", params([script[0] for script in ALL]))
 def test_the_installed_command_answers_the_same(scenario: Scenario, tmp_path: Path, tools: dict[str, Path]) -> None:
     code, stdout, stderr = play(scenario, in_subprocess, tmp_path, tools)

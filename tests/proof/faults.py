@@ -106,7 +106,7 @@ def telling(faults: list[Fault]) -> set[str]:
     for planted in faults:
         kind = planted.edit.alert, planted.verdicts[0]
         chosen[kind] += 1
-        if chosen[kind] <= (3 if kind[1] is SITUATION else 2):
+        if chosen[kind] <= (2 if kind[1] is SITUATION else 1):
             ids.add(planted.edit.id)
     return ids
 

@@ -117,6 +117,7 @@ def prove(case: Case, folder: Path, engine: Engine, promtool: Path) -> AlertResu
     return result
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_rules_that_read_the_calendar(case: Case, tmp_path: Path, module_engine: Engine, promtool_path: Path) -> None:
     result = prove(case, tmp_path, module_engine, promtool_path)

@@ -207,6 +207,7 @@ FAR = [
 ]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("expr", "hold", "signal", "verdict", "confirmed"), FAR)
 def test_rules_that_look_back_or_wait_for_days(
     prove: Prove, expr: str, hold: str, signal: str, verdict: Verdict, confirmed: bool | None
@@ -231,6 +232,7 @@ BURNS = (
 )
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("expr", "verdict", "confirmed"),
     [

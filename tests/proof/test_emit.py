@@ -116,6 +116,7 @@ def test_of_an_exact_alert(bench: Bench) -> None:
         assert not bench.passes(emitted.file), name
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 def test_of_any_other_fails_until_the_rule_is_mended(bench: Bench, fault: tuple[str, str, Verdict]) -> None:
     old, new, expected = fault

@@ -35,7 +35,7 @@ contracts:
 """
 RECORD = '{record: "queue:taken:ratio", expr: places_taken / places}'
 ALERT = '{alert: QueueFull, expr: "queue:taken:ratio > 0.9", for: 2m, labels: {severity: page}}'
-EMITTED_RUNS = 30
+EMITTED_RUNS = 12
 
 
 def group(name: str, *rules: str, more: str = "interval: 1m") -> str:

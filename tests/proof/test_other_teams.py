@@ -124,6 +124,7 @@ CASES = [
 ]  # fmt: skip
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_rules_of_other_teams(case: Case, tmp_path: Path, module_engine: Engine, promtool_path: Path) -> None:
     (result,) = prove_files(*case.write(tmp_path), module_engine, promtool_path)

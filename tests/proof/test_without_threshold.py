@@ -101,6 +101,7 @@ def prove(case: Case, folder: Path, module_engine: Engine, promtool: Path) -> Al
     return result
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_contracts_without_threshold(case: Case, tmp_path: Path, module_engine: Engine, promtool_path: Path) -> None:
     result = prove(case, tmp_path, module_engine, promtool_path)

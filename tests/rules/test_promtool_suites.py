@@ -59,6 +59,7 @@ def test_the_rules_pass_with_lint(promtool: Path) -> None:
     assert "SUCCESS: 3 rules found" in done.stdout
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [

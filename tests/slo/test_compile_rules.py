@@ -93,6 +93,7 @@ def _emit(tmp_path: Path, text: str, *options: str) -> Path:
     return tmp_path / "out"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_rules_lint_and_their_tests_pass_strictly(
     shape: str, tmp_path: Path, promtool: Promtool, capfd: pytest.CaptureFixture[str]
@@ -147,6 +148,7 @@ BREAKS: dict[str, Callable[[str], str]] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", BREAKS)
 def test_the_generated_tests_see_a_broken_rule(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     out = _emit(tmp_path, document())

@@ -48,6 +48,7 @@ def engine(prometheus_path: Path) -> Iterator[Engine]:
 # -- rules that are right ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("pair", [PAGE, SLOW_PAGE, TICKET, SLOW_TICKET], ids=lambda pair: pair.label)
 @pytest.mark.parametrize("hold_ms", [0, 2 * MINUTE_MS], ids=["no for", "for 2m"])
 def test_each_pair_is_detected_and_reset_by_the_closed_form(
@@ -265,6 +266,7 @@ BROKEN = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_rule_is_caught(engine: Engine, tmp_path: Path, name: str) -> None:
     change, expected = BROKEN[name]
