@@ -23,8 +23,10 @@ from harness.report.slo.html import slo_report_html
 from harness.report.slo.json import slo_report_json
 from harness.slo import Objective, load_objectives
 from harness.slo.budget.buckets import Grid
-from harness.slo.budget.history import Counting, History, ServerClock
+from harness.slo.budget.history import History
+from harness.slo.budget.observed import Counting
 from harness.slo.budget.report import ObjectiveReport, SloReport, judge, make_report
+from harness.slo.budget.server import ServerClock
 from harness.slo.budget.verdict import BudgetVerdict, Rules
 from harness.slo.periods import Window, judged
 from tests.slo import report_world as world

@@ -41,6 +41,10 @@ class Grid:
         """The last moment of a bucket."""
         return min(self.end_ms, self.start_ms + (index + 1) * self.step_ms)
 
+    def length_of(self, index: int) -> int:
+        """How long a bucket is: `step_ms`, or less of the last one."""
+        return self.end_of(index) - self.begin_of(index)
+
 
 @dataclass(frozen=True, slots=True)
 class EventTally:

@@ -29,8 +29,10 @@ from harness.slo.budget.budget import (
     trend,
     worst_hours,
 )
-from harness.slo.budget.history import Counting, History, ObservedObjective, Provenance, ServerClock
+from harness.slo.budget.history import History
 from harness.slo.budget.maintenance import Maintenance
+from harness.slo.budget.observed import Counting, ObservedObjective, Provenance
+from harness.slo.budget.server import ServerClock
 from harness.slo.budget.verdict import BudgetVerdict, Rules, Ruling, lasting, pace, percent, ruling
 from harness.slo.model import Calendar, Objective
 from harness.slo.periods import JudgedPeriod, Window, judged, moment
