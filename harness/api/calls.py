@@ -30,7 +30,8 @@ from harness.proof import AlertResult, Proof
 from harness.replay import EndlessSlotWriter, Replay, SlotRange
 from harness.rules import AlertRule, Group, RuleFile
 from harness.slo import Objective
-from harness.slo.budget.report import SloReport, make_report
+from harness.slo.budget.judge import make_report
+from harness.slo.budget.report import SloReport
 from harness.slo.periods import moment
 from harness.suites.model import SuiteReport
 from harness.suites.run import Options, SuiteRun

@@ -37,8 +37,9 @@ from harness.report.slo.summary import PAGE
 from harness.report.slo.terminal import print_slo_report, reading
 from harness.report.terminal import console
 from harness.report.wording import one_line
+from harness.slo.budget.judge import Progress, make_report, silent
 from harness.slo.budget.maintenance import in_vain, load_maintenance
-from harness.slo.budget.report import Progress, SloReport, make_report, silent
+from harness.slo.budget.report import SloReport
 from harness.slo.budget.verdict import BudgetVerdict, Rules
 from harness.slo.model import Objective
 from harness.slo.periods import Window, parse_time_ms
@@ -117,7 +118,7 @@ def report(
 ) -> SloReport:
     """The report over a run: `start_ms` to `end_ms` of the engine's clock, which ran `compress` times as fast.
 
-    `window` is ``run`` or ``period``. Raises as :func:`harness.slo.budget.report.make_report` does.
+    `window` is ``run`` or ``period``. Raises as :func:`harness.slo.budget.judge.make_report` does.
     """
     return make_report(
         objectives, engine, start_ms, end_ms,

@@ -15,7 +15,7 @@ from harness.engines.process import ProcessEngine
 from harness.errors import Span
 from harness.report.slo.html import slo_report_html
 from harness.report.slo.json import slo_report_json
-from harness.slo.budget.report import make_report
+from harness.slo.budget.judge import make_report
 from harness.slo.model import DAY_MS, Events, IndicatorQuery, Objective, Rolling, WindowPlacement
 from harness.source import Text
 from harness.toolchain import Toolchain

@@ -23,8 +23,9 @@ from harness.report.slo.json import slo_report_json
 from harness.report.slo.markdown import slo_report_markdown
 from harness.report.slo.section import SloGate
 from harness.slo.budget.history import History
+from harness.slo.budget.judge import make_report
 from harness.slo.budget.observed import Counting
-from harness.slo.budget.report import SloReport, make_report
+from harness.slo.budget.report import SloReport
 from harness.slo.budget.server import ServerClock
 from harness.slo.budget.verdict import BudgetVerdict
 from harness.slo.model import Grouping

@@ -21,9 +21,10 @@ from harness.report.slo.json import slo_report_json
 from harness.report.slo.markdown import slo_report_markdown
 from harness.slo.budget.budget import utc
 from harness.slo.budget.history import History
+from harness.slo.budget.judge import make_report
 from harness.slo.budget.maintenance import load_maintenance
 from harness.slo.budget.observed import Counting
-from harness.slo.budget.report import ObjectiveReport, make_report
+from harness.slo.budget.report import ObjectiveReport
 from harness.slo.budget.server import ServerClock
 from harness.slo.budget.verdict import BudgetVerdict
 from harness.slo.periods import Window, judged

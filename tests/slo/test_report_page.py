@@ -30,7 +30,8 @@ from harness.report.slo.wording import sparkline, trend_text
 from harness.report.terminal import console
 from harness.slo.annotations import BUDGET_POLICY
 from harness.slo.budget.budget import Trend
-from harness.slo.budget.report import SloReport, make_report
+from harness.slo.budget.judge import make_report
+from harness.slo.budget.report import SloReport
 from harness.slo.budget.verdict import BudgetVerdict, Ruling
 from harness.slo.model import Objective
 from harness.slo.periods import Window

@@ -24,8 +24,9 @@ from harness.report.slo.json import slo_report_json
 from harness.slo import Objective, load_objectives
 from harness.slo.budget.buckets import Grid
 from harness.slo.budget.history import History
+from harness.slo.budget.judge import judge, make_report
 from harness.slo.budget.observed import Counting
-from harness.slo.budget.report import ObjectiveReport, SloReport, judge, make_report
+from harness.slo.budget.report import ObjectiveReport, SloReport
 from harness.slo.budget.server import ServerClock
 from harness.slo.budget.verdict import BudgetVerdict, Rules
 from harness.slo.periods import Window, judged
