@@ -38,7 +38,7 @@ DAY = 24 * H
 BUDGET = Fraction(1, 1000)
 
 
-def course(total: list[int], bad: list[int], measured: list[int] | None = None, step: int = M) -> EventBuckets:
+def counted(total: list[int], bad: list[int], measured: list[int] | None = None, step: int = M) -> EventBuckets:
     return EventBuckets(Grid(0, len(total) * step, step), total, bad, measured or [step] * len(total))
 
 
@@ -65,7 +65,7 @@ def test_alerts_fire_where_both_windows_burn(made, short: int, longer: int, hold
     total, bad = [b[0] for b in made], [b[1] for b in made]
     pair = BurnPair("page", (short + longer) * M, short * M, Fraction(factor), hold * M)
     target = Fraction(9, 10)
-    found = burning(course(total, bad), pair, target, Fraction(1), 30 * DAY)
+    found = burning(counted(total, bad), pair, target, Fraction(1), 30 * DAY)
     fires, held = [], 0
     for end in range(1, len(total) + 1):
         ratios = []
@@ -85,7 +85,7 @@ def test_alerts_fire_where_both_windows_burn(made, short: int, longer: int, hold
 def test_parts_add_up_to_the_whole(made) -> None:
     total, bad = [b[0] for b in made], [b[1] for b in made]
     measured = [M if b[2] else 0 for b in made]
-    one = course(total, bad, measured)
+    one = counted(total, bad, measured)
     whole = one.whole()
     assert (whole.total, whole.bad, whole.measured_ms) == (sum(total), sum(bad), sum(measured))
     if whole.total and any(measured):
@@ -106,7 +106,7 @@ def test_incidents_join_over_short_pauses_and_tell_their_cost() -> None:
     bad[50:60] = [50] * 10
     bad[75:80] = [50] * 5  # a quarter of an hour later: the same incident
     bad[200:205] = [100] * 5
-    found = incidents(course(total, bad), Fraction(1, 100))
+    found = incidents(counted(total, bad), Fraction(1, 100))
     assert [(i.start_ms // M, i.end_ms // M, i.bad.bad) for i in found.listed] == [(50, 80, 750), (200, 205, 500)]
     assert found.listed[0].cost == Fraction(750, 800)
     assert found.listed[1].worst == 1
@@ -156,7 +156,7 @@ def test_a_pair_over_sparse_data_is_what_each_end_says(data: dict[int, tuple[int
     per_step = M // step
     flags = [
         all(
-            (tally := sparse.buckets(end - w, end)).total > 0 and tally.bad * 10 > 2 * tally.total
+            (tally := sparse.tally(end - w, end)).total > 0 and tally.bad * 10 > 2 * tally.total
             for w in (width, 2 * width)
         )
         for end in range(len(grid) % per_step or per_step, len(grid) + 1, per_step)
@@ -171,7 +171,7 @@ def test_a_week_is_compared_with_the_week_before() -> None:
     days = 21
     total, bad = [100] * (days * 24), [0] * (days * 24)
     bad[-24:] = [1] * 24
-    found = trend(course(total, bad, step=H), Fraction(1, 100))
+    found = trend(counted(total, bad, step=H), Fraction(1, 100))
     assert found is not None
     assert (found.length_ms, found.before) == (7 * DAY, 0)
     assert found.last == Fraction(24, days * 24)

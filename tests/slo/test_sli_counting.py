@@ -115,7 +115,7 @@ def count(every, bad, grid: Grid, cuts: Sequence[int]) -> tuple[Counter, EventBu
             for given_ in (every, bad)
         ]
         counter.add([Part(1, parts[0])], [Part(1, parts[1])])
-    return counter, *counter.course()
+    return counter, *counter.counted()
 
 
 @settings(max_examples=200, deadline=None)
@@ -124,15 +124,15 @@ def test_counts_and_coverage_equal_rational_arithmetic(world) -> None:
     every, bad, grid, cuts = world
     every = [(name, [s for s in samples if s[0] <= grid.end_ms]) for name, samples in every]
     bad = [(name, [s for s in samples if s[0] <= grid.end_ms]) for name, samples in bad]
-    _, course, some = count(every, bad, grid, cuts)
-    for got, counted in ((course.total, every), (some, bad)):
+    _, buckets, some = count(every, bad, grid, cuts)
+    for got, counted in ((buckets.total, every), (some, bad)):
         wanted = expected(counted, every, grid.start_ms, grid.end_ms)
         by_bucket = [Fraction(0)] * len(grid)
         for at, more in wanted.items():
             by_bucket[next(i for i in range(len(grid)) if grid.begin_of(i) < at <= grid.end_of(i))] += more
         assert [Fraction(number) for number in got] == by_bucket
-    assert course.whole().measured_ms == covered_seconds(every, grid.start_ms, grid.end_ms) * S
-    assert all(0 <= ms <= grid.end_of(i) - grid.begin_of(i) for i, ms in enumerate(course.measured_ms))
+    assert buckets.whole().measured_ms == covered_seconds(every, grid.start_ms, grid.end_ms) * S
+    assert all(0 <= ms <= grid.end_of(i) - grid.begin_of(i) for i, ms in enumerate(buckets.measured_ms))
 
 
 @settings(max_examples=60, deadline=None)
@@ -150,28 +150,28 @@ def counted(
 ) -> tuple[Counter, EventBuckets]:
     counter = Counter(Grid(start, end, 60 * S), gap_ms=gap_ms)
     counter.add([Part(1, [Raw(labels("a"), [at for at, _ in samples], [value for _, value in samples])])], [])
-    return counter, counter.course()[0]
+    return counter, counter.counted()[0]
 
 
 def test_a_reset_counts_what_came_after_it() -> None:
-    counter, course = counted([(0, 100.0), (15 * S, 130.0), (30 * S, 7.0), (45 * S, 9.0)])
-    assert course.whole().total == 30 + 7 + 2
+    counter, buckets = counted([(0, 100.0), (15 * S, 130.0), (30 * S, 7.0), (45 * S, 9.0)])
+    assert buckets.whole().total == 30 + 7 + 2
     assert counter.groups[()].oddities.resets == 1
 
 
 def test_what_is_no_number_is_left_out_and_told() -> None:
     samples = [(0, 1.0), (15 * S, float("nan")), (30 * S, float("inf")), (45 * S, -4.0), (60 * S, 6.0)]
-    counter, course = counted(samples, gap_ms=None)
-    assert course.whole().total == 5
+    counter, buckets = counted(samples, gap_ms=None)
+    assert buckets.whole().total == 5
     assert counter.groups[()].oddities.not_numbers == 3
 
 
 def test_events_of_a_gap_count_at_its_end_and_are_told() -> None:
-    counter, course = counted([(0, 0.0), (15 * S, 10.0), (315 * S, 1000.0), (330 * S, 1001.0)])
-    assert course.whole().total == 1001
-    assert course.total[5] == 991
+    counter, buckets = counted([(0, 0.0), (15 * S, 10.0), (315 * S, 1000.0), (330 * S, 1001.0)])
+    assert buckets.whole().total == 1001
+    assert buckets.total[5] == 991
     assert counter.groups[()].oddities.after_gaps == 990
-    assert course.whole().measured_ms == 30 * S
+    assert buckets.whole().measured_ms == 30 * S
 
 
 def test_a_series_born_beside_a_living_one_counts_from_zero() -> None:
@@ -181,7 +181,7 @@ def test_a_series_born_beside_a_living_one_counts_from_zero() -> None:
     error = Raw(labels("error"), [30 * S], [3.0])
     counter = Counter(grid, gap_ms=LIMIT)
     counter.add([Part(1, [ok, error])], [Part(1, [error])])
-    assert (counter.course()[0].whole().total, sum(counter.course()[1])) == (2 + 3, 3)
+    assert (counter.counted()[0].whole().total, sum(counter.counted()[1])) == (2 + 3, 3)
 
 
 def test_a_series_of_another_target_counts_from_its_first_sample() -> None:
@@ -191,14 +191,14 @@ def test_a_series_of_another_target_counts_from_its_first_sample() -> None:
     found_late = Raw(labels("ok", "b"), [60 * S, 75 * S], [1e9, 1e9 + 2])
     counter = Counter(grid, gap_ms=LIMIT)
     counter.add([Part(1, [old, found_late])], [])
-    assert counter.course()[0].whole().total == 3 + 2
+    assert counter.counted()[0].whole().total == 3 + 2
     assert counter.groups[()].oddities.born_unseen == 1
 
 
 def test_gauges_of_events_are_summed() -> None:
     counter = Counter(Grid(0, 60 * S, 60 * S), gap_ms=LIMIT, of_samples=True)
     counter.add([Part(1, [Raw(labels("a"), [0, 15 * S, 30 * S], [9.0, 4.0, 2.0])])], [])
-    assert counter.course()[0].whole().total == 6
+    assert counter.counted()[0].whole().total == 6
 
 
 def test_the_usual_distance_of_samples_says_what_a_gap_is() -> None:
@@ -216,15 +216,15 @@ def test_negative_terms_take_away() -> None:
     counter = Counter(Grid(0, 60 * S, 60 * S), gap_ms=LIMIT)
     up = Raw(labels("a"), [0, 30 * S], [0.0, 10.0])
     counter.add([Part(1, [up])], [Part(1, [up]), Part(-1, [Raw(labels("b"), [0, 30 * S], [0.0, 4.0])])])
-    assert sum(counter.course()[1]) == 6
+    assert sum(counter.counted()[1]) == 6
 
 
 @pytest.mark.parametrize(
     ("target", "bad"), [(Fraction(1), [1, 1, 0]), (Fraction(9, 10), [0, 1, 0]), (None, [Fraction(1, 10), 1, 0])]
 )
 def test_slices_count_alike_and_those_without_events_not_at_all(target: Fraction | None, bad: list[Fraction]) -> None:
-    course = EventBuckets(Grid(0, 180 * S, 60 * S), [1000, 1, 0], [100, 1, 0], [60 * S] * 3)
-    made = sliced(course, target)
+    buckets = EventBuckets(Grid(0, 180 * S, 60 * S), [1000, 1, 0], [100, 1, 0], [60 * S] * 3)
+    made = sliced(buckets, target)
     assert list(made.total) == [1, 1, 0]
     assert list(made.bad) == bad
 

@@ -1,4 +1,4 @@
-"""The course of an objective: its events bucket by bucket, and which of that time was measured. Counts are exact."""
+"""An objective's events bucket by bucket, and which of that time was measured. Counts are exact."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ class EventBuckets:
             at = upto
         return totals, bads
 
-    def buckets(self, first: int, last: int) -> EventTally:
+    def tally(self, first: int, last: int) -> EventTally:
         """The buckets from `first` up to, not including, `last`; those outside of the grid are empty."""
         size = len(self.grid)
         low, high = min(max(first, 0), size), min(max(last, 0), size)
@@ -244,10 +244,10 @@ class EventBuckets:
 
     def between(self, start_ms: int, end_ms: int) -> EventTally:
         """(start, end], cut to whole buckets: those that end in it."""
-        return self.buckets(self._ended(start_ms), self._ended(end_ms))
+        return self.tally(self._ended(start_ms), self._ended(end_ms))
 
     def whole(self) -> EventTally:
-        return self.buckets(0, len(self.grid))
+        return self.tally(0, len(self.grid))
 
     def _ended(self, at_ms: int) -> int:
         """How many buckets have ended by a moment."""
@@ -274,16 +274,16 @@ class EventBuckets:
         return None
 
 
-def sliced(course: EventBuckets, target: Fraction | None) -> EventBuckets:
+def sliced(counted: EventBuckets, target: Fraction | None) -> EventBuckets:
     """Time slices as events: each bucket with events counts 1; bad if less than `target` of its events were good.
 
     Without a target (ratio slices) a slice is as bad as the share of its bad events.
     """
-    total, bad = Bins(len(course.grid)), Bins(len(course.grid))
-    for i in course.occupied():
-        count, wrong = course.total[i], course.bad[i]
+    total, bad = Bins(len(counted.grid)), Bins(len(counted.grid))
+    for i in counted.occupied():
+        count, wrong = counted.total[i], counted.bad[i]
         if count <= 0:
             continue
         total.add(i, 1)
         bad.add(i, Fraction(wrong) / Fraction(count) if target is None else int(count - wrong < target * count))
-    return EventBuckets(course.grid, total, bad, course.measured_ms)
+    return EventBuckets(counted.grid, total, bad, counted.measured_ms)

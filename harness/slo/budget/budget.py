@@ -1,4 +1,4 @@
-"""Error budgets, burn rates, incidents: arithmetic on an objective's course, exact to the last step.
+"""Error budgets, burn rates, incidents: arithmetic on an objective's events, exact to the last step.
 
 burn rate = error ratio / (1 − objective); budget left = 1 − error ratio over the period / (1 − objective)
 (SRE Workbook, chapter 5).
@@ -76,27 +76,27 @@ class BurnIncidents:
     step_ms: int
 
 
-def incidents(course: EventBuckets, budget: Fraction, most: int = 10) -> BurnIncidents:
-    """Look at the course in steps of five minutes or less (a bucket where those are longer)."""
-    length_ms = course.grid.end_ms - course.grid.start_ms
-    per_step = max(1, min(LONGEST_STEP_MS, length_ms // _STEPS) // course.grid.step_ms)
-    step_ms = per_step * course.grid.step_ms
-    whole, above, below = course.whole(), budget.numerator, budget.denominator
+def incidents(counted: EventBuckets, budget: Fraction, most: int = 10) -> BurnIncidents:
+    """Look at the events in steps of five minutes or less (a bucket where those are longer)."""
+    length_ms = counted.grid.end_ms - counted.grid.start_ms
+    per_step = max(1, min(LONGEST_STEP_MS, length_ms // _STEPS) // counted.grid.step_ms)
+    step_ms = per_step * counted.grid.step_ms
+    whole, above, below = counted.whole(), budget.numerator, budget.denominator
     found: list[tuple[int, int, Fraction]] = []  # first and last bucket, worst ratio
-    for first in course.steps(per_step):
-        tally = course.buckets(first, first + per_step)
+    for first in counted.steps(per_step):
+        tally = counted.tally(first, first + per_step)
         if tally.total <= 0 or tally.bad * below <= above * tally.total:
             continue
         ratio = Fraction(tally.bad) / Fraction(tally.total)
-        last = min(first + per_step, len(course.grid))
+        last = min(first + per_step, len(counted.grid))
         if found and first - found[-1][1] < JOINED_WITHIN * per_step:
             found[-1] = (found[-1][0], last, max(found[-1][2], ratio))
         else:
             found.append((first, last, ratio))
     every = []
     for first, last, worst in found:
-        tally = course.buckets(first, last)
-        begin, end = course.grid.begin_of(first), course.grid.end_of(last - 1)
+        tally = counted.tally(first, last)
+        begin, end = counted.grid.begin_of(first), counted.grid.end_of(last - 1)
         every.append(BurnIncident(begin, end, tally, cost(tally, whole, budget), worst))
     every.sort(key=lambda incident: (-incident.cost, incident.start_ms))
     listed = [incident for incident in every if incident.cost >= SMALLEST_INCIDENT][:most]
@@ -113,12 +113,12 @@ class Hour:
     cost: Fraction
 
 
-def worst_hours(course: EventBuckets, budget: Fraction, most: int = 5) -> list[Hour]:
+def worst_hours(counted: EventBuckets, budget: Fraction, most: int = 5) -> list[Hour]:
     """The hours (of UTC) that spent most of the budget, dearest first; none that spent nothing."""
-    whole, grid = course.whole(), course.grid
+    whole, grid = counted.whole(), counted.grid
     found = []
     for hour in range(grid.start_ms - grid.start_ms % _HOUR, grid.end_ms, _HOUR):
-        tally = course.between(hour, hour + _HOUR)
+        tally = counted.between(hour, hour + _HOUR)
         if tally.bad > 0:
             found.append(Hour(hour, tally, cost(tally, whole, budget)))
     return sorted(found, key=lambda one: (-one.cost, one.start_ms))[:most]
@@ -129,7 +129,7 @@ def worst_hours(course: EventBuckets, budget: Fraction, most: int = 5) -> list[H
 
 @dataclass(frozen=True, slots=True)
 class Burning:
-    """A window pair over the course: how it stands at the end, and how often both windows burned too fast."""
+    """A window pair over the counted time: how it stands at the end, and how often both windows burned too fast."""
 
     pair: BurnPair
     threshold: Fraction
@@ -150,12 +150,12 @@ class Burning:
     """Whether anything was measured in the long window."""
 
 
-def burning(course: EventBuckets, pair: BurnPair, target: Fraction, left: Fraction | None, length_ms: int) -> Burning:
-    """Evaluate a pair at every step of the course, a minute or a bucket if that is longer, with its hold.
+def burning(counted: EventBuckets, pair: BurnPair, target: Fraction, left: Fraction | None, length_ms: int) -> Burning:
+    """Evaluate a pair at every step of the time, a minute or a bucket if that is longer, with its hold.
 
     Over what was counted, so it tells what the rule should have done; what it did, ``ALERTS`` knows.
     """
-    budget, grid = 1 - target, course.grid
+    budget, grid = 1 - target, counted.grid
     threshold = pair.threshold(target)
     exceeds = operator.ge if pair.inclusive else operator.gt
     per_step = max(1, _MINUTE // grid.step_ms)
@@ -165,10 +165,10 @@ def burning(course: EventBuckets, pair: BurnPair, target: Fraction, left: Fracti
     times = firing_steps = 0
     last_ms: int | None = None
     # Only where a window may hold data: at the end of such a stretch none does, so nothing fires across two of them.
-    for first, last in course.stretches(max(widths) + per_step):
+    for first, last in counted.stretches(max(widths) + per_step):
         begin = size % per_step or per_step
         ends = range(max(begin, first + 1 + (size - first - 1) % per_step), last + 1, per_step)
-        totals, bads = course.sums(first, last)
+        totals, bads = counted.sums(first, last)
         both = [_above(totals, bads, ends, first, width, threshold, exceeds) for width in widths]
         at = 0
         for above, stretch in itertools.groupby(map(all, zip(*both, strict=True))):
@@ -179,7 +179,7 @@ def burning(course: EventBuckets, pair: BurnPair, target: Fraction, left: Fracti
                 firing_steps += length - waits
                 last_ms = grid.end_of(ends[at - 1] - 1)
     firing = last_ms is not None and last_ms == grid.end_ms
-    short, long = (course.between(grid.end_ms - ms, grid.end_ms) for ms in (pair.windows_ms[0], pair.long_ms))
+    short, long = (counted.between(grid.end_ms - ms, grid.end_ms) for ms in (pair.windows_ms[0], pair.long_ms))
     rate = burn_rate(long, budget)
     return Burning(
         pair, threshold, rate, burn_rate(short, budget), firing, times, firing_steps * per_step * grid.step_ms, last_ms,
@@ -239,19 +239,19 @@ class Point:
         return self.gap and self.left_out_ms * 2 < self.end_ms - self.start_ms
 
 
-def points(course: EventBuckets, budget: Fraction, most: int = 360, left_out: Sequence[Stretch] = ()) -> list[Point]:
-    """The course in at most `most` equal steps; `left_out` are the stretches that do not count."""
-    size = len(course.grid)
+def points(counted: EventBuckets, budget: Fraction, most: int = 360, left_out: Sequence[Stretch] = ()) -> list[Point]:
+    """The events in at most `most` equal steps; `left_out` are the stretches that do not count."""
+    size = len(counted.grid)
     per_point = max(1, -(-size // most))
-    whole = course.whole()
+    whole = counted.whole()
     found, bad, begun = [], Fraction(0), False
     for first in range(0, size, per_point):
         last = min(first + per_point, size)
-        tally = course.buckets(first, last)
+        tally = counted.tally(first, last)
         bad += tally.bad
         begun = begun or tally.measured_ms > 0
         left = 1 - bad / (budget * whole.total) if begun and whole.total > 0 else None
-        begin, end = course.grid.begin_of(first), course.grid.end_of(last - 1)
+        begin, end = counted.grid.begin_of(first), counted.grid.end_of(last - 1)
         found.append(Point(begin, end, tally, left, length_ms(within(left_out, begin, end))))
     return found
 
@@ -272,14 +272,14 @@ def thinned(drawn: Sequence[Point], most: int) -> list[Point]:
     return found
 
 
-def gaps(course: EventBuckets, left_out: Sequence[Stretch] = ()) -> list[Stretch]:
+def gaps(counted: EventBuckets, left_out: Sequence[Stretch] = ()) -> list[Stretch]:
     """The stretches of whole buckets of which nothing was measured, but for what does not count."""
-    return without(_unmeasured(course), left_out)
+    return without(_unmeasured(counted), left_out)
 
 
-def _unmeasured(course: EventBuckets) -> Iterator[Stretch]:
-    grid, begin = course.grid, 0
-    for i in course.measured_buckets():
+def _unmeasured(counted: EventBuckets) -> Iterator[Stretch]:
+    grid, begin = counted.grid, 0
+    for i in counted.measured_buckets():
         if i > begin:
             yield grid.begin_of(begin), grid.end_of(i - 1)
         begin = i + 1
@@ -296,18 +296,18 @@ class Trend:
     before: Fraction
 
 
-def trend(course: EventBuckets, budget: Fraction) -> Trend | None:
+def trend(counted: EventBuckets, budget: Fraction) -> Trend | None:
     """A week against the week before; of what is shorter than a fortnight, a half against the other.
 
     None where one of the two was measured for less than half of its time.
     """
-    grid, whole = course.grid, course.whole()
-    begin = course.first_measured_ms()
+    grid, whole = counted.grid, counted.whole()
+    begin = counted.first_measured_ms()
     if begin is None or whole.total <= 0:
         return None
     length = min(7 * 24 * _HOUR, (grid.end_ms - begin) // 2)
     middle = grid.end_ms - length
-    parts = course.between(middle, grid.end_ms), course.between(middle - length, middle)
+    parts = counted.between(middle, grid.end_ms), counted.between(middle - length, middle)
     if length <= 0 or any(part.measured_ms * 2 < length for part in parts):
         return None
     last, before = (cost(part, whole, budget) for part in parts)

@@ -37,7 +37,7 @@ class JudgedObjective:
 def caveats(judged: JudgedObjective, about_alerts: Sequence[str] = ()) -> Iterator[str]:
     """All that is to be said, in the order of the report; `about_alerts` is what the window pairs give rise to."""
     how = judged.observed.how
-    whole = judged.observed.course.whole()
+    whole = judged.observed.counted.whole()
     yield from _answers(how)
     yield from _period(judged)
     yield from _low_traffic(judged)
@@ -86,7 +86,7 @@ def _period(judged: JudgedObjective) -> Iterator[str]:
 
 
 def _low_traffic(judged: JudgedObjective) -> Iterator[str]:
-    objective, total = judged.objective, judged.observed.course.whole().total
+    objective, total = judged.objective, judged.observed.counted.whole().total
     if total > 0 and unit_of(objective, 1) == "event":
         allowed = objective.budget * Fraction(total)
         if allowed < _FEW_BAD_EVENTS:
@@ -99,12 +99,12 @@ def _low_traffic(judged: JudgedObjective) -> Iterator[str]:
 
 def _unseen_time(judged: JudgedObjective) -> Iterator[str]:
     """Gaps, and data that end before the stretch does."""
-    course, stretch, zone = judged.observed.course, judged.stretch, judged.stretch.zone
-    last = course.last_measured_ms()
+    counted, stretch, zone = judged.observed.counted, judged.stretch, judged.stretch.zone
+    last = counted.last_measured_ms()
     holes = [
         (begin, end)
-        for begin, end in gaps(course, stretch.left_out)
-        if begin >= (course.first_measured_ms() or end) and end <= (last or 0)
+        for begin, end in gaps(counted, stretch.left_out)
+        if begin >= (counted.first_measured_ms() or end) and end <= (last or 0)
     ]
     if holes:
         begin, end = max(holes, key=lambda hole: (hole[1] - hole[0], -hole[0]))
@@ -112,9 +112,9 @@ def _unseen_time(judged: JudgedObjective) -> Iterator[str]:
         yield f"{many} from {moment(begin, zone)} to {moment(end, zone)} ({lasting(end - begin)})"
     if last is None:
         return
-    if length_ms(without([(last, course.grid.end_ms)], stretch.left_out)) > judged.observed.how.lookback_ms:
+    if length_ms(without([(last, counted.grid.end_ms)], stretch.left_out)) > judged.observed.how.lookback_ms:
         yield (
-            f"the newest data are of {moment(last, zone)}, {lasting(course.grid.end_ms - last)} before the end: no "
+            f"the newest data are of {moment(last, zone)}, {lasting(counted.grid.end_ms - last)} before the end: no "
             "scrapes since then, or a clock that is off"
         )
 

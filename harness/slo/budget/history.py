@@ -338,7 +338,7 @@ class _TooManySamples(Exception):
 
 def _counted(counter: Counter, is_bad: bool) -> Iterator[_Found]:
     for group, found in counter.groups.items():
-        events, some = counter.course(group)
+        events, some = counter.counted(group)
         missing = _missing(found.seen, is_bad)
         how = Provenance(Counting.RAW, counter.grid.step_ms, found.oddities, missing, scrape_ms=counter.scrape_ms)
         yield group, _with_bad(events, some, is_bad), how
@@ -350,13 +350,13 @@ def _next_piece(piece: int, per_ms: float) -> int:
     return fitting[-1] if fitting else _PIECES_MS[0]
 
 
-def _with_bad(course: EventBuckets, some: Bins, is_bad: bool) -> EventBuckets:
+def _with_bad(counted: EventBuckets, some: Bins, is_bad: bool) -> EventBuckets:
     if is_bad:
-        return replace(course, bad=some)
-    bad = Bins(len(course.grid))
-    for index in {*course.occupied(), *some.occupied()}:
-        bad.add(index, course.total[index] - some[index])
-    return replace(course, bad=bad)
+        return replace(counted, bad=some)
+    bad = Bins(len(counted.grid))
+    for index in {*counted.occupied(), *some.occupied()}:
+        bad.add(index, counted.total[index] - some[index])
+    return replace(counted, bad=bad)
 
 
 def _missing(seen: Sequence[bool], is_bad: bool) -> tuple[str, ...]:

@@ -173,27 +173,27 @@ def judge(
     compress: int = 1,
 ) -> ObjectiveReport:
     """Everything that can be said of one objective from what was read; pure arithmetic."""
-    course, budget = observed.course, objective.budget
-    whole = course.whole()
+    counted, budget = observed.counted, objective.budget
+    whole = counted.whole()
     broken, defects = _defects(objective, observed)
     left = budget_left(whole, budget) if broken is None else None
-    alerts, about_alerts = _alerts(objective, course, left, stretch.budget_ms)
-    counts_from = course.first_measured_ms()
+    alerts, about_alerts = _alerts(objective, counted, left, stretch.budget_ms)
+    counts_from = counted.first_measured_ms()
     unseen = without([(stretch.start_ms, counts_from or stretch.start_ms)], stretch.left_out)
-    if length_ms(unseen) < max(2 * course.grid.step_ms, observed.how.lookback_ms):
+    if length_ms(unseen) < max(2 * counted.grid.step_ms, observed.how.lookback_ms):
         counts_from = None
-    decided = ruling(objective, course, stretch, window, alerts, rules, broken)
+    decided = ruling(objective, counted, stretch, window, alerts, rules, broken)
     told = JudgedObjective(objective, observed, stretch, window, counts_from, compress)
     numbers = broken is None and whole.total > 0
     return ObjectiveReport(
         objective, stretch, window, decided, observed.how, whole, observed.events.whole(), left,
-        paces=_paces(course, budget, left, stretch.budget_ms),
+        paces=_paces(counted, budget, left, stretch.budget_ms),
         alerts=alerts,
-        incidents=incidents(course, budget) if numbers else None,
-        hours=tuple(worst_hours(course, budget)) if numbers else (),
-        points=tuple(points(course, budget, left_out=stretch.left_out)),
-        gaps=tuple(gaps(course, stretch.left_out)),
-        trend=trend(course, budget) if numbers else None,
+        incidents=incidents(counted, budget) if numbers else None,
+        hours=tuple(worst_hours(counted, budget)) if numbers else (),
+        points=tuple(points(counted, budget, left_out=stretch.left_out)),
+        gaps=tuple(gaps(counted, stretch.left_out)),
+        trend=trend(counted, budget) if numbers else None,
         counts_from_ms=counts_from,
         defects=tuple(defects),
         caveats=tuple(caveats(told, about_alerts)),
@@ -202,24 +202,24 @@ def judge(
 
 
 def _alerts(
-    objective: Objective, course: EventBuckets, left: Fraction | None, length_ms: int
+    objective: Objective, counted: EventBuckets, left: Fraction | None, length_ms: int
 ) -> tuple[tuple[Burning, ...], list[str]]:
-    """The objective's window pairs over the course, and what is to be said of those that are not among them."""
+    """The objective's window pairs over what was counted, and what is to be said of those that are not among them."""
     try:
         chosen = choose(objective)
     except InputError as err:
         return (), [f"no burn-rate alerts are shown: {err.message}"]
-    found = tuple(burning(course, pair, objective.target, left, length_ms) for pair in chosen.pairs)
+    found = tuple(burning(counted, pair, objective.target, left, length_ms) for pair in chosen.pairs)
     if not found:
         return (), ["no burn-rate alerts are shown: its document disables the alerts"]
     return found, [notice.message for notice in chosen.notices]
 
 
-def _paces(course: EventBuckets, budget: Fraction, left: Fraction | None, length_ms: int) -> tuple[BurnPace, ...]:
-    end, found = course.grid.end_ms, []
-    lengths = dict.fromkeys((min(_HOUR, end - course.grid.start_ms), pace(course)[0]))
+def _paces(counted: EventBuckets, budget: Fraction, left: Fraction | None, length_ms: int) -> tuple[BurnPace, ...]:
+    end, found = counted.grid.end_ms, []
+    lengths = dict.fromkeys((min(_HOUR, end - counted.grid.start_ms), pace(counted)[0]))
     for length in lengths:
-        burn = burn_rate(course.between(end - length, end), budget)
+        burn = burn_rate(counted.between(end - length, end), budget)
         lasts = runs_out_after_ms(left, burn, length_ms) if left is not None and burn is not None else None
         found.append(BurnPace(length, burn, lasts))
     return tuple(found)

@@ -52,7 +52,7 @@ class Provenance:
 class ObservedObjective:
     """What was read of one objective."""
 
-    course: EventBuckets
+    counted: EventBuckets
     """What the budget is made of: events, or slices where the objective counts those."""
     events: EventBuckets
     """The events beneath slices; the same where events count."""

@@ -135,7 +135,7 @@ class Counter:
         for which, number, _, raw in parts:  # last: the peers above are judged by what was known before
             self._known[which, number, raw.labels] = _Known(raw.times_ms[-1], _exact(raw.values[-1]))
 
-    def course(self, group: Labels = ()) -> tuple[EventBuckets, Bins]:
+    def counted(self, group: Labels = ()) -> tuple[EventBuckets, Bins]:
         """All events with 0 bad ones and the measured time; and the events of the second query, bucket by bucket."""
         found = self.groups[group]
         measured = self._measured(found.covered)

@@ -53,7 +53,7 @@ class Ruling:
 
 def ruling(
     objective: Objective,
-    course: EventBuckets,
+    counted: EventBuckets,
     judged: JudgedPeriod,
     window: Window,
     alerts: Sequence[Burning],
@@ -61,7 +61,7 @@ def ruling(
     broken: str | None,
 ) -> Ruling:
     """The first rule that applies, from the worst; `broken` says why the numbers cannot be right, if they cannot."""
-    whole = course.whole()
+    whole = counted.whole()
     if broken is not None:
         return Ruling(BudgetVerdict.NO_DATA, broken)
     if judged.counted_ms <= 0:
@@ -86,7 +86,7 @@ def ruling(
         return Ruling(
             BudgetVerdict.AT_RISK, f"{percent(left)} of the error budget is left, less than {percent(rules.at_risk)}"
         )
-    if window is Window.PERIOD and (reason := _soon_gone(objective, course, judged, left)):
+    if window is Window.PERIOD and (reason := _soon_gone(objective, counted, judged, left)):
         return Ruling(BudgetVerdict.AT_RISK, reason)
     firing = [burning for burning in alerts if burning.firing]
     if firing:
@@ -95,14 +95,14 @@ def ruling(
     return Ruling(BudgetVerdict.MET, f"{percent(left)} of the error budget is left")
 
 
-def pace(course: EventBuckets) -> tuple[int, EventTally]:
-    """The last six hours, or all of a shorter course: (length, what happened)."""
-    length = min(PACE_MS, course.grid.end_ms - course.grid.start_ms)
-    return length, course.between(course.grid.end_ms - length, course.grid.end_ms)
+def pace(counted: EventBuckets) -> tuple[int, EventTally]:
+    """The last six hours, or all of a shorter time: (length, what happened)."""
+    length = min(PACE_MS, counted.grid.end_ms - counted.grid.start_ms)
+    return length, counted.between(counted.grid.end_ms - length, counted.grid.end_ms)
 
 
-def _soon_gone(objective: Objective, course: EventBuckets, judged: JudgedPeriod, left: Fraction) -> str | None:
-    length, tally = pace(course)
+def _soon_gone(objective: Objective, counted: EventBuckets, judged: JudgedPeriod, left: Fraction) -> str | None:
+    length, tally = pace(counted)
     burn = burn_rate(tally, objective.budget)
     if burn is None:
         return None
