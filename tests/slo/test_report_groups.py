@@ -87,10 +87,10 @@ def test_each_group_has_its_own_budget_and_the_worst_comes_first(engine: Engine,
     ]
     for one in report.objectives:
         good, bad = PER_MINUTE[one.group[0][1]]
-        assert one.whole.error_ratio == Fraction(bad, good + bad) or one.how.counting is Counting.ESTIMATED
-        if one.how.counting is Counting.RAW:
+        assert one.whole.error_ratio == Fraction(bad, good + bad) or one.provenance.counting is Counting.ESTIMATED
+        if one.provenance.counting is Counting.RAW:
             assert (one.whole.total, one.whole.bad) == ((good + bad) * 120, bad * 120)
-    assert (report.objectives[0].how.counting is Counting.ESTIMATED) == (shape == "estimated")
+    assert (report.objectives[0].provenance.counting is Counting.ESTIMATED) == (shape == "estimated")
 
 
 def test_the_sum_is_told_only_if_asked_and_is_that_of_the_groups(engine: Engine, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_the_server_adds_up_group_by_group(engine: Engine, tmp_path: Path) -> No
     stretch = judged(objective, START, END, Window.RUN)
     history = History(engine, ServerClock(END), most_raw_samples=100)
     found = {one.group: one for one in history.read_groups(objective, stretch, Grouping(("instance",)))}
-    assert {one.how.counting for one in found.values()} == {Counting.GRID}
+    assert {one.provenance.counting for one in found.values()} == {Counting.GRID}
     assert {dict(group)["instance"]: one.events.whole().total for group, one in found.items()} == {
         name: sum(counts) * 120 for name, counts in PER_MINUTE.items()
     }

@@ -116,8 +116,8 @@ def test_of_events_every_other_one_counts(engine: Engine, tmp_path: Path) -> Non
 
 def test_what_came_over_a_gap_is_excused_if_some_of_it_may_have_been_in_it(engine: Engine, tmp_path: Path) -> None:
     whole = reported(engine, tmp_path, EVENTS)
-    assert whole.how is not None
-    assert whole.how.oddities.after_gaps == 300
+    assert whole.provenance is not None
+    assert whole.provenance.caveats.after_gaps == 300
     excused = reported(engine, tmp_path, EVENTS, entry((160, 170)))
     assert excused.whole.total == whole.whole.total - 300
     assert excused.gaps == (
@@ -130,7 +130,7 @@ def test_the_server_adds_up_without_it(engine: Engine, tmp_path: Path) -> None:
     cut = ((START + FAILS[0] * MINUTE, START + FAILS[1] * MINUTE),)
     stretch = replace(judged(objective, START, END, Window.RUN), left_out=cut)
     observed = History(engine, ServerClock(END), most_raw_samples=100).read(objective, stretch)
-    assert observed.how.counting is Counting.GRID
+    assert observed.provenance.counting is Counting.GRID
     assert observed.events.whole().bad == 0
 
 

@@ -103,8 +103,8 @@ def test_counts_are_those_that_were_written(report: SloReport) -> None:
     checkout = of(report, "checkout")
     assert checkout.whole.total == sum(world.daily(m, 900) for m in range(minutes))
     assert checkout.whole.measured_ms == world.DAYS * DAY
-    assert checkout.how is not None
-    assert checkout.how.counting is Counting.RAW
+    assert checkout.provenance is not None
+    assert checkout.provenance.counting is Counting.RAW
     search = of(report, "search")
     # A day is missing, yet its events stand between the samples around it.
     assert search.whole.total == sum(world.daily(m, 2000) for m in range(minutes))
@@ -172,7 +172,7 @@ def test_the_server_adds_up_what_is_too_wide_to_read(month: tuple[Engine, list[O
             continue
         history = History(engine, ServerClock(END), most_raw_samples=1000)
         observed = history.read(objective, stretches[objective.name])
-        assert observed.how.counting is Counting.GRID
+        assert observed.provenance.counting is Counting.GRID
         exact = of(report, objective.name).whole
         got = observed.events.whole()
         assert (got.total, got.bad) == (exact.total, exact.bad)  # no resets here
@@ -370,8 +370,8 @@ def test_resets_and_births(shared_engine: Engine, tmp_path: Path) -> None:
     one = make_report([objective], shared_engine, START, START + 4 * MINUTE, window=Window.RUN).objectives[0]
     assert one.whole.bad == 6
     assert one.whole.total == 10 + 5 + 15 + 10 + 6
-    assert one.how is not None
-    assert one.how.oddities.resets == 1
+    assert one.provenance is not None
+    assert one.provenance.caveats.resets == 1
 
 
 def test_a_query_that_is_no_sum_of_counters_is_estimated_and_says_so(shared_engine: Engine, tmp_path: Path) -> None:
@@ -381,8 +381,8 @@ def test_a_query_that_is_no_sum_of_counters_is_estimated_and_says_so(shared_engi
         tmp_path, "odd", 'sum(rate(odd_total{code="500"}[{{.window}}])) * 1', "sum(rate(odd_total[{{.window}}])) * 1"
     )
     one = make_report([objective], shared_engine, START, START + DAY, window=Window.RUN).objectives[0]
-    assert one.how is not None
-    assert one.how.counting is Counting.ESTIMATED
+    assert one.provenance is not None
+    assert one.provenance.counting is Counting.ESTIMATED
     assert float(one.whole.error_ratio or 0) == pytest.approx(0.2, rel=1e-9)
     assert float(one.whole.total) == pytest.approx(100 * 1440, rel=0.01)
     assert any("estimated" in text for text in one.caveats)
@@ -400,8 +400,8 @@ def test_a_zero_that_stands_in_for_no_series_changes_no_count(shared_engine: Eng
         write(shared_engine, "zero_total", [0, 9, 20, 31, 44, 55], code="200")
     objective = sloth(tmp_path, "zero", zero.replace("Q", bad), zero.replace("Q", total))
     one = make_report([objective], shared_engine, START, START + 5 * MINUTE, window=Window.RUN).objectives[0]
-    assert one.how is not None
-    assert (one.how.counting, one.whole.total, one.whole.bad) == (Counting.RAW, 58, 3)
+    assert one.provenance is not None
+    assert (one.provenance.counting, one.whole.total, one.whole.bad) == (Counting.RAW, 58, 3)
 
 
 def test_ready_made_ratios(shared_engine: Engine, tmp_path: Path) -> None:

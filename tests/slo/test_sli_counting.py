@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.series import labels_of
 from harness.slo.budget.buckets import EventBuckets, Grid, sliced
-from harness.slo.budget.sli import Counter, Part, Raw
+from harness.slo.budget.counting import Counter, Part, Raw
 from harness.slo.stretches import merged
 
 S = 1000
@@ -142,7 +142,7 @@ def test_where_the_history_is_cut_for_reading_changes_nothing(world, data) -> No
     other = sorted(data.draw(st.sets(st.integers(0, grid.end_ms // S), max_size=6)))
     one, two = (count(every, bad, grid, c) for c in (cuts, [cut * S for cut in other]))
     assert (one[1].total, one[1].measured_ms, one[2]) == (two[1].total, two[1].measured_ms, two[2])
-    assert one[0].groups[()].oddities.resets == two[0].groups[()].oddities.resets
+    assert one[0].groups[()].caveats.resets == two[0].groups[()].caveats.resets
 
 
 def counted(
@@ -156,21 +156,21 @@ def counted(
 def test_a_reset_counts_what_came_after_it() -> None:
     counter, buckets = counted([(0, 100.0), (15 * S, 130.0), (30 * S, 7.0), (45 * S, 9.0)])
     assert buckets.whole().total == 30 + 7 + 2
-    assert counter.groups[()].oddities.resets == 1
+    assert counter.groups[()].caveats.resets == 1
 
 
 def test_what_is_no_number_is_left_out_and_told() -> None:
     samples = [(0, 1.0), (15 * S, float("nan")), (30 * S, float("inf")), (45 * S, -4.0), (60 * S, 6.0)]
     counter, buckets = counted(samples, gap_ms=None)
     assert buckets.whole().total == 5
-    assert counter.groups[()].oddities.not_numbers == 3
+    assert counter.groups[()].caveats.not_numbers == 3
 
 
 def test_events_of_a_gap_count_at_its_end_and_are_told() -> None:
     counter, buckets = counted([(0, 0.0), (15 * S, 10.0), (315 * S, 1000.0), (330 * S, 1001.0)])
     assert buckets.whole().total == 1001
     assert buckets.total[5] == 991
-    assert counter.groups[()].oddities.after_gaps == 990
+    assert counter.groups[()].caveats.after_gaps == 990
     assert buckets.whole().measured_ms == 30 * S
 
 
@@ -192,7 +192,7 @@ def test_a_series_of_another_target_counts_from_its_first_sample() -> None:
     counter = Counter(grid, gap_ms=LIMIT)
     counter.add([Part(1, [old, found_late])], [])
     assert counter.counted()[0].whole().total == 3 + 2
-    assert counter.groups[()].oddities.born_unseen == 1
+    assert counter.groups[()].caveats.born_unseen == 1
 
 
 def test_gauges_of_events_are_summed() -> None:

@@ -11,7 +11,7 @@ from harness.report.section import Section
 from harness.report.slo.wording import queries, what_is_counted
 from harness.slo.budget.buckets import Count, EventTally
 from harness.slo.budget.budget import BurnIncident, Burning, Hour, Point, utc
-from harness.slo.budget.history import Provenance
+from harness.slo.budget.observed import Provenance
 from harness.slo.budget.report import BurnPace, ObjectiveReport, SloReport, unit_of
 from harness.slo.budget.verdict import BudgetVerdict
 from harness.slo.model import Calendar
@@ -44,7 +44,7 @@ def _objective(one: ObjectiveReport) -> dict[str, Any]:
         "reason": one.ruling.reason,
         "budget_policy": one.policy,
         **_measured(one),
-        "counting": None if one.how is None else _counting(one.how),
+        "counting": None if one.provenance is None else _counting(one.provenance),
         "alerts": [_alert(burning) for burning in one.alerts],
         "incidents": [_incident(incident) for incident in one.incidents.listed] if one.incidents else [],
         "small_incidents": {
@@ -119,10 +119,10 @@ def _counting(how: Provenance) -> dict[str, Any]:
     return {
         "method": how.counting.value,
         "step_s": how.step_ms / 1000,
-        "resets": how.oddities.resets,
-        "left_out": how.oddities.not_numbers,
-        "series_begun_unseen": how.oddities.born_unseen,
-        "events_after_gaps": _count(how.oddities.after_gaps),
+        "resets": how.caveats.resets,
+        "left_out": how.caveats.not_numbers,
+        "series_begun_unseen": how.caveats.born_unseen,
+        "events_after_gaps": _count(how.caveats.after_gaps),
         "warnings": list(how.warnings),
     }
 

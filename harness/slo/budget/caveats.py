@@ -36,7 +36,7 @@ class JudgedObjective:
 
 def caveats(judged: JudgedObjective, about_alerts: Sequence[str] = ()) -> Iterator[str]:
     """All that is to be said, in the order of the report; `about_alerts` is what the window pairs give rise to."""
-    how = judged.observed.how
+    how = judged.observed.provenance
     whole = judged.observed.counted.whole()
     yield from _answers(how)
     yield from _period(judged)
@@ -112,7 +112,7 @@ def _unseen_time(judged: JudgedObjective) -> Iterator[str]:
         yield f"{many} from {moment(begin, zone)} to {moment(end, zone)} ({lasting(end - begin)})"
     if last is None:
         return
-    if length_ms(without([(last, counted.grid.end_ms)], stretch.left_out)) > judged.observed.how.lookback_ms:
+    if length_ms(without([(last, counted.grid.end_ms)], stretch.left_out)) > judged.observed.provenance.lookback_ms:
         yield (
             f"the newest data are of {moment(last, zone)}, {lasting(counted.grid.end_ms - last)} before the end: no "
             "scrapes since then, or a clock that is off"
@@ -121,19 +121,19 @@ def _unseen_time(judged: JudgedObjective) -> Iterator[str]:
 
 def _samples(how: Provenance) -> Iterator[str]:
     """What was met among the samples."""
-    odd = how.oddities
+    met = how.caveats
     if how.strays:
         yield f"{how.strays:,} samples came from outside of the time asked for; they were left out"
-    if odd.not_numbers:
-        yield f"{odd.not_numbers:,} samples are NaN, infinite or negative; they were left out"
-    if odd.after_gaps:
+    if met.not_numbers:
+        yield f"{met.not_numbers:,} samples are NaN, infinite or negative; they were left out"
+    if met.after_gaps:
         yield (
-            f"{count_text(odd.after_gaps)} events are known only from the samples around gaps: they count, at the end "
+            f"{count_text(met.after_gaps)} events are known only from the samples around gaps: they count, at the end "
             "of the gap"
         )
-    if odd.born_unseen:
+    if met.born_unseen:
         yield (
-            f"{odd.born_unseen:,} series began with nothing to show that they began at 0; their first values do not "
+            f"{met.born_unseen:,} series began with nothing to show that they began at 0; their first values do not "
             "count, as in Prometheus"
         )
 
@@ -142,8 +142,8 @@ def _how_counted(how: Provenance) -> str:
     match how.counting:
         case Counting.RAW:
             text = "counted exactly, from every sample"
-            if how.oddities.resets:
-                text += f", across {how.oddities.resets:,} counter resets"
+            if how.caveats.resets:
+                text += f", across {how.caveats.resets:,} counter resets"
             return text
         case Counting.GRID:
             return (

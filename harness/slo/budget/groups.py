@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from harness.series import Labels
 from harness.slo.budget.buckets import Bins, Grid
-from harness.slo.budget.sli import CountingCaveats
+from harness.slo.budget.counting import CountingCaveats
 from harness.slo.model import Grouping
 
 
@@ -17,7 +17,7 @@ class GroupBins:
     counts: tuple[Bins, Bins]
     """All events, and good or bad ones."""
     measured: Bins
-    oddities: CountingCaveats = field(default_factory=CountingCaveats)
+    caveats: CountingCaveats = field(default_factory=CountingCaveats)
     seen: list[bool] = field(default_factory=lambda: [False, False])
     out_of_range: int = 0
     at_once: int = 0

@@ -22,10 +22,10 @@ from harness.errors import UnsupportedError
 from harness.prometheus import DEFAULTS
 from harness.series import Labels
 from harness.slo.budget.buckets import Bins, EventBuckets, Grid, sliced
+from harness.slo.budget.counting import Counter, Part
 from harness.slo.budget.groups import GroupTable
 from harness.slo.budget.observed import Counting, ObservedObjective, Provenance
 from harness.slo.budget.server import HistoryServer, Progress, ServerClock
-from harness.slo.budget.sli import Counter, Part
 from harness.slo.budget.summands import Summands, difference, sum_by, summands
 from harness.slo.model import (
     Events,
@@ -239,7 +239,7 @@ class _ObjectiveReader:
                         if touches(judged.left_out, grid.begin_of(index), grid.end_of(index)):
                             continue
                         if not math.isfinite(value):
-                            found.oddities.not_numbers += value == value  # NaN is 0/0
+                            found.caveats.not_numbers += value == value  # NaN is 0/0
                             continue
                         found.seen[which] = True
                         exact = Fraction(value) * one.weight
@@ -249,7 +249,7 @@ class _ObjectiveReader:
         for group, found in groups.found.items():
             total, some = found.counts
             events = _with_bad(EventBuckets(grid, total, Bins(len(grid)), found.measured), some, is_bad)
-            yield group, events, Provenance(counting, grid.step_ms, found.oddities, _missing(found.seen, is_bad))
+            yield group, events, Provenance(counting, grid.step_ms, found.caveats, _missing(found.seen, is_bad))
 
     # -- ticks -----------------------------------------------------------------------------------------------------
 
@@ -278,7 +278,7 @@ class _ObjectiveReader:
                         continue
                     wrong = _judged_value(indicator, value)
                     if wrong is None:
-                        found.oddities.not_numbers += 1
+                        found.caveats.not_numbers += 1
                         continue
                     if not 0 <= wrong <= 1:
                         found.out_of_range += 1
@@ -288,7 +288,7 @@ class _ObjectiveReader:
                     found.measured.add(index, min(tick, grid.length_of(index) - int(found.measured[index])))
         for group, found in groups.found.items():
             missing = () if found.at_once else ("value",)
-            how = Provenance(Counting.TICKS, tick, found.oddities, missing, found.out_of_range, found.at_once)
+            how = Provenance(Counting.TICKS, tick, found.caveats, missing, found.out_of_range, found.at_once)
             yield group, EventBuckets(grid, *found.counts, found.measured), how
 
     # -- the grid --------------------------------------------------------------------------------------------------
@@ -340,7 +340,7 @@ def _counted(counter: Counter, is_bad: bool) -> Iterator[_Found]:
     for group, found in counter.groups.items():
         events, some = counter.counted(group)
         missing = _missing(found.seen, is_bad)
-        how = Provenance(Counting.RAW, counter.grid.step_ms, found.oddities, missing, scrape_ms=counter.scrape_ms)
+        how = Provenance(Counting.RAW, counter.grid.step_ms, found.caveats, missing, scrape_ms=counter.scrape_ms)
         yield group, _with_bad(events, some, is_bad), how
 
 

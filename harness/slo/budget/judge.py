@@ -150,8 +150,8 @@ class _Judging:
         """Of what was not read there is nothing to say but why."""
         return ObjectiveReport(
             objective, stretch, self.window, Ruling(BudgetVerdict.NO_DATA, reason),
-            how=None, whole=EventTally(), events=EventTally(), left=None, paces=(), alerts=(), incidents=None, hours=(),
-            points=(), gaps=(), trend=None, counts_from_ms=None, defects=(), caveats=(),
+            provenance=None, whole=EventTally(), events=EventTally(), left=None, paces=(), alerts=(), incidents=None,
+            hours=(), points=(), gaps=(), trend=None, counts_from_ms=None, defects=(), caveats=(),
         )  # fmt: skip
 
 
@@ -180,13 +180,13 @@ def judge(
     alerts, about_alerts = _alerts(objective, counted, left, stretch.budget_ms)
     counts_from = counted.first_measured_ms()
     unseen = without([(stretch.start_ms, counts_from or stretch.start_ms)], stretch.left_out)
-    if length_ms(unseen) < max(2 * counted.grid.step_ms, observed.how.lookback_ms):
+    if length_ms(unseen) < max(2 * counted.grid.step_ms, observed.provenance.lookback_ms):
         counts_from = None
     decided = ruling(objective, counted, stretch, window, alerts, rules, broken)
     told = JudgedObjective(objective, observed, stretch, window, counts_from, compress)
     numbers = broken is None and whole.total > 0
     return ObjectiveReport(
-        objective, stretch, window, decided, observed.how, whole, observed.events.whole(), left,
+        objective, stretch, window, decided, observed.provenance, whole, observed.events.whole(), left,
         paces=_paces(counted, budget, left, stretch.budget_ms),
         alerts=alerts,
         incidents=incidents(counted, budget) if numbers else None,
@@ -227,7 +227,7 @@ def _paces(counted: EventBuckets, budget: Fraction, left: Fraction | None, lengt
 
 def _defects(objective: Objective, observed: ObservedObjective) -> tuple[str | None, list[str]]:
     """Why the numbers cannot be right, if they cannot; and everything that is wrong with the indicator."""
-    whole, missing = observed.events.whole(), observed.how.missing
+    whole, missing = observed.events.whole(), observed.provenance.missing
     defects: list[str] = []
     broken: str | None = None
     if whole.total < 0:
@@ -241,8 +241,8 @@ def _defects(objective: Objective, observed: ObservedObjective) -> tuple[str | N
             "the query of good events returned nothing at all while there were events: all of them would be bad; is "
             "its metric misspelt?"
         )
-    elif observed.how.out_of_range:
-        broken = f"{observed.how.out_of_range:,} values of the ratio are not between 0 and 1"
+    elif observed.provenance.out_of_range:
+        broken = f"{observed.provenance.out_of_range:,} values of the ratio are not between 0 and 1"
     if broken is not None:
         return broken, [broken]
     ratio = whole.error_ratio

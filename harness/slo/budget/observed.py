@@ -8,7 +8,7 @@ from enum import Enum
 from harness.prometheus import DEFAULTS
 from harness.series import Labels
 from harness.slo.budget.buckets import EventBuckets
-from harness.slo.budget.sli import CountingCaveats
+from harness.slo.budget.counting import CountingCaveats
 
 
 class Counting(Enum):
@@ -31,7 +31,7 @@ class Provenance:
     counting: Counting
     step_ms: int
     """The length of a bucket; of thresholds and ratios the distance of their ticks."""
-    oddities: CountingCaveats
+    caveats: CountingCaveats
     missing: tuple[str, ...] = ()
     """Which queries returned nothing at all: ``all``, ``good``, ``bad``, ``value``."""
     out_of_range: int = 0
@@ -56,6 +56,6 @@ class ObservedObjective:
     """What the budget is made of: events, or slices where the objective counts those."""
     events: EventBuckets
     """The events beneath slices; the same where events count."""
-    how: Provenance
+    provenance: Provenance
     group: Labels = ()
     """The labels of the group of which it was read; of all groups together none."""

@@ -36,7 +36,7 @@ class ObjectiveReport:
     judged: JudgedPeriod
     window: Window
     ruling: Ruling
-    how: Provenance | None
+    provenance: Provenance | None
     """How it was read; None where the server refused the query."""
     whole: EventTally
     """What the budget is made of: events, or slices."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from harness.engines import Engine, Series
 from harness.slo.budget.buckets import Grid
-from harness.slo.budget.sli import Raw
+from harness.slo.budget.counting import Raw
 
 _TICKS_PER_ANSWER = 10_000
 """Prometheus gives no more than 11,000 points of a series at once."""

@@ -29,7 +29,7 @@ from harness.slo.stretches import Stretch, merged, touches, within, without
 SCRAPES_IN_A_GAP = 3
 """Samples further apart than this many times their usual distance leave a gap."""
 
-_Key = tuple[str, str]
+_Target = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class CountingCaveats:
 
 
 @dataclass(slots=True)
-class _Known:
+class _LastSample:
     at_ms: int
     value: Count
 
@@ -76,7 +76,7 @@ class Counted:
     some_events: Bins
     """Of the second query: good or bad ones."""
     covered: list[tuple[int, int]] = field(default_factory=list)
-    oddities: CountingCaveats = field(default_factory=CountingCaveats)
+    caveats: CountingCaveats = field(default_factory=CountingCaveats)
     seen: list[bool] = field(default_factory=lambda: [False, False])
     """Whether the first, the second query returned any series."""
 
@@ -104,7 +104,7 @@ class Counter:
     """By group, in the order in which they were met; of what is not grouped, one without labels."""
     scrape_ms: int | None = None
     """The usual distance of a series' samples in the last stretch that had any."""
-    _known: dict[tuple[int, int, Labels], _Known] = field(default_factory=dict)
+    _known: dict[tuple[int, int, Labels], _LastSample] = field(default_factory=dict)
     _group_of: dict[Labels, Counted] = field(default_factory=dict)
     _first_ms: int | None = None
 
@@ -126,14 +126,14 @@ class Counter:
         limit = self._limit(all_series)
         if self._first_ms is None and all_series:
             self._first_ms = min(raw.times_ms[0] for raw in all_series)
-        peers = _Peers(all_series, self._known_times(parts), limit)
+        targets = _ScrapedTargets(all_series, self._known_times(parts), limit)
         for which, number, sign, raw in parts:
             self._of(raw).seen[which] = True
-            self._count(which, number, sign, raw, limit, peers)
+            self._count(which, number, sign, raw, limit, targets)
             if which == 0 and sign > 0:
                 self._cover((which, number, raw.labels), raw, limit)
-        for which, number, _, raw in parts:  # last: the peers above are judged by what was known before
-            self._known[which, number, raw.labels] = _Known(raw.times_ms[-1], _exact(raw.values[-1]))
+        for which, number, _, raw in parts:  # last: the targets above are judged by what was known before
+            self._known[which, number, raw.labels] = _LastSample(raw.times_ms[-1], _exact(raw.values[-1]))
 
     def counted(self, group: Labels = ()) -> tuple[EventBuckets, Bins]:
         """All events with 0 bad ones and the measured time; and the events of the second query, bucket by bucket."""
@@ -167,10 +167,10 @@ class Counter:
         if all(map(math.isfinite, values)) and (not values or min(values) >= 0):
             return Raw(raw.labels, times, values)
         kept = [(at, value) for at, value in zip(times, values, strict=True) if math.isfinite(value) and value >= 0]
-        self._of(raw).oddities.not_numbers += len(times) - len(kept)
+        self._of(raw).caveats.not_numbers += len(times) - len(kept)
         return Raw(raw.labels, [at for at, _ in kept], [value for _, value in kept])
 
-    def _count(self, which: int, number: int, sign: int, raw: Raw, limit: int, peers: _Peers) -> None:
+    def _count(self, which: int, number: int, sign: int, raw: Raw, limit: int, targets: _ScrapedTargets) -> None:
         found, zero, step, start = self._of(raw), self.grid.start_ms, self.grid.step_ms, self.from_ms
         add = (found.some_events if which else found.all_events).add
         values: list[Count] = (
@@ -187,23 +187,23 @@ class Counter:
             return
         if known is not None:
             last, last_at = known.value, known.at_ms
-        elif times[0] > start and peers.continued_at(times[0], raw):
+        elif times[0] > start and targets.continued_at(times[0], raw):
             last, last_at = 0, times[0]
         else:
             last, last_at = values[0], times[0]
             if times[0] > start and self._first_ms is not None and times[0] - self._first_ms > limit:
-                found.oddities.born_unseen += 1
+                found.caveats.born_unseen += 1
         left_out = within(self.left_out, last_at - limit, times[-1])
         for at, value in zip(times, values, strict=True):
             more = value - last
             if more:
                 if more < 0:
                     more = value
-                    found.oddities.resets += at > start
+                    found.caveats.resets += at > start
                 if at > start and not (left_out and touches(left_out, last_at, at)):
                     add((at - zero - 1) // step, sign * more)
                     if at - last_at > limit and which == 0:
-                        found.oddities.after_gaps += more
+                        found.caveats.after_gaps += more
             last, last_at = value, at
 
     # -- which time is measured ------------------------------------------------------------------------------------
@@ -256,12 +256,12 @@ class Counter:
         return measured
 
 
-class _Peers:
+class _ScrapedTargets:
     """The series of all events in one stretch of time, asked whether a target was being scraped at a moment."""
 
     def __init__(self, series: Sequence[Raw], known: Mapping[int, int], limit: int) -> None:
         self._series, self._known, self._limit = series, known, limit
-        self._by_target: dict[_Key, list[Raw]] | None = None
+        self._by_target: dict[_Target, list[Raw]] | None = None
 
     def continued_at(self, at_ms: int, born: Raw) -> bool:
         """Whether the scrape at `at_ms` brought another series of the same target that was there before."""
@@ -280,7 +280,7 @@ class _Peers:
         return False
 
 
-def _target(labels: Labels) -> _Key:
+def _target(labels: Labels) -> _Target:
     by_name = dict(labels)
     return by_name.get("job", ""), by_name.get("instance", "")
 
