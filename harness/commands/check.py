@@ -32,8 +32,7 @@ from harness.report.steps.section import wrong_input
 from harness.report.terminal import console
 from harness.rules import read_rules
 from harness.slo.model import Objective, WindowPlacement
-from harness.slo.quality.series import queries_of
-from harness.slo.queries import windowed
+from harness.slo.queries import queries_of, windowed
 from harness.source import Text
 from harness.units import parse_duration_ms
 

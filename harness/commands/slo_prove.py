@@ -27,7 +27,7 @@ from harness.rules import RuleFile, load_rules, read_rules
 from harness.slo.compile.rules import compile_objectives
 from harness.slo.compile.write import rules_yaml
 from harness.slo.model import Objective
-from harness.slo.quality.prove import STEPS, Subject, prove
+from harness.slo.quality.prove import STEPS, ObjectiveUnderTest, prove
 from harness.slo.spec.windows import windows_of
 from harness.slo.windows import Catalogue, choose
 
@@ -87,7 +87,7 @@ def _objectives(config: Config, choices: QualityChoices) -> list[Objective]:
 
 def _subjects(
     objectives: Sequence[Objective], choices: QualityChoices, folder: Path, theirs: tuple[RuleFile, ...] | None
-) -> list[Subject]:
+) -> list[ObjectiveUnderTest]:
     """Objectives that alert, each with its rules: those of the user, or its own compiled ones."""
     windows = windows_of(choices.windows)
     made = []
@@ -97,7 +97,7 @@ def _subjects(
         tell(chosen.notices)
         if chosen.pairs:
             files = theirs if theirs is not None else _compiled(objective, windows, choices.interval, folder)
-            made.append(Subject(objective, chosen.pairs, files))
+            made.append(ObjectiveUnderTest(objective, chosen.pairs, files))
     if not made:
         raise InputError(
             "none of these objectives has alerts: there is nothing to prove",

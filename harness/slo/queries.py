@@ -14,7 +14,16 @@ from harness.rules.expr import parse_expr, walk
 from harness.rules.selectors import Selector, selectors, selectors_of
 from harness.rules.spans import node_span, node_text, one_line
 from harness.slo.annotations import GROUP_BY
-from harness.slo.model import WINDOW_PLACEHOLDER, Events, Grouping, Indicator, IndicatorQuery, WindowPlacement
+from harness.slo.model import (
+    WINDOW_PLACEHOLDER,
+    Events,
+    Grouping,
+    Indicator,
+    IndicatorQuery,
+    RawRatio,
+    ThresholdIndicator,
+    WindowPlacement,
+)
 from harness.source import Text
 
 _PLACEHOLDER = re.compile(r"\{\{-?\s*\.window\s*-?\}\}")
@@ -68,6 +77,15 @@ def _filled(query: IndicatorQuery) -> Text:
         return query.text
     filled = normal_placeholder(query.expr).replace(WINDOW_PLACEHOLDER, _ANY_WINDOW)
     return Text(filled, query.text.span)
+
+
+def queries_of(indicator: Indicator) -> list[IndicatorQuery]:
+    """The indicator's queries; of events, all events first."""
+    match indicator:
+        case Events(total, good, bad):
+            return [query for query in (total, good, bad) if query is not None]
+        case RawRatio(query, _) | ThresholdIndicator(query, _, _):
+            return [query]
 
 
 def selected(query: IndicatorQuery) -> list[Selector]:

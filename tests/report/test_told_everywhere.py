@@ -54,7 +54,7 @@ from harness.rules import load_rule_file
 from harness.slo import Objective, load_objectives
 from harness.slo.budget.report import ObjectiveReport, SloReport, make_report
 from harness.slo.budget.verdict import BudgetVerdict, Ruling
-from harness.slo.quality.model import ObjectiveQuality, QualityVerdict, SeverityQuality
+from harness.slo.quality.results import ObjectiveQuality, QualityVerdict, SeverityQuality
 from harness.stack.scenarios.load import RequestTally
 from harness.stack.scenarios.run import JudgedAlert, Judgement, ScenarioResult
 from harness.stack.scenarios.scenario import Scenario, load_scenario

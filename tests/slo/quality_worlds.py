@@ -26,9 +26,9 @@ from harness.slo.model import (
     Timeslices,
     WindowPlacement,
 )
-from harness.slo.quality.incidents import HOUR_MS, MINUTE_MS, Incident, IncidentKind, Setting, constant, library
-from harness.slo.quality.model import ObjectiveQuality, SeverityQuality
-from harness.slo.quality.prove import Subject, prove
+from harness.slo.quality.incidents import HOUR_MS, MINUTE_MS, Incident, IncidentKind, LibrarySetting, constant, library
+from harness.slo.quality.prove import ObjectiveUnderTest, prove
+from harness.slo.quality.results import ObjectiveQuality, SeverityQuality
 from harness.source import Text
 
 PAGE = BurnPair("page", HOUR_MS, 5 * MINUTE_MS, Fraction("14.4"))
@@ -76,14 +76,14 @@ def measure(
     folder: Path,
     one: Objective,
     rules: str,
-    incidents: Callable[[Setting], Sequence[Incident]],
+    incidents: Callable[[LibrarySetting], Sequence[Incident]],
 ) -> ObjectiveQuality:
     """One objective with rules given as text."""
     path = folder / "rules.yml"
     path.write_text(rules, encoding="utf-8")
     pairs = one.alerting.pairs
     assert pairs is not None
-    (quality,) = prove([Subject(one, pairs, tuple(load_rules([path])))], engine, incidents=incidents)
+    (quality,) = prove([ObjectiveUnderTest(one, pairs, tuple(load_rules([path])))], engine, incidents=incidents)
     return quality
 
 
@@ -91,10 +91,10 @@ def severity(quality: ObjectiveQuality, name: str) -> SeverityQuality:
     return next(found for found in quality.severities if found.severity == name)
 
 
-def of_kinds(*kinds: IncidentKind) -> Callable[[Setting], list[Incident]]:
+def of_kinds(*kinds: IncidentKind) -> Callable[[LibrarySetting], list[Incident]]:
     return lambda setting: [incident for incident in library(setting) if incident.kind in kinds]
 
 
-def at_ratios(*ratios: str) -> Callable[[Setting], list[Incident]]:
+def at_ratios(*ratios: str) -> Callable[[LibrarySetting], list[Incident]]:
     """Constant error ratios, in percent."""
     return lambda setting: [constant(setting, Fraction(ratio) / 100) for ratio in ratios]

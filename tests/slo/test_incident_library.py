@@ -8,10 +8,10 @@ import pytest
 
 from harness.series import is_stale, labels_of
 from harness.slo.model import DAY_MS, BurnPair
-from harness.slo.quality.incidents import HOUR_MS, MINUTE_MS, Incident, IncidentKind, Setting, library
+from harness.slo.quality.incidents import HOUR_MS, MINUTE_MS, Incident, IncidentKind, LibrarySetting, library
 from harness.slo.quality.policy import Policy, runs
 from harness.slo.quality.series import EventSeries, StateSeries
-from harness.slo.quality.world import SCRAPE_MS, IncidentWorld, Stage, budget, events_world, slices_world
+from harness.slo.quality.simulation import SCRAPE_MS, CaseTimes, IncidentWorld, budget, events_world, slices_world
 
 PAIRS = (
     BurnPair("page", HOUR_MS, 5 * MINUTE_MS, Fraction("14.4")),
@@ -25,17 +25,17 @@ GAUGE = StateSeries((labels_of("streams", {}),), (Fraction(1),), (Fraction(0),))
 TARGETS = [Fraction(9, 10), Fraction(99, 100), Fraction(995, 1000), Fraction(999, 1000), Fraction(9999, 10000)]
 
 
-def setting(target: Fraction, slice_ms: int | None = None) -> Setting:
+def setting(target: Fraction, slice_ms: int | None = None) -> LibrarySetting:
     pairs = tuple(pair for pair in PAIRS if pair.threshold(target) < 1)
     by_events = slice_ms is None
-    return Setting(target, 30 * DAY_MS, pairs, slice_ms, by_events, counters=by_events, groups=3)
+    return LibrarySetting(target, 30 * DAY_MS, pairs, slice_ms, by_events, counters=by_events, groups=3)
 
 
 def world(incident: Incident, slice_ms: int | None = None) -> IncidentWorld:
-    stage = Stage(-DAY_MS, 10 * MINUTE_MS, 10 * MINUTE_MS + incident.watched_ms)
+    case = CaseTimes(-DAY_MS, 10 * MINUTE_MS, 10 * MINUTE_MS + incident.watched_ms)
     if slice_ms is None:
-        return events_world(incident, stage, SERIES)
-    return slices_world(incident, stage, GAUGE, slice_ms, 300_000)
+        return events_world(incident, case, SERIES)
+    return slices_world(incident, case, GAUGE, slice_ms, 300_000)
 
 
 def test_every_kind_is_there() -> None:
@@ -90,7 +90,7 @@ def test_samples_and_counts_are_the_same_events(incident: Incident) -> None:
     bad = seen.bad[-1] - seen.bad[0]
     if incident.unborn:
         (born,) = (trace for trace in made.traces if trace.labels == BAD)
-        assert born.times_ms[0] > made.stage.onset_ms
+        assert born.times_ms[0] > made.case.onset_ms
         assert born.values[-1] == bad
     else:
         assert grown[BAD] == bad
@@ -115,7 +115,7 @@ def test_bad_slices_are_spread_evenly(ratio: Fraction) -> None:
     sampled = sum(value == 0 for value in states.values) * SCRAPE_MS // MINUTE_MS
     assert made.true.bad[-1] == sampled == -(-60 * ratio // 1)
     first = next(at for at, value in zip(states.times_ms, states.values, strict=True) if value == 0)
-    assert first == made.stage.onset_ms + SCRAPE_MS // 2, "an incident begins with an error"
+    assert first == made.case.onset_ms + SCRAPE_MS // 2, "an incident begins with an error"
 
 
 def test_the_policy_counts_what_a_window_holds() -> None:

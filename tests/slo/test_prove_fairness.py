@@ -27,9 +27,10 @@ from harness.slo.model import (
     ThresholdOp,
     WindowPlacement,
 )
+from harness.slo.quality.findings import percents_apart, told_apart
 from harness.slo.quality.incidents import HOUR_MS, MINUTE_MS, IncidentKind
-from harness.slo.quality.model import ObjectiveQuality, QualityVerdict
-from harness.slo.quality.prove import Subject, percents_apart, prove, told_apart
+from harness.slo.quality.prove import ObjectiveUnderTest, prove
+from harness.slo.quality.results import ObjectiveQuality, QualityVerdict
 from harness.slo.queries import grouped
 from harness.slo.spec.windows import windows_of
 from harness.slo.windows import pairs_of
@@ -358,14 +359,16 @@ PUBLISHED: dict[str, tuple[str, str, Events, str]] = {
 }  # fmt: skip
 
 
-def _published(name: str, rules: str, tmp_path: Path) -> Subject:
+def _published(name: str, rules: str, tmp_path: Path) -> ObjectiveUnderTest:
     called, target, indicator, _ = PUBLISHED[name]
     one: Objective = objective([], target, indicator, name=called)
     days = 28 if name.startswith("pyrra") else 30
     one = replace(one, period=Rolling(days * DAY_MS), alerting=replace(one.alerting, pairs=None))
     path = tmp_path / "rules.yml"
     path.write_text(f"groups:\n{rules}", encoding="utf-8")
-    return Subject(one, pairs_of(one, windows_of(name[:5] if days == 28 else "workbook")), tuple(load_rules([path])))
+    return ObjectiveUnderTest(
+        one, pairs_of(one, windows_of(name[:5] if days == 28 else "workbook")), tuple(load_rules([path]))
+    )
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from harness.errors import InputError, UnsupportedError
 from harness.slo import closedform
 from harness.slo.model import BurnPair, Events, WindowPlacement
 from harness.slo.quality.incidents import MINUTE_MS, IncidentKind
-from harness.slo.quality.model import QualityVerdict
+from harness.slo.quality.results import QualityVerdict
 from tests.slo.quality_worlds import (
     GOOD_OF_ALL,
     PAGE,

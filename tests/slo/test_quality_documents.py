@@ -22,7 +22,7 @@ from harness.report.quality.section import QualityReport
 from harness.report.quality.terminal import quality_table, summary
 from harness.report.section import section_of
 from harness.report.terminal import console
-from harness.slo.quality.model import ObjectiveQuality, QualityVerdict
+from harness.slo.quality.results import ObjectiveQuality, QualityVerdict
 from tests.slo.quality_worlds import PAGE, SLOW_PAGE, TICKET, at_ratios, compiled, measure, objective
 
 ROOT = Path(__file__).resolve().parents[2]

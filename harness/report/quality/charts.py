@@ -25,7 +25,7 @@ from harness.report.svg import (
     y_axis,
 )
 from harness.slo import closedform
-from harness.slo.quality.model import IncidentOutcome, ObjectiveQuality, SeverityQuality
+from harness.slo.quality.results import IncidentOutcome, ObjectiveQuality, SeverityQuality
 
 FRAME = Frame(height=320, left=64, right=610, top=76, bottom=276)
 _LOW_MS, _HIGH_MS = 30_000, 5 * 86_400_000

@@ -11,7 +11,13 @@ from harness.report.quality.section import QualityReport
 from harness.report.section import Section
 from harness.slo import closedform
 from harness.slo.model import BurnPair
-from harness.slo.quality.model import IncidentOutcome, ObjectiveQuality, PairThreshold, QualityVerdict, SeverityQuality
+from harness.slo.quality.results import (
+    IncidentOutcome,
+    ObjectiveQuality,
+    PairThreshold,
+    QualityVerdict,
+    SeverityQuality,
+)
 
 
 def quality_json(report: QualityReport, sections: Sequence[Section]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.report.section import Finding, FindingGroup, FindingSeverity, JUnitCase, JUnitSuite, Section, SectionPage
 from harness.report.wording import be
-from harness.slo.quality.model import ObjectiveQuality, QualityVerdict
+from harness.slo.quality.results import ObjectiveQuality, QualityVerdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,13 @@ from rich.text import Text
 from harness.report.quality.wording import described_percent, described_time
 from harness.report.terminal import shortened
 from harness.slo.quality.incidents import IncidentKind
-from harness.slo.quality.model import IncidentOutcome, ObjectiveQuality, PairThreshold, QualityVerdict, SeverityQuality
+from harness.slo.quality.results import (
+    IncidentOutcome,
+    ObjectiveQuality,
+    PairThreshold,
+    QualityVerdict,
+    SeverityQuality,
+)
 from harness.units import format_number
 
 HEADER = (

@@ -14,8 +14,10 @@ from harness.replay import SlotWriter
 from harness.rules.selectors import NAME, Selector
 from harness.series import Labels, labels_of
 from harness.slo.model import Objective
-from harness.slo.quality.series import EventSeries, elements, grouping, queries_of, uses_of, words_of
-from harness.slo.queries import tree
+from harness.slo.quality.labelsets import words_of
+from harness.slo.quality.observe import elements
+from harness.slo.quality.series import EventSeries, labels_grouped_by, uses_of
+from harness.slo.queries import queries_of, tree
 
 COUNT = 3
 _ANY = ("instance", "pod", "replica")
@@ -42,7 +44,7 @@ class Groups:
 
 
 def groups_of(
-    objective: Objective, series: EventSeries, extra: Sequence[Selector], by: Sequence[str], tape: SlotWriter
+    objective: Objective, series: EventSeries, extra: Sequence[Selector], by: Sequence[str], writer: SlotWriter
 ) -> Groups | None:
     """Three groups that differ in the labels of `by` and of the objective's own `by (…)`, and in one nobody speaks of.
 
@@ -51,7 +53,7 @@ def groups_of(
     `extra` are the selectors of the rules, which see each group as they see the world's series, and so do the
     objective's.
     """
-    own = [label for query in queries_of(objective.indicator) for label in grouping(tree(query))]
+    own = [label for query in queries_of(objective.indicator) for label in labels_grouped_by(tree(query))]
     every = [use.selector for query in queries_of(objective.indicator) for use in uses_of(query)] + list(extra)
     spoken = {matcher.label for selector in every for matcher in selector.matchers}
     free = next((name for name in _ANY if name not in spoken and name not in (*by, *own)), None)
@@ -66,7 +68,7 @@ def groups_of(
         {one: _with(one, {name: _nth(values[one], i) for name, values in varied.items()}) for one in series.all}
         for i in range(COUNT)
     )
-    return Groups(members, tuple(name for name in by if name in varied), _apart(objective, series, members, tape))
+    return Groups(members, tuple(name for name in by if name in varied), _apart(objective, series, members, writer))
 
 
 def _nth(values: Sequence[str], i: int) -> str:
@@ -93,7 +95,7 @@ def _with(series: Labels, values: Mapping[str, str]) -> Labels:
 
 
 def _apart(
-    objective: Objective, series: EventSeries, members: Sequence[Mapping[Labels, Labels]], tape: SlotWriter
+    objective: Objective, series: EventSeries, members: Sequence[Mapping[Labels, Labels]], writer: SlotWriter
 ) -> bool:
     world = {found[one]: 3 * (one in series.good) + (one in series.bad) for found in members for one in series.all}
-    return elements(objective, world, tape, cumulative=series.cumulative) > 1
+    return elements(objective, world, writer, cumulative=series.cumulative) > 1

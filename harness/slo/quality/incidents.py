@@ -117,7 +117,7 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class LibrarySetting:
     """For whom the library is made."""
 
     target: Fraction
@@ -162,7 +162,7 @@ class Setting:
         return bad_ms / lasts_ms, lasts_ms
 
 
-def library(setting: Setting) -> list[Incident]:
+def library(setting: LibrarySetting) -> list[Incident]:
     """The whole library for one objective, in the order in which it is reported."""
     made = [_quiet(setting), *constant_incidents(setting), *_outages(setting), *_spikes(setting), *_leaks(setting)]
     made += [*_flapping(setting), *_deploys(setting), *_gaps(setting)]
@@ -177,7 +177,7 @@ def library(setting: Setting) -> list[Incident]:
     return made
 
 
-def constant_ratios(setting: Setting) -> list[Fraction]:
+def constant_ratios(setting: LibrarySetting) -> list[Fraction]:
     """Ratios to be measured, ascending: 1 % to 100 %, and both sides of every θ.
 
     Left out is what lies on a θ, or so near that one count decides: the threshold search is for that.
@@ -187,7 +187,7 @@ def constant_ratios(setting: Setting) -> list[Fraction]:
     return [r for r in wanted if all(abs(r / theta - 1) > Fraction(1, 50) for theta in setting.thresholds)]
 
 
-def constant(setting: Setting, ratio: Fraction) -> Incident:
+def constant(setting: LibrarySetting, ratio: Fraction) -> Incident:
     """A ratio that lasts until the last pair that can see it has fired; if none can, for the longest window."""
     longest = max(pair.long_ms for pair in setting.pairs)
     found = [
@@ -203,27 +203,27 @@ def constant(setting: Setting, ratio: Fraction) -> Incident:
     )
 
 
-def constant_incidents(setting: Setting) -> list[Incident]:
+def constant_incidents(setting: LibrarySetting) -> list[Incident]:
     return [constant(setting, ratio) for ratio in constant_ratios(setting)]
 
 
-def _incident(setting: Setting, name: str, kind: IncidentKind, ratio: Fraction, lasts_ms: int) -> Incident:
+def _incident(setting: LibrarySetting, name: str, kind: IncidentKind, ratio: Fraction, lasts_ms: int) -> Incident:
     steps = ((0, ratio), (lasts_ms, Fraction(0)))
     return Incident(name, kind, steps, lasts_ms, lasts_ms + setting.slowest_reset_ms + 10 * MINUTE_MS)
 
 
-def _quiet(setting: Setting) -> Incident:
+def _quiet(setting: LibrarySetting) -> Incident:
     return Incident("no errors", IncidentKind.QUIET, ((0, Fraction(0)),), 0, 2 * HOUR_MS)
 
 
-def _outages(setting: Setting) -> list[Incident]:
+def _outages(setting: LibrarySetting) -> list[Incident]:
     return [
         _incident(setting, f"total outage of {format_duration(lasts)}", IncidentKind.OUTAGE, Fraction(1), lasts)
         for lasts in (10 * MINUTE_MS, HOUR_MS)
     ]
 
 
-def _spikes(setting: Setting) -> list[Incident]:
+def _spikes(setting: LibrarySetting) -> list[Incident]:
     share = setting.smallest_share
     found = []
     for times, name in ((Fraction(1, 2), "spike within every pair's share"), (Fraction(3, 2), "spike beyond a share")):
@@ -232,7 +232,7 @@ def _spikes(setting: Setting) -> list[Incident]:
     return found
 
 
-def _leaks(setting: Setting) -> list[Incident]:
+def _leaks(setting: LibrarySetting) -> list[Incident]:
     """A ratio that grows hour by hour for a day, to twice the highest θ that there can be."""
     top = min(Fraction(1), setting.thresholds[-1] * 2)
     steps = tuple((hour * HOUR_MS, top * (hour + 1) / 24) for hour in range(24))
@@ -241,7 +241,7 @@ def _leaks(setting: Setting) -> list[Incident]:
     return [Incident("leak that grows for a day", IncidentKind.LEAK, (*steps, (ends, Fraction(0))), ends, watched)]
 
 
-def _flapping(setting: Setting) -> list[Incident]:
+def _flapping(setting: LibrarySetting) -> list[Incident]:
     ratio = min(Fraction(1), setting.thresholds[-1] * 4)
     found = []
     for on, off in ((10, 10), (2, 18)):
@@ -257,7 +257,7 @@ def _flapping(setting: Setting) -> list[Incident]:
     return found
 
 
-def _deploys(setting: Setting) -> list[Incident]:
+def _deploys(setting: LibrarySetting) -> list[Incident]:
     """Four a day, each a quarter of the smallest share at most: a normal day, which must wake nobody."""
     ratio, lasts = setting.spending(setting.smallest_share / 4, 2 * MINUTE_MS)
     steps: list[tuple[int, Fraction]] = []
@@ -268,7 +268,7 @@ def _deploys(setting: Setting) -> list[Incident]:
     return [Incident("deploys within budget", IncidentKind.DEPLOY, tuple(steps), ends, ends + 2 * HOUR_MS)]
 
 
-def _gaps(setting: Setting) -> list[Incident]:
+def _gaps(setting: LibrarySetting) -> list[Incident]:
     ratio = min(Fraction(1), setting.thresholds[-1] * 4)
     quiet = Incident(
         "gap in scrapes, no errors", IncidentKind.GAP, ((0, Fraction(0)),), 0, 2 * HOUR_MS,
@@ -288,7 +288,7 @@ def _gaps(setting: Setting) -> list[Incident]:
     return [quiet, failing]
 
 
-def _by_traffic(setting: Setting) -> list[Incident]:
+def _by_traffic(setting: LibrarySetting) -> list[Incident]:
     half, ten = Fraction(1, 2), 10 * MINUTE_MS
     found = [
         Incident(
@@ -305,13 +305,13 @@ def _by_traffic(setting: Setting) -> list[Incident]:
     return [*found, one, none]
 
 
-def _unborn(setting: Setting) -> Incident:
+def _unborn(setting: LibrarySetting) -> Incident:
     watched = HOUR_MS + setting.slowest_reset_ms + 10 * MINUTE_MS
     steps = ((0, Fraction(1, 2)), (HOUR_MS, Fraction(0)))
     return Incident("the first errors ever", IncidentKind.UNBORN, steps, HOUR_MS, watched, unborn=True)
 
 
-def _restarts(setting: Setting) -> list[Incident]:
+def _restarts(setting: LibrarySetting) -> list[Incident]:
     ratio = min(Fraction(1), setting.thresholds[-1] * 4)
     lasts = 2 * HOUR_MS
     watched = lasts + setting.slowest_reset_ms + 10 * MINUTE_MS
@@ -325,7 +325,7 @@ def _restarts(setting: Setting) -> list[Incident]:
     ]  # fmt: skip
 
 
-def _one_group(setting: Setting) -> list[Incident]:
+def _one_group(setting: LibrarySetting) -> list[Incident]:
     """Per severity four fifths of its lowest θ over all groups, so that no pair fires; in one of them far above it."""
     found = []
     for severity in dict.fromkeys(pair.severity for pair in setting.pairs):

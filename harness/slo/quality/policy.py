@@ -14,7 +14,7 @@ from fractions import Fraction
 from harness.replay.timeline import AlertState, alert_states
 from harness.slo import closedform
 from harness.slo.model import BurnPair
-from harness.slo.quality.world import IncidentWorld
+from harness.slo.quality.simulation import IncidentWorld
 
 
 def slack(theta: Fraction, *, subtracts: bool) -> Fraction:
@@ -51,7 +51,7 @@ class Policy:
 
     def firing(self, world: IncidentWorld, interval_ms: int) -> Firing:
         """What its alert does; where no window's ratio lies on θ there is one answer."""
-        ticks = world.stage.length_ms // interval_ms + 1
+        ticks = world.case.length_ms // interval_ms + 1
         found = tuple([False] * ticks for _ in range(3))
         for pair in self.pairs:
             exactly, *others = self._burns(pair, world, interval_ms)
@@ -69,7 +69,7 @@ class Policy:
         theta = pair.threshold(self.target)
         top, bottom = theta.numerator, theta.denominator
         near = slack(theta, subtracts=True) * bottom
-        windows = [_Sight(world, window_ms, interval_ms) for window_ms in pair.windows_ms]
+        windows = [_WindowCounts(world, window_ms, interval_ms) for window_ms in pair.windows_ms]
         exactly, surely, perhaps = ([True] * len(windows[0]) for _ in range(3))
         for window in windows:
             for i, possible in enumerate(perhaps):
@@ -82,7 +82,7 @@ class Policy:
                 surely[i] = surely[i] and above > most
                 perhaps[i] = above >= -most
         if self.min_events:
-            long = _Sight(world, pair.long_ms, interval_ms)
+            long = _WindowCounts(world, pair.long_ms, interval_ms)
             enough = [long.at(i)[0] >= self.min_events for i in range(len(long))]
             exactly, surely, perhaps = (
                 [a and b for a, b in zip(flags, enough, strict=True)] for flags in (exactly, surely, perhaps)
@@ -91,7 +91,7 @@ class Policy:
 
     def overspent(self, world: IncidentWorld, budget: Fraction, interval_ms: int) -> list[bool]:
         """Per tick whether some pair's long window holds more of the period's budget than the pair allows it."""
-        ticks = world.stage.length_ms // interval_ms + 1
+        ticks = world.case.length_ms // interval_ms + 1
         found = [False] * ticks
         bad = [0, *world.true.bad]
         for pair in self.pairs:
@@ -113,11 +113,11 @@ def _fires(burns: Sequence[bool], pair: BurnPair, interval_ms: int) -> list[bool
     return [state is AlertState.FIRING for state in states] or [False] * len(burns)
 
 
-class _Sight:
+class _WindowCounts:
     """What the samples in (tick − window, tick] show; of counters what they grew from the first of them to the last."""
 
     def __init__(self, world: IncidentWorld, window_ms: int, interval_ms: int) -> None:
-        ticks = world.stage.length_ms // interval_ms + 1
+        ticks = world.case.length_ms // interval_ms + 1
         times = world.seen.times_ms
         self._seen = world.seen
         # A slice is in the window by itself, an increase needs the sample before it.

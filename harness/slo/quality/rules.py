@@ -15,8 +15,8 @@ from harness.rules import AlertRule, Group, RuleFile
 from harness.rules.expr import parse_expr
 from harness.rules.selectors import Selector, selectors
 from harness.slo.model import Objective
-from harness.slo.quality.series import grouping, queries_of
-from harness.slo.queries import selected
+from harness.slo.quality.series import labels_grouped_by
+from harness.slo.queries import queries_of, selected
 
 _SEVERITIES = {"page": "page", "critical": "page", "ticket": "ticket", "warning": "ticket"}
 _ABSENT = re.compile(r"\babsent(_over_time)?\b")
@@ -125,7 +125,7 @@ def _grouped_by(replay: Replay, group: Group, rule: AlertRule) -> Iterator[str]:
     plan = replay.plan(group, rule)
     own = {label for g, r in plan.recordings for label in (*g.labels, *r.labels)}
     for expr in (rule.expr, *(r.expr for _, r in plan.recordings)):
-        yield from (label for label in grouping(parse_expr(expr)) if label not in own)
+        yield from (label for label in labels_grouped_by(parse_expr(expr)) if label not in own)
 
 
 def _severity(group: Group, rule: AlertRule) -> str:

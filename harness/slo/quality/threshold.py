@@ -14,11 +14,11 @@ from harness.replay import Batch, Plan, Replay, SlotWriter
 from harness.rules import RuleFile
 from harness.rules.expr import alternatives, ends_now, ranges_ms
 from harness.slo.model import BurnPair
-from harness.slo.quality.model import PairThreshold
 from harness.slo.quality.policy import slack
+from harness.slo.quality.results import PairThreshold
 from harness.slo.quality.rules import AlertInGroup
 from harness.slo.quality.series import EventSeries, StateSeries, WorldSeries
-from harness.slo.quality.world import PHASE_MS, SCRAPE_MS
+from harness.slo.quality.simulation import PHASE_MS, SCRAPE_MS
 from harness.source import Text
 from harness.units import format_duration
 
@@ -29,7 +29,7 @@ _MOST_FLIPS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
+class Alternative:
     """One of the conditions that a severity's alerts join by `or`, as a rule of its own."""
 
     plan: Plan
@@ -37,7 +37,7 @@ class Branch:
     """The longest range that it looks at: the long window of its pair."""
 
 
-def branches(replay: Replay, rules: Sequence[AlertInGroup]) -> list[Branch]:
+def branches(replay: Replay, rules: Sequence[AlertInGroup]) -> list[Alternative]:
     """Every alternative of every rule."""
     found = []
     for located in rules:
@@ -45,7 +45,7 @@ def branches(replay: Replay, rules: Sequence[AlertInGroup]) -> list[Branch]:
             rule = replace(located.rule, expr=Text(text, located.rule.expr.span))
             plan = replay.plan(located.group, rule)
             seen = [ms for expr in (rule.expr, *(r.expr for _, r in plan.recordings)) for ms in ranges_ms(expr)]
-            found.append(Branch(plan, max(seen, default=0)))
+            found.append(Alternative(plan, max(seen, default=0)))
     return found
 
 
@@ -60,7 +60,7 @@ class ThresholdSearch:
     slice_ms: int | None
     subtracts: bool
     """Whether errors are counted as all events less the good ones."""
-    fresh_tape: Callable[[], SlotWriter]
+    fresh_writer: Callable[[], SlotWriter]
 
     def search(self, pairs: Sequence[BurnPair], rules: Sequence[AlertInGroup]) -> list[PairThreshold]:
         """One threshold per pair whose condition can be told apart by its long window, else one for all of them."""
@@ -82,32 +82,38 @@ class ThresholdSearch:
         )
         return PairThreshold(pair, pair.threshold(self.target), Fraction(1), None, None, False, note)
 
-    def _one(self, pair: BurnPair, found: Sequence[Branch], note: str) -> PairThreshold:
-        tape = self.fresh_tape()
+    def _one(self, pair: BurnPair, found: Sequence[Alternative], note: str) -> PairThreshold:
+        writer = self.fresh_writer()
         replay = Replay(self.engine, self.files)
-        found = [Branch(replay.plan(b.plan.group, b.plan.rule), b.longest_ms) for b in found]
+        found = [Alternative(replay.plan(b.plan.group, b.plan.rule), b.longest_ms) for b in found]
         # Ranks of a double are for what is continuous; slices are counted.
         if isinstance(self.series, EventSeries) and self.slice_ms is None:
-            return self._of_events(pair, found, note, tape, replay, self.series)
-        return self._of_slices(pair, found, note, tape, replay, self.slice_ms or 0)
+            return self._of_events(pair, found, note, writer, replay, self.series)
+        return self._of_slices(pair, found, note, writer, replay, self.slice_ms or 0)
 
     def _fires(
-        self, found: Sequence[Branch], cases: Sequence[Sequence[Trace]], tape: SlotWriter, replay: Replay
+        self, found: Sequence[Alternative], cases: Sequence[Sequence[Trace]], writer: SlotWriter, replay: Replay
     ) -> list[bool]:
         lead = _lead_ms(found)
         reach = max(branch.plan.reach_ms for branch in found)
         align = max(branch.plan.align_ms for branch in found)
-        (reel,) = tape.record([Batch(cases, 0, reach, align, lead)])
+        (slots,) = writer.record([Batch(cases, 0, reach, align, lead)])
         fires = [False] * len(cases)
         for branch in found:
-            for i, elements in enumerate(replay.instant(branch.plan, reel)):
+            for i, elements in enumerate(replay.instant(branch.plan, slots)):
                 fires[i] = fires[i] or bool(elements)
         return fires
 
     # -- events ------------------------------------------------------------------------------------------------------
 
     def _of_events(
-        self, pair: BurnPair, found: Sequence[Branch], note: str, tape: SlotWriter, replay: Replay, series: EventSeries
+        self,
+        pair: BurnPair,
+        found: Sequence[Alternative],
+        note: str,
+        writer: SlotWriter,
+        replay: Replay,
+        series: EventSeries,
     ) -> PairThreshold:
         theta = pair.threshold(self.target)
         axis = KnobPositions(Knob("error ratio", "", Fraction(0), Fraction(1), None, ""), min(theta, Fraction(1)))
@@ -115,7 +121,7 @@ class ThresholdSearch:
 
         def ask(positions: list[int]) -> dict[int, bool]:
             cases = [_steady(series, axis.value(position), times) for position in positions]
-            return dict(zip(positions, self._fires(found, cases, tape, replay), strict=True))
+            return dict(zip(positions, self._fires(found, cases, writer, replay), strict=True))
 
         truth = ask(axis.survey())
         flips = refine(truth, axis.at_threshold, ask, _MOST_FLIPS, _ROUND)
@@ -128,7 +134,7 @@ class ThresholdSearch:
     # -- slices ------------------------------------------------------------------------------------------------------
 
     def _of_slices(
-        self, pair: BurnPair, found: Sequence[Branch], note: str, tape: SlotWriter, replay: Replay, slice_ms: int
+        self, pair: BurnPair, found: Sequence[Alternative], note: str, writer: SlotWriter, replay: Replay, slice_ms: int
     ) -> PairThreshold:
         count = pair.long_ms // slice_ms
         theta = pair.threshold(self.target)
@@ -142,7 +148,7 @@ class ThresholdSearch:
             cases = [
                 _outage(self.series, position * slice_ms, lead, min(SCRAPE_MS, slice_ms)) for position in positions
             ]
-            return dict(zip(positions, self._fires(found, cases, tape, replay), strict=True))
+            return dict(zip(positions, self._fires(found, cases, writer, replay), strict=True))
 
         near = {first - 1, first, first + 1, 2 * first, first // 2}
         truth = ask(sorted(p for p in {0, count, *near} if 0 <= p <= count))
@@ -177,12 +183,12 @@ def _judged(
     return PairThreshold(pair, wanted, low, high, None, exact and not far, note)
 
 
-def _lead_ms(found: Sequence[Branch]) -> int:
+def _lead_ms(found: Sequence[Alternative]) -> int:
     """History in whole scrapes: as far as any rule sees, and a little."""
     return -(-max(branch.plan.reach_ms for branch in found) // SCRAPE_MS) * SCRAPE_MS + 2 * SCRAPE_MS
 
 
-def _times(found: Sequence[Branch]) -> list[int]:
+def _times(found: Sequence[Alternative]) -> list[int]:
     """When the counters are sampled before the tick at 0.
 
     While they grow evenly, a window's rate is that between its first and last sample, so scrapes in between may be left

@@ -22,7 +22,7 @@ _PAST_EVENTS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class CaseTimes:
     """Where an incident stands in its case: all in milliseconds since the case began."""
 
     begins_ms: int
@@ -58,10 +58,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class IncidentWorld:
-    """An incident on its stage."""
+    """An incident in its case."""
 
     incident: Incident
-    stage: Stage
+    case: CaseTimes
     true: Counts
     """What happened."""
     seen: Counts
@@ -75,21 +75,23 @@ class IncidentWorld:
     """The share of the traffic that was counted: that of one group, where the objective has a budget for each."""
 
 
-def events_world(incident: Incident, stage: Stage, series: EventSeries, groups: Groups | None = None) -> IncidentWorld:
+def events_world(
+    incident: Incident, case: CaseTimes, series: EventSeries, groups: Groups | None = None
+) -> IncidentWorld:
     """The world of an objective that counts events; with `groups` for an incident in which one of them burns."""
-    times = stage.scrapes
-    true = _counted(incident, stage, times)
+    times = case.scrapes
+    true = _counted(incident, case, times)
     if not incident.one_group or groups is None:
-        return IncidentWorld(incident, stage, true, *_observed(incident, stage, true, series), None, series.cumulative)
+        return IncidentWorld(incident, case, true, *_observed(incident, case, true, series), None, series.cumulative)
     split = _split(true, len(groups.members))
     made = [
-        _observed(incident, stage, counts, series, names) for counts, names in zip(split, groups.members, strict=True)
+        _observed(incident, case, counts, series, names) for counts, names in zip(split, groups.members, strict=True)
     ]
     traces = [trace for _, found in made for trace in found]
     if groups.apart:
-        return IncidentWorld(incident, stage, split[0], made[0][0], traces, None, series.cumulative, groups.part)
-    seen = _observed(incident, stage, true, series)[0]
-    return IncidentWorld(incident, stage, true, seen, traces, None, series.cumulative)
+        return IncidentWorld(incident, case, split[0], made[0][0], traces, None, series.cumulative, groups.part)
+    seen = _observed(incident, case, true, series)[0]
+    return IncidentWorld(incident, case, true, seen, traces, None, series.cumulative)
 
 
 def _split(whole: Counts, groups: int) -> list[Counts]:
@@ -105,54 +107,54 @@ def _split(whole: Counts, groups: int) -> list[Counts]:
 
 
 def slices_world(
-    incident: Incident, stage: Stage, series: WorldSeries, slice_ms: int, lookback_ms: int
+    incident: Incident, case: CaseTimes, series: WorldSeries, slice_ms: int, lookback_ms: int
 ) -> IncidentWorld:
     """The world of an objective that counts slices: each is wholly good or wholly bad, a ratio is a share of them.
 
     `lookback_ms` is for how long Prometheus still sees a sample.
     """
-    first = -((stage.onset_ms - stage.begins_ms) // slice_ms)
-    last = (stage.length_ms - stage.onset_ms) // slice_ms
+    first = -((case.onset_ms - case.begins_ms) // slice_ms)
+    last = (case.length_ms - case.onset_ms) // slice_ms
     pattern = _pattern(incident, slice_ms, first, last)
-    ends = [stage.onset_ms + (first + i + 1) * slice_ms for i in range(len(pattern))]
+    ends = [case.onset_ms + (first + i + 1) * slice_ms for i in range(len(pattern))]
     bad = _accumulated(pattern)
     true = Counts(ends, range(1, len(ends) + 1), bad)
-    times = stage.scrapes
+    times = case.scrapes
 
     def is_bad(at_ms: int) -> bool:
-        i = (at_ms - stage.onset_ms) // slice_ms - first
+        i = (at_ms - case.onset_ms) // slice_ms - first
         return 0 <= i < len(pattern) and pattern[i]
 
-    kept = [at for at in times if not _in_gap(incident, stage, at)]
+    kept = [at for at in times if not _in_gap(incident, case, at)]
     if isinstance(series, StateSeries):
         traces = [
             Trace(labels, kept, [float(bad if is_bad(at) else good) for at in kept])
             for labels, good, bad in zip(series.series, series.good, series.bad, strict=True)
         ]
-        seen = _slices_seen(incident, stage, true, lookback_ms if series.held else 0, series.absent)
+        seen = _slices_seen(incident, case, true, lookback_ms if series.held else 0, series.absent)
     else:
-        per_scrape = int(incident.traffic.events(0, stage.scrape_ms))
+        per_scrape = int(incident.traffic.events(0, case.scrape_ms))
         wrong = _accumulated([is_bad(at) for at in times])
         events = Counts(times, [per_scrape * (i + 1) for i in range(len(times))], [per_scrape * n for n in wrong])
-        seen = _slices_seen(incident, stage, true, 0)  # a rate has no memory
-        traces = _observed(incident, stage, events, series)[1]
-    return IncidentWorld(incident, stage, true, seen, traces, slice_ms)
+        seen = _slices_seen(incident, case, true, 0)  # a rate has no memory
+        traces = _observed(incident, case, events, series)[1]
+    return IncidentWorld(incident, case, true, seen, traces, slice_ms)
 
 
-def _slices_seen(incident: Incident, stage: Stage, true: Counts, held_ms: int, absent: bool | None = None) -> Counts:
+def _slices_seen(incident: Incident, case: CaseTimes, true: Counts, held_ms: int, absent: bool | None = None) -> Counts:
     """The slices as the scrapes show them: in a gap the last sample stands for `held_ms`.
 
     Then there is none, or what the query takes for good or bad without any.
     """
     if incident.gap_ms is None:
         return true
-    begin, end = (stage.onset_ms + at for at in incident.gap_ms)
+    begin, end = (case.onset_ms + at for at in incident.gap_ms)
     times: list[int] = []
     bad: list[int] = []
     last = 0
     for i, at in enumerate(true.times_ms):
         inside = begin < at <= end
-        if inside and at - (begin - stage.phase_ms) >= held_ms:
+        if inside and at - (begin - case.phase_ms) >= held_ms:
             if absent is None:
                 continue
             last = int(not absent)
@@ -184,12 +186,12 @@ def _pattern(incident: Incident, slice_ms: int, first: int, last: int) -> list[b
     return pattern
 
 
-def _counted(incident: Incident, stage: Stage, times: Sequence[int]) -> Counts:
+def _counted(incident: Incident, case: CaseTimes, times: Sequence[int]) -> Counts:
     """Whole events at every scrape: the traffic's, rounded down, and of those the incident's share, rounded down."""
     total: list[int] = []
     bad: list[int] = []
     events, wrong = Fraction(0), 0
-    for since, until, per_s, ratio in _stretches(incident, stage):
+    for since, until, per_s, ratio in _stretches(incident, case):
         inside = times[_first_at(times, since) : _first_at(times, until)]
         before = int(events)
         top, bottom = per_s.numerator, per_s.denominator * 1000
@@ -207,29 +209,29 @@ def _first_at(times: Sequence[int], at_ms: int) -> int:
     return bisect_left(times, at_ms)
 
 
-def _stretches(incident: Incident, stage: Stage) -> Iterator[tuple[int, int, Fraction, Fraction]]:
+def _stretches(incident: Incident, case: CaseTimes) -> Iterator[tuple[int, int, Fraction, Fraction]]:
     """(from, to, events per second, error ratio) of each stretch in which both stand still; times of the case."""
-    end = stage.length_ms + 1
-    steps = [(stage.begins_ms, Fraction(0)), *((stage.onset_ms + at, ratio) for at, ratio in incident.steps)]
+    end = case.length_ms + 1
+    steps = [(case.begins_ms, Fraction(0)), *((case.onset_ms + at, ratio) for at, ratio in incident.steps)]
     for i, (since, ratio) in enumerate(steps):
         until = min(end, steps[i + 1][0] if i + 1 < len(steps) else end)
-        to_day = incident.onset_of_day_ms - stage.onset_ms
+        to_day = incident.onset_of_day_ms - case.onset_ms
         for begin, stop, per_s in incident.traffic.pieces(since + to_day, until + to_day):
             yield begin - to_day, stop - to_day, per_s, ratio
 
 
-def _in_gap(incident: Incident, stage: Stage, at_ms: int) -> bool:
-    return incident.gap_ms is not None and incident.gap_ms[0] <= at_ms - stage.onset_ms < incident.gap_ms[1]
+def _in_gap(incident: Incident, case: CaseTimes, at_ms: int) -> bool:
+    return incident.gap_ms is not None and incident.gap_ms[0] <= at_ms - case.onset_ms < incident.gap_ms[1]
 
 
 def _observed(
-    incident: Incident, stage: Stage, true: Counts, series: EventSeries, names: Mapping[Labels, Labels] | None = None
+    incident: Incident, case: CaseTimes, true: Counts, series: EventSeries, names: Mapping[Labels, Labels] | None = None
 ) -> tuple[Counts, list[Trace]]:
     """What the scrapes see, and the series that they store; `names` are what the series are called in a group."""
     times = true.times_ms
-    kept = [i for i, at in enumerate(times) if not _in_gap(incident, stage, at)]
+    kept = [i for i, at in enumerate(times) if not _in_gap(incident, case, at)]
     seen = true if len(kept) == len(times) else _kept(true, kept, cumulative=series.cumulative)
-    restart = None if incident.restart_ms is None else _first_at(times, stage.onset_ms + incident.restart_ms)
+    restart = None if incident.restart_ms is None else _first_at(times, case.onset_ms + incident.restart_ms)
     traces = []
     for labels in series.all:
         moved = _moved(true, labels in series.good, labels in series.bad)
