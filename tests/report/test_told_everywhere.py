@@ -52,7 +52,8 @@ from harness.report.suites.terminal import write_file, write_report
 from harness.report.terminal import console, tell_findings
 from harness.rules import load_rule_file
 from harness.slo import Objective, load_objectives
-from harness.slo.budget.report import ObjectiveReport, SloReport, make_report
+from harness.slo.budget.judge import make_report
+from harness.slo.budget.report import ObjectiveReport, SloReport
 from harness.slo.budget.verdict import BudgetVerdict, Ruling
 from harness.slo.quality.results import ObjectiveQuality, QualityVerdict, SeverityQuality
 from harness.stack.scenarios.load import RequestTally
