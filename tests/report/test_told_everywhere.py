@@ -57,7 +57,7 @@ from harness.slo.budget.report import ObjectiveReport, SloReport
 from harness.slo.budget.verdict import BudgetVerdict, Ruling
 from harness.slo.quality.results import ObjectiveQuality, QualityVerdict, SeverityQuality
 from harness.stack.scenarios.load import RequestTally
-from harness.stack.scenarios.run import JudgedAlert, Judgement, ScenarioResult
+from harness.stack.scenarios.result import JudgedAlert, Judgement, ScenarioResult
 from harness.stack.scenarios.scenario import Scenario, load_scenario
 from harness.suites.model import FileResult, Result, Severity, Status, SuiteFinding, SuiteReport
 
