@@ -15,11 +15,6 @@ from fractions import Fraction
 from harness.slo.model import BurnPair
 
 
-def burn_rate(ratio: Fraction, target: Fraction) -> Fraction:
-    """How many times faster than evenly an error ratio spends the budget: ratio / (1 − objective)."""
-    return ratio / (1 - target)
-
-
 def budget_fraction(pair: BurnPair, period_ms: int) -> Fraction:
     """The share of the period's budget whose spending within the long window the pair stands for: 2 %, 5 %, 10 %."""
     return pair.factor * pair.long_ms / period_ms
@@ -50,12 +45,6 @@ def first_detection_ms(pairs: Iterable[BurnPair], target: Fraction, ratio: Fract
     """Of alternatives (the pairs of one severity) the earliest; None if none fires."""
     found = [at for pair in pairs if (at := detection_ms(pair, target, ratio)) is not None]
     return min(found, default=None)
-
-
-def budget_at_firing(pair: BurnPair, target: Fraction, ratio: Fraction, period_ms: int) -> Fraction | None:
-    """The share of the period's budget that is gone when the pair fires: factor × long / period, more with a `for`."""
-    after = detection_ms(pair, target, ratio)
-    return None if after is None else burn_rate(ratio, target) * after / period_ms
 
 
 def reset_ms(pair: BurnPair, target: Fraction, ratio: Fraction) -> Fraction | None:

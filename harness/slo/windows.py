@@ -92,7 +92,7 @@ def _pair(fields: Fields, period_ms: int) -> BurnPair:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenPairs:
     """The pairs that an objective alerts on, and what is to be said of those that were left out."""
 
     pairs: tuple[BurnPair, ...]
@@ -111,12 +111,12 @@ def pairs_of(
     return choose(objective, windows, unreachable=unreachable).pairs
 
 
-def choose(objective: Objective, windows: Sequence[Catalogue] = (), *, unreachable: bool = False) -> Chosen:
+def choose(objective: Objective, windows: Sequence[Catalogue] = (), *, unreachable: bool = False) -> ChosenPairs:
     """As :func:`pairs_of`, with what was left out and why."""
     own = objective.alerting.pairs
     severities = objective.alerting.severities
     if own is None and all(name in severities and severities[name].disabled for name in SEVERITIES):
-        return Chosen(())
+        return ChosenPairs(())
     offered, notices = (own, []) if own is not None else _of_period(objective, windows or usual_windows())
     wanted: list[BurnPair] = []
     for pair in offered:
@@ -146,7 +146,7 @@ def choose(objective: Objective, windows: Sequence[Catalogue] = (), *, unreachab
         never, left = _never(pair, objective), [one.label for one in found if one.severity == pair.severity]
         rest = f"alerts of this severity go on {', '.join(left)}" if left else "no alert of this severity is left"
         told.append(replace(never, message=f"left out: {never.message}; {rest}"))
-    return Chosen(tuple(found), tuple(told))
+    return ChosenPairs(tuple(found), tuple(told))
 
 
 def _is_disabled(objective: Objective, pair: BurnPair) -> bool:

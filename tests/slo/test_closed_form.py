@@ -28,7 +28,7 @@ LAST = BurnPair("ticket", 3 * DAY_MS, 6 * HOUR_MS, Fraction(1))
     ],
 )  # fmt: skip
 def test_burn_rates_of_the_workbook(ratio: Fraction, rate: int) -> None:
-    assert closedform.burn_rate(ratio, THREE_NINES) == rate
+    assert BurnPair("page", HOUR_MS, None, Fraction(rate)).threshold(THREE_NINES) == ratio
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,6 @@ def test_burn_rates_of_the_workbook(ratio: Fraction, rate: int) -> None:
 )
 def test_shares_of_the_budget_in_table_5_8(pair: BurnPair, percent: int) -> None:
     assert closedform.budget_fraction(pair, PERIOD_MS) == Fraction(percent, 100)
-    assert closedform.budget_at_firing(pair, THREE_NINES, Fraction(1, 2), PERIOD_MS) == Fraction(percent, 100)
 
 
 def test_detection_of_a_total_outage() -> None:

@@ -82,7 +82,7 @@ class TrafficCurve:
 
 EVEN = TrafficCurve()
 DAY_AND_NIGHT = TrafficCurve(((0, Fraction(1)), (6 * HOUR_MS, Fraction(100)), (22 * HOUR_MS, Fraction(1))))
-"""SLO.md's uneven day: 16 hours at 100 events per second, 8 at 1."""
+"""16 hours at 100 events per second, 8 at night at 1: an hour by day weighs a hundred times as much."""
 ONE_IN_TEN_MINUTES = TrafficCurve(((0, Fraction(1, 600)),))
 NO_TRAFFIC = TrafficCurve(((0, Fraction(0)),))
 

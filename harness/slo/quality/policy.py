@@ -35,9 +35,9 @@ class Firing:
 
     exactly: Sequence[bool]
     surely: Sequence[bool]
-    """… whatever rounding does to ratios that lie on θ."""
+    """Where it fires whatever rounding does to ratios that lie on θ."""
     perhaps: Sequence[bool]
-    """… if rounding is for it."""
+    """Where it fires if rounding is for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,6 @@ STEPS = 3
 """How often :func:`prove` calls `advance` for each objective."""
 _BEFORE_MS = 10 * MINUTE_MS
 """How long a case is evaluated before its incident begins: it must be quiet there."""
-_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ def prove(
 
 @dataclass(slots=True)
 class _SlotWriters:
-    """Time to record on: from the start again after each reset, or ever onward on an engine that is not ours."""
+    """Slot writers: from the start again once the engine was emptied, else further on in its time."""
 
     engine: Engine
     _last: SlotWriter | None = None

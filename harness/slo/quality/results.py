@@ -58,14 +58,14 @@ class IncidentOutcome:
     budget_at_detection: Fraction | None
     """The share of the period's budget that the incident had spent."""
     budget_spent: Fraction
-    """… and spends altogether."""
+    """The share that it spends altogether."""
     needed: bool
     alerts: int
-    """Unbroken stretches of firing …"""
+    """Unbroken stretches of firing."""
     false_alerts: int
-    """… of which so many never saw an overspent window …"""
+    """Those of them that never saw an overspent window."""
     policy_false_alerts: int
-    """… which the policy itself had so many times."""
+    """How many such stretches the objective's own pairs have, counted exactly."""
     extra_ticks: int
     """Ticks that fire although the pairs do not, one tick beside them forgiven."""
     lost_ticks: int
@@ -91,9 +91,9 @@ class PairThreshold:
     wanted: Fraction
     """θ; of slices the smallest share of whole slices above it."""
     quiet_at: Fraction | None
-    """The highest error ratio that is quiet …"""
+    """The highest error ratio that is quiet."""
     fires_at: Fraction | None
-    """… and the next double (or the next slice), which fires; None where nothing does."""
+    """The next double (or the next slice), which fires; None where nothing does."""
     ulps: int | None
     """How many doubles lie between θ and the boundary; None where slices are counted."""
     exact: bool
