@@ -209,7 +209,7 @@ def test_our_own_objectives() -> None:
     }
     assert all(o.period.nominal_ms == 30 * 86_400_000 for o in found.values())
     assert found["camera-fleet"].budgeting == Timeslices(Fraction(1), 60_000)
-    assert found["camera-fleet"].indicator.threshold == Fraction(1, 5)  # type: ignore[union-attr]
+    assert found["camera-fleet"].indicator.threshold == Fraction(1, 5)
     assert all(o.service == "streaming" for o in found.values())
 
 

@@ -19,7 +19,7 @@ from tests.slo.slo_bench import document, ratio, read
 
 def _objective(tmp_path: Path, period: str = "30d", goal: str = "{target: 0.999}", **more: object) -> Objective:
     window = f"{{duration: {period}, isRolling: true}}"
-    (objective,) = read(tmp_path, document(window=window, goal=goal, **more))  # type: ignore[arg-type]
+    (objective,) = read(tmp_path, document(window=window, goal=goal, **more))
     return objective
 
 
