@@ -43,6 +43,7 @@ bench: $(STAMP)  ## the ratios that the docs quote
 	$(BIN)/python tests/benchmarks/bench_prove.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable './fixtures/streaming[bench]'
 	$(BIN)/python tests/benchmarks/bench_service.py
+	$(BIN)/python tests/benchmarks/bench_workers.py
 
 clean:  ## remove what make made
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

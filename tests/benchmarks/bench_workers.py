@@ -212,10 +212,10 @@ def main() -> int:
         "counted of 100",
         "in progress after",
         "left of a killed parent",
-        "restart",
+        "then",
     ]
     print(tabulate(rows, headers=columns))
-    print(f"\nprometheus_client left {files} files; a restart counts on where they say it was.")
+    print(f"\nprometheus_client left {files} files; 'then' is the counter right after a new start.")
     return 0
 
 

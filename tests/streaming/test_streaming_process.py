@@ -287,6 +287,7 @@ def test_a_killed_worker_is_replaced_and_its_counts_stay(start: Start) -> None:
     server.session.close()
     server.faults("DELETE")
     assert server.value("http_requests_total", endpoint="/api/streams") == 40
+    assert server.value("http_requests_total", endpoint="(cut off)", status="500") == len(held), "nobody answered them"
     assert server.value("http_connections_active") == 0
     _ask_both(server, lambda: server.ask("GET", "/api/streams"))
     assert server.value("http_requests_total", endpoint="/api/streams") == 80
