@@ -20,13 +20,16 @@ def document_text(document: Mapping[str, Any]) -> str:
     return _UNSHOWN.sub(lambda char: f"\\u{ord(char[0]):04x}", text) + "\n"
 
 
-def findings_json(sections: Iterable[Section]) -> list[dict[str, Any]]:
-    """Every finding of a run, with the same keys in every document and those of its product; null where there is
-    none."""
-    return [finding_json(finding) for section in sections for finding in section.findings]
+def findings_json(sections: Iterable[Section], *, own_keys: bool = False) -> list[dict[str, Any]]:
+    """Every finding of a run, with the same keys in every document; null where there is none.
+
+    `own_keys`: with those of its product besides, in the product's own document.
+    """
+    findings = (finding for section in sections for finding in section.findings)
+    return [_finding(finding) | (dict(finding.more) if own_keys else {}) for finding in findings]
 
 
-def finding_json(finding: Finding) -> dict[str, Any]:
+def _finding(finding: Finding) -> dict[str, Any]:
     span = finding.span
     return {
         "id": finding.check,
@@ -36,7 +39,6 @@ def finding_json(finding: Finding) -> dict[str, Any]:
         "column": (span.column or None) if span else None,
         "message": finding.text,
         "help": finding.help or None,
-        **finding.more,
     }
 
 

@@ -55,7 +55,7 @@ class Finding:
     exit_code: int = EXIT_FINDINGS
     """What a run exits with for it, if it fails."""
     more: Mapping[str, Any] = field(default_factory=dict)
-    """What its product's JSON says of it under keys of its own."""
+    """What its product's own JSON says of it under keys of its own."""
 
     @property
     def fails(self) -> bool:
@@ -164,7 +164,7 @@ class SectionPage:
     template: str = ""
     """``proof/proof.html.j2`` below harness/report, or ``package:file`` elsewhere."""
     view: Callable[[], Mapping[str, Any]] = dict
-    """What the template draws; asked for only where there is a page."""
+    """What the template draws, as `view`; asked for only where there is a page."""
     title: str = ""
     """Of a page that begins with this section; empty: it begins none."""
     explanation: str = ""

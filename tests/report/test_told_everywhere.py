@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -44,8 +45,10 @@ from harness.report.scenario.json import scenario_json
 from harness.report.scenario.terminal import scenario_report
 from harness.report.section import FindingSeverity, Section, answer, exit_code, section_of
 from harness.report.slo.json import slo_report_json
+from harness.report.slo.markdown import slo_report_markdown
 from harness.report.slo.section import SloGate
 from harness.report.slo.terminal import print_slo_report
+from harness.report.slo.wording import sentence
 from harness.report.steps.section import StepReport, wrong_input
 from harness.report.suites.json import suites_json
 from harness.report.suites.terminal import write_file, write_report
@@ -243,7 +246,9 @@ class Drawn:
 
     result: object
     terminal: Callable[[Sequence[Section], Any], None]
-    json: Callable[[Sequence[Section]], str] | None
+    json: Callable[[Sequence[Section]], str]
+    schema: str
+    """The name of its schema in docs/schema."""
     markdown: Callable[[Sequence[Section]], str]
 
 
@@ -253,7 +258,7 @@ def _plain_markdown(sections: Sequence[Section]) -> str:
 
 def _proof(report: ProofReport) -> Drawn:
     return Drawn(
-        report, lambda told, out: tell_findings(told[0], out), lambda told: proof_json(report, told),
+        report, lambda told, out: tell_findings(told[0], out), lambda told: proof_json(report, told), "prove",
         lambda told: proof_markdown(report, told),
     )  # fmt: skip
 
@@ -264,38 +269,46 @@ def _suites(report: SuiteReport) -> Drawn:
             write_file(file, out)
         write_report(report, out)
 
-    return Drawn(report, tell, lambda told: suites_json(report, told), _plain_markdown)
+    return Drawn(report, tell, lambda told: suites_json(report, told), "test", _plain_markdown)
 
 
 def _live(report: LiveReport) -> Drawn:
     return Drawn(
-        report, lambda told, out: tell_findings(told[0], out), lambda told: live_json(report, told), _plain_markdown
+        report,
+        lambda told, out: tell_findings(told[0], out),
+        lambda told: live_json(report, told),
+        "live",
+        _plain_markdown,
     )
 
 
 def _scenario(result: ScenarioResult) -> Drawn:
     return Drawn(
-        result, lambda _, out: scenario_report(result, out), lambda told: scenario_json(result, told), _plain_markdown
+        result,
+        lambda _, out: scenario_report(result, out),
+        lambda told: scenario_json(result, told),
+        "scenario",
+        _plain_markdown,
     )
 
 
 def _slo(gate: SloGate) -> Drawn:
     return Drawn(
         gate, lambda _, out: print_slo_report(gate.report, out), lambda told: slo_report_json(gate.report, told),
-        _plain_markdown,
+        "slo-report", _plain_markdown,
     )  # fmt: skip
 
 
 def _quality(report: QualityReport) -> Drawn:
     return Drawn(
         report, lambda _, out: quality_table(report.qualities, out), lambda told: quality_json(report, told),
-        _plain_markdown,
+        "slo-prove", _plain_markdown,
     )  # fmt: skip
 
 
 def _check(report: CheckReport) -> Drawn:
     return Drawn(
-        report, lambda _, out: write_check(report, out), lambda told: check_json(report, told), _plain_markdown
+        report, lambda _, out: write_check(report, out), lambda told: check_json(report, told), "check", _plain_markdown
     )
 
 
@@ -379,12 +392,38 @@ def test_every_document_tells_what_fails_and_nothing_else(drawn: Drawn, besides:
     assert in_junit(junit_xml(sections), sections) is not good
     assert in_annotations(sections) is not good
     in_markdown(drawn.markdown(sections), sections)
-    if drawn.json is not None:
-        assert in_json(drawn.json(sections), sections) is not good
+    assert in_json(drawn.json(sections), sections) is not good
     assert in_page(page_html(sections), sections) is not good
     out = io.StringIO()
     drawn.terminal(sections, console(out))
     on_the_terminal(out.getvalue(), sections[0])
+
+
+_ALONE = ("test", "scenario", "slo-report")
+"""Schemas of commands whose runs have one section."""
+
+
+@given(PRODUCTS, steps(), suites())
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_findings_are_what_the_schemas_say(drawn: Drawn, besides: list[StepReport], tests: SuiteReport) -> None:
+    """The proof's document is verify's too, which tells of all that was run."""
+    more = [] if drawn.schema in _ALONE else besides
+    others = [tests] if drawn.schema == "prove" else []
+    sections = [section_of(result) for result in (drawn.result, *more, *others)]
+    document = json.loads(drawn.json(sections))
+    assert len(document["findings"]) == sum(len(section.findings) for section in sections)
+    schema = json.loads((ROOT / "docs" / "schema" / f"{drawn.schema}.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate({"findings": document["findings"]}, schema | {"required": ["findings"]})
+
+
+@given(gates())
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_markdown_of_objectives_tells_verdicts_and_defects(gate: SloGate) -> None:
+    text = slo_report_markdown(gate.report)
+    for one in gate.report.objectives:
+        assert f" {one.ruling.verdict.value} " in text
+        assert escape_markdown(sentence(one.ruling.reason)) in text
+        assert [defect for defect in one.defects if escape_markdown(defect) not in text] == []
 
 
 @given(PRODUCTS)

@@ -21,7 +21,7 @@ def check_json(report: CheckReport, sections: Sequence[Section]) -> str:
         "passed": report.passed,
         "expressions": report.uses,
         "panel_queries": report.panels,
-        "findings": findings_json(sections),
+        "findings": findings_json(sections, own_keys=True),
         "skipped": [
             {"use": skipped.name, "reason": skipped.reason, **_place(skipped.where)} for skipped in report.skipped
         ],

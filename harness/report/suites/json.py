@@ -23,7 +23,7 @@ def suites_json(report: SuiteReport, sections: Sequence[Section]) -> str:
         "passed": report.passed,
         "seconds": round(report.seconds, 3),
         "files": [_file(file) for file in report.files],
-        "findings": findings_json(sections),
+        "findings": findings_json(sections, own_keys=True),
         "coverage": [_coverage(rule) for rule in report.coverage],
         "summary": summary(report),
     }
