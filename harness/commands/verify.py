@@ -26,13 +26,13 @@ from harness.commands.test import run_beside
 from harness.commands.writing import checked_outputs
 from harness.config import Config, objective_files, unit_test_files
 from harness.engines.promtool import Promtool
-from harness.engines.promtool_complaints import RuleProblem
 from harness.engines.url import UrlEngine
-from harness.errors import EngineError, HarnessError, InputError, InputErrors, Span, near_miss
+from harness.errors import EngineError, HarnessError, InputError, InputErrors, near_miss
 from harness.live.clock import Clock
 from harness.live.model import LiveReport
 from harness.proof.checked import lint
 from harness.proof.report import ProofReport
+from harness.report.live.section import idle_finding
 from harness.report.live.terminal import live_counts, live_progress, live_table
 from harness.report.outputs import Outputs
 from harness.report.scenario.terminal import scenario_report, traffic_in_words
@@ -41,6 +41,7 @@ from harness.report.slo.section import SloGate
 from harness.report.slo.terminal import slo_table
 from harness.report.slo.wording import verdict_counts
 from harness.report.steps.section import StepReport, wrong_input
+from harness.report.steps.tools import config_objection, rule_objection
 from harness.report.terminal import console, narrating, tell_findings
 from harness.report.wording import be, summary
 from harness.slo.budget.report import SloReport
@@ -115,9 +116,10 @@ class _Found:
     """Rules, contracts and an Alertmanager file that are wrong: told once more at the end, with their lines."""
 
     def sections(self) -> list[Section]:
-        """Those that tell of alerts first."""
+        """Those that tell of alerts first. What is left out and what does nothing is told by steps, once."""
+        live = None if self.live is None else replace(self.live, faults=(), warnings=())
         gate = None if self.objectives is None else SloGate(self.objectives)
-        results = (self.proved, self.live, self.scenario, gate, self.suites, *self.steps)
+        results = (self.proved, live, self.scenario, gate, self.suites, *self.steps)
         return [section_of(result) for result in results if result is not None]
 
     def interrupted(self) -> None:
@@ -146,7 +148,7 @@ def _steps(
     found.steps += wrong_input(project.faults)
     problems = lint(promtool, project.files)
     wrong = [f"{err.span}: {err.message}" if err.span else err.message for err in project.faults]
-    found.steps.append(StepReport("promtool check rules", tuple(map(_objection, problems))))
+    found.steps.append(StepReport("promtool check rules", tuple(map(rule_objection, problems))))
     _step(
         out,
         not problems and not wrong,
@@ -156,13 +158,13 @@ def _steps(
     if config.prometheus is not None:
         said = promtool.check_config(config.prometheus)
         file = display_path(config.prometheus)
-        found.steps.append(StepReport("promtool check config", (_refusal(file, said),) if said else ()))
+        found.steps.append(StepReport("promtool check config", (config_objection(file, said),) if said else ()))
         _step(out, not said, f"promtool check config: {file}", [said] if said else [])
     routing = None
     with _attempt("amtool check-config", out, found) as failures:
         routing, found.warnings = _routing(config, project, tools, out)
         if found.warnings is not None:
-            found.steps.append(StepReport("amtool check-config", tuple(map(_idle, found.warnings))))
+            found.steps.append(StepReport("amtool check-config", tuple(map(idle_finding, found.warnings))))
     found.faults = [*found.faults, *failures]
     with _attempt("promtool test rules", out, found):
         found.suites = _tested(config, project, promtool, choices.tests, out)
@@ -198,31 +200,6 @@ def _attempt(what: str, out: Console, found: _Found) -> Iterator[list[HarnessErr
         failures.append(err)
         found.failed(what, [err])
         _step(out, False, f"{what}: could not be done", str(err).splitlines())
-
-
-def _objection(problem: RuleProblem) -> Finding:
-    """What promtool says against a rule file."""
-    span = None if problem.line is None else Span(problem.file, problem.line, problem.column or 1)
-    check = "promtool-lint" if problem.lint else "promtool-check-rules"
-    return Finding(
-        check, FindingSeverity.ERROR, problem.message, span or Span(problem.file, 0, 0), title="promtool check rules",
-        identity=problem.message,
-    )  # fmt: skip
-
-
-def _refusal(file: str, said: str) -> Finding:
-    """What promtool says against a prometheus.yml."""
-    return Finding(
-        "promtool-check-config", FindingSeverity.ERROR, said, Span(file, 0, 0), title="promtool check config"
-    )
-
-
-def _idle(part: UnusedPart) -> Finding:
-    """A part of the Alertmanager file that does nothing, as a live run tells it too."""
-    return Finding(
-        "idle-configuration", FindingSeverity.WARNING, part.message, part.span, title="Alertmanager",
-        identity=part.message,
-    )  # fmt: skip
 
 
 def _answer(found: _Found, sections: Sequence[Section]) -> Text:

@@ -56,7 +56,8 @@ def test_the_projects_own_rules(tools: dict[str, Path], tmp_path: Path) -> None:
 
 
 def _has_exactly_the_documented_keys(document: dict[str, Any]) -> None:
-    assert list(document) == ["version", "engine", "alerts", "summary", "warnings"]
+    assert list(document) == ["version", "engine", "alerts", "summary", "findings", "warnings"]
+    assert document["findings"] == []
     assert document["warnings"] == []  # of Alertmanager's file
     assert document["version"] == 2
     assert list(document["engine"]) == ["kind", "prometheus"]

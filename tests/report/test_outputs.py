@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -94,6 +96,44 @@ def test_every_document_at_once(project: Path) -> None:
     assert {entry["location"]["path"] for entry in entries} == {"r.yml", "a.test.yml"}
     assert main(["prove", "--annotate", "gitlab=q/c.json"]) == 1
     assert len(json.loads((project / "q" / "c.json").read_text())) == 1
+
+
+DUPLICATE = "groups: [{name: d, rules: [{record: 'a:b', expr: depth}, {record: 'a:b', expr: depth}]}]\n"
+
+
+def test_what_only_promtool_objects_to_is_in_every_document(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its lint fails verify: no document may look as if nothing had."""
+    (project / "r2.yml").write_text(DUPLICATE)
+    (project / "alert-harness.toml").write_text('rules = ["r.yml", "r2.yml"]\ncontracts = ["c.yml"]\ntests = []\n')
+    documents = "--junit j.xml --annotate github --json p.json --markdown p.md --report ."
+    assert main(f"verify --skip live {documents}".split()) == 1
+    said = capsys.readouterr()
+    root = ElementTree.fromstring((project / "j.xml").read_text())
+    assert (root.get("failures"), root.get("errors")) == ("1", "0")
+    assert root.find("testsuite[@name='promtool check rules']/testcase/failure") is not None
+    assert re.findall("^::error file=r2.yml,title=promtool check rules::.*duplicate", said.err, re.MULTILINE)
+    (finding,) = json.loads((project / "p.json").read_text())["findings"]
+    assert "duplicate" in finding.pop("message")
+    assert finding == {
+        "id": "promtool-lint", "severity": "error", "file": "r2.yml", "line": None, "column": None, "help": None,
+    }  # fmt: skip
+    assert "**promtool check rules**" in (project / "p.md").read_text()
+    page = (project / "index.html").read_text()
+    assert "No: promtool check rules objects (below)." in page
+    assert "duplicate" in page
+    assert said.out.rstrip().endswith("NO: see above for what is not as meant.")
+
+
+def test_a_rule_that_is_left_out_is_in_every_document(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The rest is proved and exact, and the exit code is 2: JUnit says why."""
+    (project / "r2.yml").write_text("groups: [{name: w, rules: [{alert: B, expr: depth >}]}]\n")
+    documents = "--junit j.xml --annotate github --json p.json --report ."
+    assert main(f"prove --rules r.yml --rules r2.yml {documents}".split()) == 2
+    root = ElementTree.fromstring((project / "j.xml").read_text())
+    assert root.find("testsuite[@name='rules and contracts']/testcase/failure") is not None
+    assert "::error file=r2.yml,line=1," in capsys.readouterr().err
+    assert [finding["id"] for finding in json.loads((project / "p.json").read_text())["findings"]] == ["input"]
+    assert "No: 1 mistake in what was given is left out (below)." in (project / "index.html").read_text()
 
 
 @pytest.mark.parametrize(

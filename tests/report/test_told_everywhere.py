@@ -50,6 +50,7 @@ from harness.report.slo.section import SloGate
 from harness.report.slo.terminal import print_slo_report
 from harness.report.slo.wording import sentence
 from harness.report.steps.section import StepReport, wrong_input
+from harness.report.steps.tools import rule_objection
 from harness.report.suites.json import suites_json
 from harness.report.suites.terminal import write_file, write_report
 from harness.report.terminal import console, tell_findings
@@ -468,9 +469,7 @@ def test_what_is_accepted_is_told_and_fails_nothing() -> None:
 
 
 def test_an_objection_without_a_line_has_none() -> None:
-    from harness.commands.verify import _objection
-
-    finding = _objection(RuleProblem("r.yml", "duplicate rule", lint=True))
+    finding = rule_objection(RuleProblem("r.yml", "duplicate rule", lint=True))
     sections = [section_of(StepReport("promtool check rules", (finding,)))]
     assert github(sections) == "::error file=r.yml,title=promtool check rules::duplicate rule\n"
     assert json.loads(gitlab(sections))[0]["location"] == {"path": "r.yml", "lines": {"begin": 1}}

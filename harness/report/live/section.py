@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.alertmanager.unused import UnusedPart
 from harness.errors import EXIT_ENGINE, EXIT_FINDINGS
 from harness.live.model import LiveFinding, LiveReport, LiveResult, LiveVerdict
 from harness.report.live.terminal import tone_of_live, verdict
@@ -119,13 +120,17 @@ def _case(result: LiveResult, group: FindingGroup) -> JUnitCase:
     return JUnitCase(result.alert, "live", span.file, span.line, group.findings, skipped)
 
 
+def idle_finding(part: UnusedPart) -> Finding:
+    """A part of the Alertmanager file that does nothing."""
+    return Finding(
+        "idle-configuration", FindingSeverity.WARNING, part.message, part.span, title="Alertmanager",
+        identity=part.message,
+    )  # fmt: skip
+
+
 def _of_the_run(report: LiveReport) -> list[FindingGroup]:
     """What is said of no single alert."""
-    idle = tuple(
-        Finding("idle-configuration", FindingSeverity.WARNING, part.message, part.span, title="Alertmanager",
-                identity=part.message)
-        for part in report.warnings
-    )  # fmt: skip
+    idle = tuple(map(idle_finding, report.warnings))
     groups = [FindingGroup("Alertmanager", idle)] if idle else []
     if report.faults:
         groups.append(FindingGroup("rules", findings_of(report.faults, "input")))
