@@ -111,6 +111,7 @@ def _refuse_cycles(node: yaml.Node, source: SourceFile, above: frozenset[int], c
     for child in node.value:
         for part in child if isinstance(child, tuple) else (child,):
             _refuse_cycles(part, source, above | {id(node)}, checked)
+    checked.add(id(node))
 
 
 def merged(node: yaml.MappingNode, source: SourceFile) -> list[tuple[yaml.Node, yaml.Node]]:
