@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import replace
 
-from harness.report.section import FindingGroup, Section
+from harness.report.section import FindingGroup, FindingSeverity, Section
 from harness.report.wording import one_line
 
 
-def told_markdown(sections: Iterable[Section]) -> list[str]:
-    """A paragraph for each subject of which something is to be said: its findings, then its notes."""
-    groups = (group for section in sections for group in section.groups)
-    return [_paragraph(group) for group in groups if group.findings or group.notes]
+def told_markdown(sections: Sequence[Section]) -> list[str]:
+    """A paragraph for each subject of which something is to be said: its findings, then its notes. Of the sections
+    behind the first, which have no table here, only what fails or warns.
+    """
+    own = [group for section in sections[:1] for group in section.groups]
+    others = [_open(group) for section in sections[1:] for group in section.groups]
+    return [_paragraph(group) for group in (*own, *others) if group.findings or group.notes]
+
+
+def _open(group: FindingGroup) -> FindingGroup:
+    """The subject with what is not accepted alone."""
+    findings = tuple(finding for finding in group.findings if finding.severity is not FindingSeverity.NOTE)
+    return replace(group, findings=findings, notes=())
 
 
 def _paragraph(group: FindingGroup) -> str:

@@ -468,6 +468,20 @@ def test_what_is_accepted_is_told_and_fails_nothing() -> None:
     assert section.good
 
 
+def test_what_verify_accepts_is_not_in_its_markdown_nor_beside_lines() -> None:
+    """A planted fault spends budget; notes of an objective are for its own report."""
+    one = replace(
+        world().objective, ruling=Ruling(BudgetVerdict.EXHAUSTED, "spent"), caveats=("low traffic",), defects=()
+    )
+    gate = SloGate(SloReport((one,), None, 1_767_225_600_000, one.window), others=FindingSeverity.NOTE)
+    proof = ProofReport([AlertResult("A", world().contract, world().located, Measured(), [], [])], "process", "3.5.3")
+    sections = [section_of(proof), section_of(gate)]
+    assert told_markdown(sections) == []
+    assert annotated(sections) == []
+    assert [finding.severity for finding in sections[1].findings] == [FindingSeverity.NOTE]
+    assert len(told_markdown(sections[1:])) == 1
+
+
 def test_an_objection_without_a_line_has_none() -> None:
     finding = rule_objection(RuleProblem("r.yml", "duplicate rule", lint=True))
     sections = [section_of(StepReport("promtool check rules", (finding,)))]

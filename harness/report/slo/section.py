@@ -29,6 +29,8 @@ class SloGate:
     failing: Set[BudgetVerdict] = frozenset()
     defects_fail: bool = True
     """Whether an indicator that cannot be right does."""
+    others: FindingSeverity = FindingSeverity.WARNING
+    """What a verdict is that does not fail, and is not met."""
 
 
 def section(gate: SloGate) -> Section:
@@ -68,7 +70,7 @@ def _verdict_finding(one: ObjectiveReport, gate: SloGate) -> tuple[Finding, ...]
     verdict = one.ruling.verdict
     if verdict is BudgetVerdict.MET:
         return ()
-    severity = FindingSeverity.ERROR if verdict in gate.failing else FindingSeverity.WARNING
+    severity = FindingSeverity.ERROR if verdict in gate.failing else gate.others
     message = f"{verdict.value}: {one.ruling.reason}"
     policy = (f"budget policy: {one.policy}",) if one.policy_is_due and one.policy else ()
     return (
