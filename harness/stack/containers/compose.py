@@ -97,7 +97,7 @@ class ComposeRuntime:
             sick = "it does not answer its health check" if found.get("Health") == "unhealthy" else ""
             return ServiceStatus(name, ServiceState.RUNNING, url, reason=sick)
         return ServiceStatus(
-            name, ServiceState.ENDED, url, reason=f"{found['ServiceState']} with exit status {found['ExitCode']}"
+            name, ServiceState.ENDED, url, reason=f"{found['State']} with exit status {found['ExitCode']}"
         )
 
     def targets(self) -> list[Target]:
@@ -131,7 +131,7 @@ class ComposeRuntime:
             for name, each in self._seen().items():
                 if each.get("Health") == "unhealthy" or each["State"] in ("exited", "restarting", "dead"):
                     log = self._compose.run("logs", "--no-log-prefix", "--tail", "8", name)
-                    return EngineError(with_log(f"{err.message}\n{name} is {each['ServiceState']}", log), hint=err.hint)
+                    return EngineError(with_log(f"{err.message}\n{name} is {each['State']}", log), hint=err.hint)
         return err
 
     def stop(self, *names: str) -> None:
