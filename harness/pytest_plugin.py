@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from harness.plugin.session import ProjectSession
 
 _T = TypeVar("_T")
-_WORKSHOP: pytest.StashKey[ProjectSession] = pytest.StashKey()
+_SESSION: pytest.StashKey[ProjectSession] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,21 +36,21 @@ def pytest_configure(config: pytest.Config) -> None:
     if any(config.getoption(f"alert_{name}") or config.getini(f"alert_{name}") for name in ("rules", "tests")):
         from harness.plugin.items import Door
 
-        config.pluginmanager.register(Door(config, workshop(config)), "alert-harness-items")
+        config.pluginmanager.register(Door(config, project_session(config)), "alert-harness-items")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if _WORKSHOP in config.stash:
-        config.stash[_WORKSHOP].close()
+    if _SESSION in config.stash:
+        config.stash[_SESSION].close()
 
 
-def workshop(config: pytest.Config) -> ProjectSession:
+def project_session(config: pytest.Config) -> ProjectSession:
     """The session's settings, tools and engine; nothing in it is started before it is used."""
-    if _WORKSHOP not in config.stash:
+    if _SESSION not in config.stash:
         from harness.plugin.session import ProjectSession
 
-        config.stash[_WORKSHOP] = ProjectSession(config)
-    return config.stash[_WORKSHOP]
+        config.stash[_SESSION] = ProjectSession(config)
+    return config.stash[_SESSION]
 
 
 def _plainly(make: Callable[[], _T]) -> _T:
@@ -67,7 +67,7 @@ def _plainly(make: Callable[[], _T]) -> _T:
 @pytest.fixture(scope="session")
 def alert_rules(pytestconfig: pytest.Config) -> AlertRules:
     """The project's rule files and contracts, loaded."""
-    return _plainly(workshop(pytestconfig).alert_rules)
+    return _plainly(project_session(pytestconfig).alert_rules)
 
 
 @pytest.fixture(scope="session")
@@ -75,8 +75,8 @@ def promtool(pytestconfig: pytest.Config) -> PlainPromtool:
     """promtool: `check_rules(files)`, `test_rules(files)`, `failures(run)`."""
     from harness.plugin.fixtures import PlainPromtool
 
-    shop = workshop(pytestconfig)
-    return _plainly(lambda: PlainPromtool(shop.promtool.path, features=shop.server.features))
+    session = project_session(pytestconfig)
+    return _plainly(lambda: PlainPromtool(session.promtool.path, features=session.server.features))
 
 
 @pytest.fixture(scope="session")
@@ -84,8 +84,8 @@ def prometheus_factory(pytestconfig: pytest.Config) -> Callable[[], PlainPrometh
     """`prometheus_factory()`: an empty throwaway Prometheus, for tests that need a new one for each example."""
     from harness.plugin.fixtures import PlainPrometheus
 
-    shop = workshop(pytestconfig)
-    return lambda: _plainly(lambda: PlainPrometheus(shop.slots))
+    session = project_session(pytestconfig)
+    return lambda: _plainly(lambda: PlainPrometheus(session.slots))
 
 
 @pytest.fixture

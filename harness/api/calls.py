@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -191,5 +190,5 @@ def report_objectives(
     to_ms = round((time.time() if end is None else end.timestamp()) * 1000)
     from_ms = None if begin is None else round(begin.timestamp() * 1000)
     with UrlEngine(url, read_only=True) as engine:
-        lookback = engine.tell_server(replace(DEFAULTS), {}).lookback_ms
+        lookback = engine.tell_server(DEFAULTS, {}).lookback_ms
         return make_report(objectives, engine, from_ms, to_ms, lookback_ms=lookback)

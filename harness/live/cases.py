@@ -66,7 +66,7 @@ class LiveCase:
     """When the case began on this run: Unix milliseconds of its tick 0."""
     inhibitors: list[str] = field(default_factory=list)
     """Alerts that silence it in this world, so that no notification may come."""
-    bystanders: Sequence[LocatedAlert] = ()
+    co_firing: Sequence[LocatedAlert] = ()
     """Other alerts that the same signal may set off and that may silence this one; they run beside it."""
     rendered: Mapping[str, str] = field(default_factory=dict)
     """The labels that only Prometheus' templates can tell, as it renders them in this world."""
@@ -147,26 +147,26 @@ class Planner:
     def __init__(
         self,
         engine: Engine,
-        tape: SlotWriter,
+        writer: SlotWriter,
         files: Sequence[RuleFile],
         shrunk: Sequence[RuleFile],
         clock: Clock,
         inhibitions: Sequence[Inhibition],
         rest_ms: int,
     ) -> None:
-        """`tape` is all of the engine's history; `shrunk` are the same files on the compressed clock; in `rest_ms` (of
-        the world) what was firing is over and told."""
+        """`writer` is all of the engine's history; `shrunk` are the same files on the compressed clock; in `rest_ms`
+        (of the world) what was firing is over and told."""
         self._rest_ms = rest_ms
         self._clock = clock
         self._inhibitions = inhibitions
-        self._tape = tape
+        self._writer = writer
         self._replay = Replay(engine, files)
         self._fast = Replay(engine, shrunk)
-        self._twins = {
-            id(rule): (twin_group, twin)
-            for file, twin_file in zip(files, shrunk, strict=True)
-            for group, twin_group in zip(file.groups, twin_file.groups, strict=True)
-            for rule, twin in zip(group.rules, twin_group.rules, strict=True)
+        self._shrunk = {
+            id(rule): (fast_group, fast)
+            for file, fast_file in zip(files, shrunk, strict=True)
+            for group, fast_group in zip(file.groups, fast_file.groups, strict=True)
+            for rule, fast in zip(group.rules, fast_group.rules, strict=True)
         }
 
     def settle(self, case: LiveCase, linger_ms: int) -> None:
@@ -221,7 +221,7 @@ class Planner:
     def _is_silenced(self, case: LiveCase) -> bool:
         """Whether the course sets off an alert that silences this one: then there may be one nearer that does not."""
         main = case.main()
-        for other in case.bystanders if main is not None and main.fires else ():
+        for other in case.co_firing if main is not None and main.fires else ():
             plan = self._replay.plan(other.group, other.rule)
             length_ms = case.course.ticks * case.plan.interval_ms
             try:
@@ -244,17 +244,17 @@ class Planner:
 
     def _compressed(self, case: LiveCase) -> dict[Labels, tuple[AlertState, ...]]:
         """The same rule and world, compressed, on the same engine."""
-        group, rule = self._twins[id(case.located.rule)]
+        group, rule = self._shrunk[id(case.located.rule)]
         if not isinstance(rule, AlertRule):
             raise AssertionError("a compressed rule is of the same kind")
         plan = self._fast.plan(group, rule)
-        # The engine's lookback is that of the world: where a series ends, its compressed twin is told to.
+        # The engine's lookback is that of the world: where a series ends, its compressed copy is told to.
         short = [_ended(trace, self._clock) for trace in compressed(case, self._clock)]
         return _states(self._timelines(self._fast, plan, short, case.course.ticks * plan.interval_ms))
 
     def _timelines(self, replay: Replay, plan: Plan, world: Sequence[Trace], length_ms: int) -> list[AlertTimeline]:
-        (reel,) = self._tape.record([Batch([world], length_ms, plan.reach_ms, plan.align_ms)])
-        return replay.timelines(plan, reel)[0]
+        (slots,) = self._writer.record([Batch([world], length_ms, plan.reach_ms, plan.align_ms)])
+        return replay.timelines(plan, slots)[0]
 
 
 def new_case(

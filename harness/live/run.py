@@ -34,12 +34,12 @@ from harness.live.webhook import Webhook
 from harness.live.world import (
     TICK,
     LiveWorld,
-    bystanders,
     divide,
     group_key,
     labels_of,
     load_feeds,
     make_targets,
+    may_inhibit,
     scrape_configs,
     tick_rule,
     up_series,
@@ -135,7 +135,7 @@ class _Stage:
     alertmanager: Alertmanager
     engine: Engine
     shrunk: list[RuleFile]
-    witness: Recording = field(default_factory=Recording)
+    recording: Recording = field(default_factory=Recording)
     moves_ms: int = 0
 
     def close(self) -> None:
@@ -179,8 +179,8 @@ class _Run:
         with self.tools.replay() as replayer:
             cases = self._cases(replayer)
             version = replayer.version
-            tape = SlotWriter(replayer)
-            self._foresee(replayer, tape, cases)
+            writer = SlotWriter(replayer)
+            self._foresee(replayer, writer, cases)
             if cases:
                 worlds = divide(cases, self.routing.inhibitions)
                 for world in worlds:
@@ -188,7 +188,7 @@ class _Run:
                 with private_folder() as folder, self._open(worlds, folder) as stages:
                     version = stages[0].engine.version if stages else version
                     self._lap("start the servers")
-                    self._settle(replayer, tape, worlds)
+                    self._settle(replayer, writer, worlds)
                     self._route(stages)
                     self._lap("replay on the world's clock")
                     self._play(stages)
@@ -296,7 +296,7 @@ class _Run:
         return _Stage(world, exporter, webhook, alertmanager, engine, shrunk)
 
     @contextlib.contextmanager
-    def _planner(self, replayer: Engine, tape: SlotWriter, needed: Collection[int]) -> Iterator[Planner]:
+    def _planner(self, replayer: Engine, writer: SlotWriter, needed: Collection[int]) -> Iterator[Planner]:
         """A planner for the rules of these ids."""
         with private_folder() as folder:
             parts = [part for file in self.files if (part := only(file, needed, lambda group: [])) is not None]
@@ -307,11 +307,12 @@ class _Run:
                 shrunk.append(load_rule_file(path))
             told = self.routing.longest_ms("group_wait") + self.routing.longest_ms("group_interval")
             rest_ms = told + _SLACK_MS * self.clock.factor
-            yield Planner(replayer, tape, parts, shrunk, self.clock, self.routing.inhibitions, rest_ms)
+            yield Planner(replayer, writer, parts, shrunk, self.clock, self.routing.inhibitions, rest_ms)
 
-    def _foresee(self, replayer: Engine, tape: SlotWriter, cases: Sequence[LiveCase]) -> None:
+    def _foresee(self, replayer: Engine, writer: SlotWriter, cases: Sequence[LiveCase]) -> None:
         """Measure the labels that inhibition rules ask for and neither rule nor contract tells, for who silences whom
-        decides what can run beside what; render those that are templates; then look for bystanders."""
+        decides what can run beside what; render those that are templates; then look for other alerts
+        that the same signal sets off."""
         asked = set().union(*(inhibition.asks_for() for inhibition in self.routing.inhibitions))
         unknown = [
             case
@@ -320,7 +321,7 @@ class _Run:
         ]
         if unknown:
             with (
-                self._planner(replayer, tape, LiveWorld(list(unknown)).rules()) as planner,
+                self._planner(replayer, writer, LiveWorld(list(unknown)).rules()) as planner,
                 private_folder() as folder,
             ):
                 for case in unknown:
@@ -329,12 +330,12 @@ class _Run:
                         planner.settle(case, self._linger_ms())
                         render_labels(case, self.tools.promtool, folder)
         for case in cases:
-            case.bystanders = bystanders(case, self.files, self.routing.inhibitions)
+            case.co_firing = may_inhibit(case, self.files, self.routing.inhibitions)
 
-    def _settle(self, replayer: Engine, tape: SlotWriter, worlds: Sequence[LiveWorld]) -> None:
+    def _settle(self, replayer: Engine, writer: SlotWriter, worlds: Sequence[LiveWorld]) -> None:
         """Every case's course, and what must come of it, while the servers wait for their first scrape."""
         needed = {each for world in worlds for each in world.rules()}
-        with self._planner(replayer, tape, needed) as planner:
+        with self._planner(replayer, writer, needed) as planner:
             for world in worlds:
                 for case in list(world.all()):
                     try:
@@ -344,8 +345,8 @@ class _Run:
                 self._silence(planner, world)
 
     def _drop(self, world: LiveWorld, case: LiveCase, err: HarnessError) -> None:
-        if case in world.companions:
-            world.companions.remove(case)
+        if case in world.inhibited:
+            world.inhibited.remove(case)
             return
         world.cases.remove(case)
         result = LiveResult(case.name, case.contract, case.located)
@@ -372,9 +373,9 @@ class _Run:
                 case.routed = routed_to(self.tools.amtool.path, stage.alertmanager.config_file, labels)
 
     def _silence(self, planner: Planner, world: LiveWorld) -> None:
-        """Let silencers fire before and after the companions that they silence."""
+        """Let silencers fire before and after the alerts that they silence."""
         inhibitions = self.routing.inhibitions
-        for case in list(world.companions):
+        for case in list(world.inhibited):
             by = [
                 other
                 for other in world.cases
@@ -382,7 +383,7 @@ class _Run:
             ]
             case.inhibitors = [other.name for other in by]
             if not by or case.over() is None:
-                world.companions.remove(case)  # by its exact labels nobody silences it
+                world.inhibited.remove(case)  # by its exact labels nobody silences it
                 continue
             for silencer in by:
                 silent_until = self._after_ms(case, case.over()) + self._delay_ms(case, world) + 2 * _SLACK_MS
@@ -397,8 +398,8 @@ class _Run:
         return 0 if tick is None else (tick - case.course.on) * interval
 
     def _delay_ms(self, case: LiveCase, world: LiveWorld) -> int:
-        """How much later than others a case moves: a companion so that its silencers fire before it does, an absence
-        so that all of its world is yet to come, for before that is shown it is absent, too."""
+        """How much later than others a case moves: an inhibited one so that its silencers fire before it does, an
+        absence so that all of its world is yet to come, for before that is shown it is absent, too."""
         rest = 0
         if case.contract.kind is ContractKind.ABSENCE:
             rest = case.course.on * self.clock.shrink_ms(case.plan.interval_ms)
@@ -452,7 +453,7 @@ class _Run:
             wanted = moved + self._delay_ms(case, stage.world)
             move = known[0] + offset + -(-(wanted - known[0] - offset) // interval) * interval
             case.begin_ms = move - case.course.on * interval
-        stage.witness.due = load_feeds(stage.world, self.clock)
+        stage.recording.due = load_feeds(stage.world, self.clock)
 
     def _look(self, stage: _Stage, session: requests.Session) -> None:
         """Alerts as Prometheus and Alertmanager show them now."""
@@ -461,12 +462,12 @@ class _Run:
             alerts = session.get(f"{stage.engine.url}/api/v1/alerts", timeout=2.0).json()["data"]["alerts"]
             for alert in alerts:
                 name = alert["labels"].get("alertname", "")
-                stage.witness.rendered.setdefault(name, []).append((alert["labels"], alert["annotations"]))
+                stage.recording.rendered.setdefault(name, []).append((alert["labels"], alert["annotations"]))
                 if name in measured:
                     self.progress.state(name, str(alert["state"]))
         if self.routing.inhibitions:
             for name, by in stage.alertmanager.inhibitors().items():
-                stage.witness.inhibited.setdefault(name, set()).update(by)
+                stage.recording.inhibited.setdefault(name, set()).update(by)
 
     def _ends_ms(self, stage: _Stage) -> int:
         """When there is nothing more to wait for in a world, as far as is known now."""
@@ -497,33 +498,33 @@ class _Run:
 
     def _judge(self, stages: Sequence[_Stage]) -> None:
         self.progress.phase("reading what was stored")
-        companions: dict[str, list[tuple[LiveCase, Recording]]] = {}
+        inhibited: dict[str, list[tuple[LiveCase, Recording]]] = {}
         for stage in stages:
             until = _now_ms()
             self._read(stage, until)
-            for case in stage.world.companions:
-                companions.setdefault(case.name, []).append((case, stage.witness))
+            for case in stage.world.inhibited:
+                inhibited.setdefault(case.name, []).append((case, stage.recording))
         every = [case for stage in stages for case in stage.world.cases]
         for stage in stages:
             for case in stage.world.cases:
                 result = judge(
                     case,
-                    stage.witness,
+                    stage.recording,
                     self.clock,
                     self.routing,
-                    [pair for pair in companions.get(case.name, []) if pair[0].located.rule is case.located.rule],
+                    [pair for pair in inhibited.get(case.name, []) if pair[0].located.rule is case.located.rule],
                 )
                 judge_silence(case, every, self.files, self.routing, result)
                 self.results.append(result)
 
     def _read(self, stage: _Stage, until_ms: int) -> None:
-        witness = stage.witness
-        witness.told = stage.webhook.deliveries()
-        witness.read(stage.engine, stage.world, until_ms)
-        witness.ticks = _ticks(stage.engine, until_ms)
-        witness.first_shown_ms = max((s.sent_ms for s in stage.world.feed.sent[:1]), default=stage.moves_ms)
+        recording = stage.recording
+        recording.told = stage.webhook.deliveries()
+        recording.read(stage.engine, stage.world, until_ms)
+        recording.ticks = _ticks(stage.engine, until_ms)
+        recording.first_shown_ms = max((s.sent_ms for s in stage.world.feed.sent[:1]), default=stage.moves_ms)
         if not self.busy:
-            self.busy = witness.too_busy(stage.world, self.clock, stage.moves_ms, until_ms)
+            self.busy = recording.too_busy(stage.world, self.clock, stage.moves_ms, until_ms)
 
 
 _POLL_MS = round(_POLL_S * 1000)

@@ -26,21 +26,21 @@ _OURS = "alert-harness-exporter"
 
 @dataclass(slots=True)
 class LiveWorld:
-    """The cases that are measured in it, and companions: cases that must be silenced by one of those."""
+    """The cases that are measured in it, and those that one of these must inhibit."""
 
     cases: list[LiveCase] = field(default_factory=list)
-    companions: list[LiveCase] = field(default_factory=list)
+    inhibited: list[LiveCase] = field(default_factory=list)
     feed: Feed = field(default_factory=lambda: Feed("/metrics"))
     targets: dict[Labels, Feed] = field(default_factory=dict)
     """The scrape targets whose `up` the contracts speak of, by their labels."""
 
     def all(self) -> list[LiveCase]:
-        return [*self.cases, *self.companions]
+        return [*self.cases, *self.inhibited]
 
     def rules(self) -> set[int]:
         """The ids of all rules that its cases need."""
         found = {id(case.located.rule) for case in self.all()}
-        found |= {id(other.rule) for case in self.all() for other in case.bystanders}
+        found |= {id(other.rule) for case in self.all() for other in case.co_firing}
         return found | {id(rule) for case in self.all() for _, rule in case.plan.recordings}
 
     def feeds(self) -> list[Feed]:
@@ -50,7 +50,7 @@ class LiveWorld:
 def divide(cases: Sequence[LiveCase], inhibitions: Sequence[Inhibition]) -> list[LiveWorld]:
     """As few worlds as it takes; in one there are no two cases that share a metric or of which one silences the other.
 
-    Where one silences the other, that is seen in the world of the silencer, which the other joins as a companion.
+    Where one silences the other, that is seen in the world of the silencer, which the other joins to be inhibited.
     """
     worlds: list[LiveWorld] = []
     for case in cases:
@@ -64,11 +64,11 @@ def divide(cases: Sequence[LiveCase], inhibitions: Sequence[Inhibition]) -> list
             silencers = [other for other in world.cases if _silences(other, case, inhibitions)]
             free = not any(_disturbs(case, other) for other in world.all() if other is not case)
             if silencers and case not in world.cases and free:
-                world.companions.append(companion(case, silencers))
+                world.inhibited.append(to_be_inhibited(case, silencers))
     return worlds
 
 
-def bystanders(case: LiveCase, files: Sequence[RuleFile], inhibitions: Sequence[Inhibition]) -> list[LocatedAlert]:
+def may_inhibit(case: LiveCase, files: Sequence[RuleFile], inhibitions: Sequence[Inhibition]) -> list[LocatedAlert]:
     """Alerts that read the case's signal directly and, by their names and plain labels, may silence its alert."""
     mine = labels_of(case)
     found = []
@@ -87,11 +87,13 @@ def bystanders(case: LiveCase, files: Sequence[RuleFile], inhibitions: Sequence[
     return found
 
 
-def companion(case: LiveCase, silencers: Sequence[LiveCase]) -> LiveCase:
-    """The case once more, for a world in which it must be silenced."""
-    twin = LiveCase(case.contract, case.located, case.plan, case.reads, case.shows, case.course, rendered=case.rendered)
-    twin.inhibitors = [other.name for other in silencers]
-    return twin
+def to_be_inhibited(case: LiveCase, silencers: Sequence[LiveCase]) -> LiveCase:
+    """The case once more, for a world in which these must inhibit it."""
+    again = LiveCase(
+        case.contract, case.located, case.plan, case.reads, case.shows, case.course, rendered=case.rendered
+    )
+    again.inhibitors = [other.name for other in silencers]
+    return again
 
 
 def _apart(one: LiveCase, other: LiveCase, inhibitions: Sequence[Inhibition]) -> bool:

@@ -43,19 +43,19 @@ def _told(excinfo: pytest.ExceptionInfo[BaseException]) -> str | None:
 class Door:
     """The part of the plugin that a session with rules or promtool tests gets."""
 
-    def __init__(self, config: pytest.Config, workshop: ProjectSession) -> None:
-        self.workshop = workshop
-        self.proofs = Proofs(workshop)
-        self.suites = Suites(workshop)
+    def __init__(self, config: pytest.Config, project_session: ProjectSession) -> None:
+        self.project_session = project_session
+        self.proofs = Proofs(project_session)
+        self.suites = Suites(project_session)
         self.rules: set[Path] = set()
         self.contracts: set[Path] = set()
         self.tests: set[Path] = set()
         self._pairings: list[Pairing] | None = None
         try:
-            if workshop.given("rules"):
-                self.rules = _resolved(workshop.rule_paths())
-                self.contracts = _resolved(workshop.contract_paths())
-            self.tests = _resolved(workshop.test_paths())
+            if project_session.given("rules"):
+                self.rules = _resolved(project_session.rule_paths())
+                self.contracts = _resolved(project_session.contract_paths())
+            self.tests = _resolved(project_session.test_paths())
         except HarnessError as err:
             raise pytest.UsageError(str(err)) from err
         self._add_arguments(config)
@@ -75,12 +75,12 @@ class Door:
     @property
     def faults(self) -> list[HarnessError]:
         """What is wrong with single rules."""
-        return self.workshop.alert_rules().faults
+        return self.project_session.alert_rules().faults
 
     @property
     def pairings(self) -> list[Pairing]:
         if self._pairings is None:
-            loaded = self.workshop.alert_rules()
+            loaded = self.project_session.alert_rules()
             self._pairings = pair(loaded.files, loaded.contracts)
         return self._pairings
 

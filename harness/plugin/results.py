@@ -24,8 +24,8 @@ def _key(pairing: Pairing) -> tuple[str, int]:
 class Proofs:
     """Results of alerts. `selected` are those that will be asked for, as far as is known."""
 
-    def __init__(self, workshop: ProjectSession) -> None:
-        self._workshop = workshop
+    def __init__(self, project_session: ProjectSession) -> None:
+        self._session = project_session
         self._known: dict[tuple[str, int], AlertResult | HarnessError] = {}
         self.selected: list[Pairing] = []
 
@@ -33,9 +33,9 @@ class Proofs:
         """The result of one alert; raises HarnessError if it cannot be measured."""
         if _key(pairing) not in self._known:
             # A worker of pytest-xdist is told bit by bit which items are its own, so it measures alert by alert.
-            wanted = [pairing] if self._workshop.in_worker else [*self.selected, pairing]
+            wanted = [pairing] if self._session.in_worker else [*self.selected, pairing]
             try:
-                self._prove(self._workshop.alert_rules(), wanted)
+                self._prove(self._session.alert_rules(), wanted)
             except HarnessError as err:
                 for key in map(_key, wanted):
                     self._known.setdefault(key, err)
@@ -48,8 +48,8 @@ class Proofs:
         names = {pairing.contract.alert.value for pairing in wanted if pairing.contract is not None}
         # All contracts of a name: which rule each of them means is decided between them.
         contracts = [contract for contract in loaded.contracts if contract.alert.value in names]
-        promtool = self._workshop.promtool
-        proof = Proof(loaded.files, contracts, self._workshop.blank_engine(), promtool)
+        promtool = self._session.promtool
+        proof = Proof(loaded.files, contracts, self._session.blank_engine(), promtool)
         for result in proof.run():
             self._known[_key(Pairing(result.contract, result.located))] = result
         if proof.faults:
@@ -59,22 +59,22 @@ class Proofs:
 class Suites:
     """Results of promtool unit-test files."""
 
-    def __init__(self, workshop: ProjectSession) -> None:
-        self._workshop = workshop
+    def __init__(self, project_session: ProjectSession) -> None:
+        self._session = project_session
         self._known: dict[Path, FileResult] = {}
         self.selected: list[Path] = []
 
     def of(self, path: Path) -> FileResult:
         """What came of a file; the first call runs every selected one, in parallel."""
         if path not in self._known:
-            wanted = [path] if self._workshop.in_worker else list(dict.fromkeys([*self.selected, path]))
+            wanted = [path] if self._session.in_worker else list(dict.fromkeys([*self.selected, path]))
             options = Options(
-                strict=self._workshop.config.strict_tests,
-                configured_rules=tuple(_or_none(self._workshop.rule_paths)),
-                jobs=1 if self._workshop.in_worker else 0,
-                evaluation_ms=self._workshop.config.told_evaluation_ms(),
+                strict=self._session.config.strict_tests,
+                configured_rules=tuple(_or_none(self._session.rule_paths)),
+                jobs=1 if self._session.in_worker else 0,
+                evaluation_ms=self._session.config.told_evaluation_ms(),
             )
-            for result in SuiteRun(wanted, self._workshop.promtool, options).results():
+            for result in SuiteRun(wanted, self._session.promtool, options).results():
                 self._known[result.path] = result
         return self._known[path]
 
